@@ -1,0 +1,2 @@
+//! `silverback-bench`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Carbon receivers: sockets → points → [`Db`](silverback_engine::Db).

@@ -1,0 +1,44 @@
+//! Names → ids: the live index, and finding names by pattern.
+
+use crate::series::SeriesId;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+/// Whose rules a pattern follows where go-carbon and graphite-web differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// go-carbon's trie: what the node API speaks.
+    Carbon,
+    /// graphite-web's finder: what the Graphite API speaks.
+    Graphite,
+}
+
+/// What a match is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NodeKind {
+    /// Something lies below this path.
+    Directory,
+    /// A series ends here.
+    Leaf(SeriesId),
+}
+
+/// One node that matches a pattern.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Found {
+    /// Full dotted path.
+    pub path: Vec<u8>,
+    /// Series or directory; a path that is both gives two entries, directory first.
+    pub kind: NodeKind,
+}
+
+/// Bounds of one find.
+#[derive(Debug, Clone, Default)]
+pub struct FindLimits {
+    /// Most nodes; `None` for no limit. One more than this is an error, never a silent cut.
+    pub nodes: Option<usize>,
+    /// When to give up.
+    pub deadline: Option<Instant>,
+    /// Set by the caller to stop the walk.
+    pub cancelled: Option<Arc<AtomicBool>>,
+}

@@ -1,0 +1,42 @@
+//! How a database is opened.
+
+use crate::clock::{Clock, SystemClock};
+use crate::schema::Schema;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a [`Db`](crate::Db) is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Folder that holds everything; created when absent.
+    pub path: PathBuf,
+    /// Rules for retention and aggregation.
+    pub schema: Schema,
+    /// Longest time a written point may wait for its fsync; zero syncs each batch.
+    pub wal_sync_interval: Duration,
+    /// Span of one L0 block, in seconds.
+    pub block_duration_s: u32,
+    /// Bytes of samples in the head above which it is sealed early.
+    pub head_budget_bytes: usize,
+    /// Whether names with `;` are tagged series and brought to canonical order.
+    pub tags: bool,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Options {
+    /// Defaults for a database in `path`.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            schema: Schema::embedded(),
+            wal_sync_interval: Duration::from_secs(1),
+            block_duration_s: 7200,
+            head_budget_bytes: 512 << 20,
+            tags: true,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}

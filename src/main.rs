@@ -1,0 +1,2 @@
+//! The `silverback` program.
+fn main() {}
