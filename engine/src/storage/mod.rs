@@ -1,0 +1,135 @@
+//! The seam between the engine and the disk: the only module that touches data files.
+//!
+//! Files are append-only: they are created, appended to, synced, renamed and removed, never
+//! rewritten in place. Finished files are read as one slice of bytes. Three implementations:
+//!
+//! | type | used |
+//! |---|---|
+//! | [`DiskStorage`] | by servers: files, memory maps, fsync |
+//! | [`MemoryStorage`] | by tests: keeps synced and unsynced bytes apart, so that a power cut can be played |
+//! | [`FaultyStorage`] | by tests: another storage whose writes or syncs fail on demand |
+
+mod disk;
+mod faulty;
+mod memory;
+
+pub use disk::DiskStorage;
+pub use faulty::{Fault, FaultyStorage};
+pub use memory::MemoryStorage;
+
+use std::fmt::Debug;
+use std::io;
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A folder tree of append-only files.
+pub trait Storage: Send + Sync + Debug {
+    /// Creates an empty file for appending, replacing one of the same name.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>>;
+
+    /// Opens an existing file for appending.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn open_append(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>>;
+
+    /// The bytes of a file that nobody appends to any more, as long as it is now.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn read(&self, path: &Path) -> io::Result<FileBytes>;
+
+    /// Renames a file, replacing one of the new name. Durable after [`Storage::sync_dir`].
+    ///
+    /// # Errors
+    /// What the system says.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file. Durable after [`Storage::sync_dir`].
+    ///
+    /// # Errors
+    /// What the system says.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Names of the files in a folder, unordered.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+
+    /// Creates a folder and its parents; no error when it is there.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Makes creations, renames and removals in a folder durable.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Claims a folder for this process until the guard is dropped.
+    ///
+    /// # Errors
+    /// `WouldBlock` when another process holds it.
+    fn lock(&self, dir: &Path) -> io::Result<Box<dyn Debug + Send + Sync>>;
+}
+
+/// One file open for appending. One owner appends; anybody may sync.
+pub trait StorageFile: Send + Sync + Debug {
+    /// Appends all of `bytes`, or fails having appended some prefix of them.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn append(&self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes everything appended before the call durable.
+    ///
+    /// # Errors
+    /// What the system says; then it is unknown how much is durable.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Cuts the file to `len_bytes`, so that appending goes on there.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn truncate(&self, len_bytes: u64) -> io::Result<()>;
+}
+
+/// The bytes of a finished file; holds the file open as long as it lives.
+#[derive(Debug, Clone)]
+pub struct FileBytes(Bytes);
+
+#[derive(Debug, Clone)]
+enum Bytes {
+    Mapped(Arc<memmap2::Mmap>),
+    Owned(Arc<Vec<u8>>),
+}
+
+impl FileBytes {
+    /// Bytes held in memory.
+    #[must_use]
+    pub fn owned(bytes: Vec<u8>) -> Self {
+        Self(Bytes::Owned(Arc::new(bytes)))
+    }
+
+    fn mapped(map: memmap2::Mmap) -> Self {
+        Self(Bytes::Mapped(Arc::new(map)))
+    }
+}
+
+impl Deref for FileBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Bytes::Mapped(map) => map,
+            Bytes::Owned(bytes) => bytes,
+        }
+    }
+}

@@ -1,0 +1,566 @@
+//! Layout of a sealed block: the chunks of many series, sorted by series id.
+//!
+//! ```text
+//! file   = header page* table footer
+//! header = magic:8 version:u32 step:u32 keep:u32 zero:u32 number:u64 crc:u32       36 bytes
+//! page   = entries:varint { id_delta:varint len:varint }*  chunk*
+//! table  = { first_id:u32 last_id:u32 offset:u64 len:u32 crc:u32 }*                24 bytes each
+//! footer = table_offset:u64 pages:u32 chunks:u64 min:u32 max:u32 table_crc:u32
+//!          crc:u32 magic:8                                                         44 bytes
+//! ```
+//!
+//! Integers are little-endian; times are Unix seconds. A page is read and checked as one: it holds
+//! chunks of about [`PAGE_BYTES`] together, one chunk at least. `id_delta` counts from the entry
+//! before, in the first entry from the page's `first_id`; a series with several chunks has
+//! several entries, in order of time. Every byte is under a checksum: header and footer carry
+//! their own, the table's is in the footer, a page's is in the table.
+
+use crate::varint;
+use thiserror::Error;
+
+/// Payload at which a page is closed.
+pub const PAGE_BYTES: usize = 16 << 10;
+
+const MAGIC: [u8; 8] = *b"SbBlock\n";
+const VERSION: u32 = 1;
+const HEADER_BYTES: usize = 36;
+const ENTRY_BYTES: usize = 24;
+const FOOTER_BYTES: usize = 44;
+
+/// Why a block cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum BlockError {
+    /// The file is shorter than its parts.
+    #[error("at byte {offset}: needs {need_bytes} bytes, {have_bytes} left")]
+    Truncated {
+        /// Where the part begins.
+        offset: u64,
+        /// Bytes it takes.
+        need_bytes: u64,
+        /// Bytes there are.
+        have_bytes: u64,
+    },
+    /// A part does not match its checksum.
+    #[error("at byte {offset}: checksum of the {part} is {found:#010x}, expected {expected:#010x}")]
+    Checksum {
+        /// Where the part begins.
+        offset: u64,
+        /// Which part.
+        part: Part,
+        /// Computed over the bytes.
+        found: u32,
+        /// Stored beside them.
+        expected: u32,
+    },
+    /// Not a block.
+    #[error("at byte {offset}: no magic of a block")]
+    Magic {
+        /// Where the magic should be.
+        offset: u64,
+    },
+    /// Written by a newer Silverback.
+    #[error("version is {found}, this program reads up to {VERSION}: use a newer one")]
+    Version {
+        /// Version of the file.
+        found: u32,
+    },
+    /// A part passed its checksum but makes no sense: it was written by a faulty program.
+    #[error("at byte {offset}: {part} is malformed")]
+    Malformed {
+        /// Where the part begins.
+        offset: u64,
+        /// Which part.
+        part: Part,
+    },
+}
+
+impl BlockError {
+    /// Where in the file the trouble is.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        match *self {
+            Self::Truncated { offset, .. }
+            | Self::Checksum { offset, .. }
+            | Self::Magic { offset }
+            | Self::Malformed { offset, .. } => offset,
+            Self::Version { .. } => MAGIC.len() as u64,
+        }
+    }
+}
+
+/// A part of a block that has a checksum of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// First bytes.
+    Header,
+    /// Chunks.
+    Page,
+    /// Where the pages are.
+    Table,
+    /// Last bytes.
+    Footer,
+}
+
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Header => "header",
+            Self::Page => "page",
+            Self::Table => "page table",
+            Self::Footer => "footer",
+        })
+    }
+}
+
+/// What a block is: written in its header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockHeader {
+    /// Number of the block; of two blocks the higher one was sealed later.
+    pub number: u64,
+    /// Seconds per slot.
+    pub step_s: u32,
+    /// Seconds that the tier is kept.
+    pub keep_s: u32,
+}
+
+/// Builds the bytes of a block, in order. Take them with [`BlockBuilder::drain`] as they grow.
+#[derive(Debug)]
+pub struct BlockBuilder {
+    out: Vec<u8>,
+    drained_bytes: u64,
+    page: PageBuilder,
+    table: Vec<u8>,
+    pages: u32,
+    chunks: u64,
+    min_s: u32,
+    max_s: u32,
+}
+
+#[derive(Debug, Default)]
+struct PageBuilder {
+    /// Ids and lengths of the chunks.
+    entries: Vec<(u32, u32)>,
+    chunks: Vec<u8>,
+}
+
+impl BlockBuilder {
+    /// Begins a block.
+    #[must_use]
+    pub fn new(header: BlockHeader) -> Self {
+        let mut out = Vec::with_capacity(2 * PAGE_BYTES);
+        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&header.step_s.to_le_bytes());
+        out.extend_from_slice(&header.keep_s.to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&header.number.to_le_bytes());
+        let crc = crc32c::crc32c(&out);
+        out.extend_from_slice(&crc.to_le_bytes());
+        Self {
+            out,
+            drained_bytes: 0,
+            page: PageBuilder::default(),
+            table: Vec::new(),
+            pages: 0,
+            chunks: 0,
+            min_s: u32::MAX,
+            max_s: 0,
+        }
+    }
+
+    /// Adds a chunk of series `id` whose samples lie within `min_s..=max_s` (Unix seconds).
+    ///
+    /// # Panics
+    /// When ids go back: the caller sorts.
+    pub fn push(&mut self, id: u32, min_s: u32, max_s: u32, chunk: &[u8]) {
+        let last = self.page.entries.last();
+        assert!(last.is_none_or(|&(last, _)| last <= id), "chunks come sorted by series id");
+        let len = u32::try_from(chunk.len()).expect("a chunk is far below 4 GiB");
+        self.page.entries.push((id, len));
+        self.page.chunks.extend_from_slice(chunk);
+        self.chunks += 1;
+        self.min_s = self.min_s.min(min_s);
+        self.max_s = self.max_s.max(max_s);
+        if self.page.chunks.len() >= PAGE_BYTES {
+            self.close_page();
+        }
+    }
+
+    /// Bytes that are ready; the caller appends them to the file and clears them.
+    pub fn drain(&mut self) -> &mut Vec<u8> {
+        self.drained_bytes += self.out.len() as u64;
+        &mut self.out
+    }
+
+    /// Bytes ready to be drained.
+    #[must_use]
+    pub fn ready_bytes(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Chunks so far.
+    #[must_use]
+    pub fn chunks(&self) -> u64 {
+        self.chunks
+    }
+
+    /// Oldest and newest time so far (Unix seconds).
+    #[must_use]
+    pub fn span_s(&self) -> (u32, u32) {
+        (self.min_s, self.max_s)
+    }
+
+    /// Ends the block: the last bytes are ready to be drained.
+    pub fn finish(&mut self) {
+        self.close_page();
+        let table_offset = self.drained_bytes + self.out.len() as u64;
+        self.out.extend_from_slice(&self.table);
+        let footer = self.out.len();
+        self.out.extend_from_slice(&table_offset.to_le_bytes());
+        self.out.extend_from_slice(&self.pages.to_le_bytes());
+        self.out.extend_from_slice(&self.chunks.to_le_bytes());
+        self.out.extend_from_slice(&self.min_s.to_le_bytes());
+        self.out.extend_from_slice(&self.max_s.to_le_bytes());
+        self.out.extend_from_slice(&crc32c::crc32c(&self.table).to_le_bytes());
+        let crc = crc32c::crc32c(&self.out[footer..]);
+        self.out.extend_from_slice(&crc.to_le_bytes());
+        self.out.extend_from_slice(&MAGIC);
+    }
+
+    fn close_page(&mut self) {
+        let (Some(&(first_id, _)), Some(&(last_id, _))) =
+            (self.page.entries.first(), self.page.entries.last())
+        else {
+            return;
+        };
+        let start = self.out.len();
+        let offset = self.drained_bytes + start as u64;
+        varint::push(&mut self.out, self.page.entries.len() as u64);
+        let mut previous = first_id;
+        for (id, len) in self.page.entries.drain(..) {
+            varint::push(&mut self.out, u64::from(id - previous));
+            varint::push(&mut self.out, u64::from(len));
+            previous = id;
+        }
+        self.out.append(&mut self.page.chunks);
+        let page = &self.out[start..];
+        let len = u32::try_from(page.len()).expect("a page is far below 4 GiB");
+        self.table.extend_from_slice(&first_id.to_le_bytes());
+        self.table.extend_from_slice(&last_id.to_le_bytes());
+        self.table.extend_from_slice(&offset.to_le_bytes());
+        self.table.extend_from_slice(&len.to_le_bytes());
+        self.table.extend_from_slice(&crc32c::crc32c(page).to_le_bytes());
+        self.pages += 1;
+    }
+}
+
+/// What an opened block says of itself; pages are looked up in the file's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockIndex {
+    /// From the header.
+    pub header: BlockHeader,
+    /// Chunks in the block.
+    pub chunks: u64,
+    /// Oldest sample (Unix seconds).
+    pub min_s: u32,
+    /// Newest sample (Unix seconds).
+    pub max_s: u32,
+    /// Number of pages.
+    pub pages: u32,
+    table_offset: usize,
+}
+
+/// One line of the page table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageEntry {
+    /// Lowest series id in the page.
+    pub first_id: u32,
+    /// Highest series id in the page.
+    pub last_id: u32,
+    offset: usize,
+    len: usize,
+    crc: u32,
+}
+
+impl BlockIndex {
+    /// Opens a block: checks header, footer and page table, not the pages.
+    ///
+    /// # Errors
+    /// When one of them is not as it was written.
+    pub fn open(bytes: &[u8]) -> Result<Self, BlockError> {
+        let header = header(bytes)?;
+        let (footer_offset, footer) = footer(bytes)?;
+        let table_offset = u64_at(footer, 0);
+        let pages = u32_at(footer, 8);
+        let malformed = BlockError::Malformed { offset: footer_offset as u64, part: Part::Footer };
+        let table_offset = usize::try_from(table_offset).map_err(|_| malformed.clone())?;
+        let table = bytes.get(table_offset..footer_offset).ok_or_else(|| malformed.clone())?;
+        if table.len() != pages as usize * ENTRY_BYTES || table_offset < HEADER_BYTES {
+            return Err(malformed);
+        }
+        check_crc(table, u32_at(footer, 28), table_offset, Part::Table)?;
+        let index = Self {
+            header,
+            chunks: u64_at(footer, 12),
+            min_s: u32_at(footer, 20),
+            max_s: u32_at(footer, 24),
+            pages,
+            table_offset,
+        };
+        index.check_table(bytes)?;
+        Ok(index)
+    }
+
+    /// The line of the table for page `page`.
+    ///
+    /// # Panics
+    /// When there is no such page, or `bytes` is not the file that was opened.
+    #[must_use]
+    pub fn page(&self, bytes: &[u8], page: u32) -> PageEntry {
+        assert!(page < self.pages, "page {page} of {}", self.pages);
+        let at = self.table_offset + page as usize * ENTRY_BYTES;
+        let entry = &bytes[at..at + ENTRY_BYTES];
+        PageEntry {
+            first_id: u32_at(entry, 0),
+            last_id: u32_at(entry, 4),
+            offset: u64_at(entry, 8) as usize,
+            len: u32_at(entry, 16) as usize,
+            crc: u32_at(entry, 20),
+        }
+    }
+
+    /// The first page that may hold series `id`: look on while `first_id <= id`.
+    #[must_use]
+    pub fn first_page(&self, bytes: &[u8], id: u32) -> u32 {
+        let (mut low, mut high) = (0, self.pages);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.page(bytes, middle).last_id < id {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// Pages follow each other without a gap from header to table, ids go up.
+    fn check_table(&self, bytes: &[u8]) -> Result<(), BlockError> {
+        let offset = self.table_offset as u64;
+        let malformed = BlockError::Malformed { offset, part: Part::Table };
+        let (mut end, mut last_id) = (HEADER_BYTES, 0);
+        for page in 0..self.pages {
+            let entry = self.page(bytes, page);
+            if entry.offset != end || entry.first_id < last_id || entry.last_id < entry.first_id {
+                return Err(malformed);
+            }
+            end = end.checked_add(entry.len).ok_or_else(|| malformed.clone())?;
+            last_id = entry.last_id;
+        }
+        if end == self.table_offset { Ok(()) } else { Err(malformed) }
+    }
+}
+
+impl PageEntry {
+    /// The page's bytes, checked against its checksum when `check` is set.
+    ///
+    /// # Errors
+    /// When the page is not as it was written.
+    pub fn bytes<'a>(&self, file: &'a [u8], check: Check) -> Result<&'a [u8], BlockError> {
+        let page = &file[self.offset..self.offset + self.len];
+        if check == Check::Checksum {
+            check_crc(page, self.crc, self.offset, Part::Page)?;
+        }
+        Ok(page)
+    }
+
+    /// The chunks of series `id` in the page's `bytes`, in order of time.
+    ///
+    /// # Errors
+    /// When the page is malformed.
+    pub fn chunks<'a>(&self, page: &'a [u8], id: u32) -> Result<Vec<&'a [u8]>, BlockError> {
+        let mut chunks = Vec::new();
+        self.for_each(page, |entry_id, chunk| {
+            if entry_id == id {
+                chunks.push(chunk);
+            }
+        })?;
+        Ok(chunks)
+    }
+
+    /// Calls `visit` with id and bytes of every chunk of the page.
+    ///
+    /// # Errors
+    /// When the page is malformed.
+    pub fn for_each<'a>(
+        &self,
+        page: &'a [u8],
+        visit: impl FnMut(u32, &'a [u8]),
+    ) -> Result<(), BlockError> {
+        let malformed = BlockError::Malformed { offset: self.offset as u64, part: Part::Page };
+        self.walk(page, visit).ok_or(malformed)
+    }
+
+    fn walk<'a>(&self, page: &'a [u8], mut visit: impl FnMut(u32, &'a [u8])) -> Option<()> {
+        let mut entries = page;
+        let count = varint::take(&mut entries).ok()?;
+        let mut input = entries;
+        for _ in 0..2 * count {
+            varint::take(&mut input).ok()?;
+        }
+        let mut chunks = input;
+        let mut id = self.first_id;
+        for _ in 0..count {
+            let delta = varint::take(&mut entries).ok()?;
+            id = id.checked_add(u32::try_from(delta).ok()?)?;
+            let len = usize::try_from(varint::take(&mut entries).ok()?).ok()?;
+            let (chunk, rest) = chunks.split_at_checked(len)?;
+            visit(id, chunk);
+            chunks = rest;
+        }
+        chunks.is_empty().then_some(())
+    }
+}
+
+/// Whether bytes are checked or known to be good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// Compare with the checksum.
+    Checksum,
+    /// They were compared before.
+    Known,
+}
+
+fn header(bytes: &[u8]) -> Result<BlockHeader, BlockError> {
+    let Some((header, _)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+        return Err(truncated(0, HEADER_BYTES, bytes.len()));
+    };
+    if header[..8] != MAGIC {
+        return Err(BlockError::Magic { offset: 0 });
+    }
+    check_crc(&header[..32], u32_at(header, 32), 0, Part::Header)?;
+    let version = u32_at(header, 8);
+    if version != VERSION {
+        return Err(BlockError::Version { found: version });
+    }
+    let (step_s, keep_s) = (u32_at(header, 12), u32_at(header, 16));
+    if step_s == 0 {
+        return Err(BlockError::Malformed { offset: 0, part: Part::Header });
+    }
+    Ok(BlockHeader { number: u64_at(header, 24), step_s, keep_s })
+}
+
+fn footer(bytes: &[u8]) -> Result<(usize, &[u8]), BlockError> {
+    let Some(offset) = bytes.len().checked_sub(FOOTER_BYTES).filter(|&at| at >= HEADER_BYTES)
+    else {
+        return Err(truncated(HEADER_BYTES, FOOTER_BYTES, bytes.len() - HEADER_BYTES));
+    };
+    let footer = &bytes[offset..];
+    if footer[36..] != MAGIC {
+        return Err(BlockError::Magic { offset: offset as u64 + 36 });
+    }
+    check_crc(&footer[..32], u32_at(footer, 32), offset, Part::Footer)?;
+    Ok((offset, footer))
+}
+
+fn check_crc(bytes: &[u8], expected: u32, offset: usize, part: Part) -> Result<(), BlockError> {
+    let found = crc32c::crc32c(bytes);
+    if found == expected {
+        return Ok(());
+    }
+    Err(BlockError::Checksum { offset: offset as u64, part, found, expected })
+}
+
+fn truncated(offset: usize, need: usize, have: usize) -> BlockError {
+    BlockError::Truncated {
+        offset: offset as u64,
+        need_bytes: need as u64,
+        have_bytes: have as u64,
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: BlockHeader = BlockHeader { number: 9, step_s: 60, keep_s: 86_400 };
+
+    fn block(chunks: &[(u32, Vec<u8>)]) -> Vec<u8> {
+        let mut file = Vec::new();
+        let mut builder = BlockBuilder::new(HEADER);
+        for (id, chunk) in chunks {
+            builder.push(*id, 60, 120, chunk);
+            file.append(builder.drain());
+        }
+        builder.finish();
+        file.append(builder.drain());
+        file
+    }
+
+    fn read(file: &[u8]) -> Result<Vec<(u32, Vec<u8>)>, BlockError> {
+        let index = BlockIndex::open(file)?;
+        let mut all = Vec::new();
+        for page in 0..index.pages {
+            let entry = index.page(file, page);
+            let page = entry.bytes(file, Check::Checksum)?;
+            entry.for_each(page, |id, chunk| all.push((id, chunk.to_vec())))?;
+        }
+        Ok(all)
+    }
+
+    fn many() -> Vec<(u32, Vec<u8>)> {
+        (0..500_u32).map(|i| (i / 3 * 7, vec![i as u8; i as usize % 200])).collect()
+    }
+
+    #[test]
+    fn what_goes_in_comes_out() {
+        for chunks in [vec![], vec![(u32::MAX, vec![1])], many()] {
+            let file = block(&chunks);
+            assert_eq!(read(&file).unwrap(), chunks);
+        }
+        let index = BlockIndex::open(&block(&many())).unwrap();
+        assert_eq!((index.header, index.chunks), (HEADER, 500));
+        assert_eq!((index.min_s, index.max_s), (60, 120));
+        assert!(index.pages > 2);
+    }
+
+    #[test]
+    fn every_series_is_found_by_id() {
+        let (chunks, file) = (many(), block(&many()));
+        let index = BlockIndex::open(&file).unwrap();
+        for id in 0..1200 {
+            let mut found = Vec::new();
+            let mut page = index.first_page(&file, id);
+            while page < index.pages && index.page(&file, page).first_id <= id {
+                let entry = index.page(&file, page);
+                let bytes = entry.bytes(&file, Check::Checksum).unwrap();
+                found.extend(entry.chunks(bytes, id).unwrap().into_iter().map(<[u8]>::to_vec));
+                page += 1;
+            }
+            let wanted = chunks.iter().filter(|(i, _)| *i == id).map(|(_, c)| c.clone());
+            assert_eq!(found, wanted.collect::<Vec<_>>(), "series {id}");
+        }
+    }
+
+    #[test]
+    fn every_cut_and_every_flipped_bit_is_an_error() {
+        let file = block(&many()[..60]);
+        for cut in 0..file.len() {
+            assert!(read(&file[..cut]).is_err(), "cut at {cut}");
+        }
+        for at in 0..file.len() {
+            let mut bad = file.clone();
+            bad[at] ^= 1 << (at % 8);
+            assert!(read(&bad).is_err(), "byte {at}");
+        }
+    }
+}
