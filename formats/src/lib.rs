@@ -6,5 +6,10 @@
 //! | module | format |
 //! |---|---|
 //! | [`carbon`] | points on the wire |
+//! | [`bits`], [`varint`] | single bits; integers in as few bytes as they need |
+//! | [`gorilla`] | one series' values, compressed |
 
+pub mod bits;
 pub mod carbon;
+pub mod gorilla;
+pub mod varint;
