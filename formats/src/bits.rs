@@ -123,12 +123,23 @@ impl<'a> BitReader<'a> {
     /// least, without moving; zeros stand for what lies past the end.
     #[inline]
     pub fn peek(&self) -> u64 {
-        let rest = &self.bytes[(self.position >> 3) as usize..];
-        let word = match rest.first_chunk() {
-            Some(bytes) => u64::from_be_bytes(*bytes),
-            None => last_word(rest),
-        };
-        word << (self.position & 7)
+        let start = (self.position >> 3) as usize;
+        match self.bytes.get(start..).and_then(<[u8]>::first_chunk) {
+            Some(bytes) => u64::from_be_bytes(*bytes) << (self.position & 7),
+            None => self.peek_near_end(),
+        }
+    }
+
+    /// What is left of the last eight bytes of the input, zeros after it.
+    fn peek_near_end(&self) -> u64 {
+        let mut last = [0; 8];
+        match self.bytes.last_chunk() {
+            Some(bytes) => last = *bytes,
+            None => last[8 - self.bytes.len()..].copy_from_slice(self.bytes),
+        }
+        // Nothing is left: a shift by 64, which is none for the processor.
+        let gone = 64 - self.remaining() as u32;
+        u64::from_be_bytes(last).checked_shl(gone).unwrap_or(0)
     }
 
     /// Moves over `len` bits.
@@ -175,14 +186,6 @@ impl<'a> BitReader<'a> {
         self.position += u64::from(len - 32);
         Ok(high << (len - 32) | low)
     }
-}
-
-/// The last bytes of the input as a word, zeros after them.
-#[cold]
-fn last_word(rest: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    word[..rest.len()].copy_from_slice(rest);
-    u64::from_be_bytes(word)
 }
 
 #[cfg(test)]
