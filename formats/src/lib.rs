@@ -8,8 +8,10 @@
 //! | [`carbon`] | points on the wire |
 //! | [`bits`], [`varint`] | single bits; integers in as few bytes as they need |
 //! | [`gorilla`] | one series' values, compressed |
+//! | [`chunk`] | a sealed stretch of one series: which slots hold a value, and the values |
 
 pub mod bits;
 pub mod carbon;
+pub mod chunk;
 pub mod gorilla;
 pub mod varint;
