@@ -8,13 +8,18 @@
 //! | [`carbon`] | points on the wire |
 //! | [`frame`] | checksummed records of every append-only log |
 //! | [`wal`] | what the frames of the write-ahead log hold |
-//! | [`block`] | a sealed block: pages of chunks |
+//! | [`gorilla`] | one series' values, compressed |
+//! | [`chunk`] | a sealed stretch of one series: which slots hold a value, and the values |
+//! | [`block`] | a sealed block: pages of chunks of many series |
 //! | [`manifest`] | what the frames of the manifest hold |
-//! | [`varint`] | integers in as few bytes as they need |
+//! | [`bits`], [`varint`] | single bits; integers in as few bytes as they need |
 
+pub mod bits;
 pub mod block;
 pub mod carbon;
+pub mod chunk;
 pub mod frame;
+pub mod gorilla;
 pub mod manifest;
 pub mod varint;
 pub mod wal;
