@@ -1,99 +1,78 @@
 //! The database: open, append, find, fetch, close.
-//!
-//! Scaffold: a plain model in memory behind the final face; replaced by WAL,
-//! head and blocks.
 
-use crate::error::{AppendError, CloseError, FetchError, FindError, OpenError};
-use crate::fetch::{FetchRange, Fetched};
-use crate::index::{Dialect, FindLimits, Found, NodeKind};
+use crate::append::{self, Appended};
+use crate::background::Background;
+use crate::error::{
+    AppendError, CloseError, Damage, FetchError, FindError, OpenError, SealError,
+};
+use crate::fetch::{FetchRange, Fetched, Gather, Window};
+use crate::index::{Dialect, FindLimits, Found, Pattern};
+use crate::inner::Inner;
+use crate::open;
 use crate::options::Options;
-use crate::schema::Policy;
+use crate::schema::Schema;
 use crate::series::{SeriesId, SeriesInfo};
 use parking_lot::Mutex;
 use silverback_formats::carbon::Point;
-use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-/// What became of a batch.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Appended {
-    /// Points stored.
-    pub stored: usize,
-    /// Points refused, by reason.
-    pub refused: Refused,
-}
-
-/// Points that were understood but not stored, by reason.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Refused {
-    /// No rule of `storage-schemas.conf` matches the name.
-    pub no_schema: usize,
-    /// Empty or overlong name.
-    pub bad_name: usize,
-    /// A tagged name that cannot be brought to canonical form.
-    pub bad_tags: usize,
-    /// Time is not in 1..=u32::MAX.
-    pub bad_time: usize,
-    /// Older than everything the series keeps.
-    pub too_old: usize,
-    /// The value is NaN.
-    pub not_a_number: usize,
+/// A database. Clones are handles to the same one; the last one dropped closes it.
+///
+/// # Examples
+/// ```
+/// use silverback_engine::{Db, Dialect, FetchRange, FindLimits, Options};
+/// use silverback_formats::carbon::Point;
+///
+/// let dir = tempfile::tempdir()?;
+/// let db = Db::open(Options::new(dir.path()))?;
+/// let now_s = db.now_s();
+/// db.append(&[Point { name: b"servers.web01.load", time_s: now_s, value: 0.25 }])?;
+///
+/// let found = db.find(b"servers.*.load", Dialect::Graphite, &FindLimits::default())?;
+/// assert_eq!(found[0].path, b"servers.web01.load");
+/// let id = db.series(b"servers.web01.load").expect("it was just created");
+/// let range = FetchRange { from_s: now_s - 60, until_s: now_s, now_s };
+/// let fetched = db.fetch(id, range)?.expect("the range is within retention");
+/// assert!(fetched.values.contains(&0.25));
+/// db.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Db {
+    handle: Arc<Handle>,
 }
 
 #[derive(Debug)]
-struct Series {
-    name: Vec<u8>,
-    policy: Arc<Policy>,
-    samples: BTreeMap<i64, f64>,
-}
-
-#[derive(Debug, Default)]
-struct Model {
-    ids: HashMap<Vec<u8>, u32>,
-    series: Vec<Series>,
-}
-
-/// A database. Clones are handles to the same one.
-#[derive(Debug, Clone)]
-pub struct Db {
-    model: Arc<Mutex<Model>>,
-    options: Arc<Options>,
+struct Handle {
+    inner: Arc<Inner>,
+    background: Mutex<Background>,
 }
 
 impl Db {
-    /// Opens the database in `options.path`, creating it when absent.
+    /// Opens the database in `options.path`, creating it when absent. What a crash left is
+    /// replayed; what is damaged is put aside and listed by [`Db::damage`].
     ///
     /// # Errors
-    /// When the folder cannot be used.
+    /// When the folder cannot be used, or another process has it open.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        Ok(Self { model: Arc::default(), options: Arc::new(options) })
+        let inner = Arc::new(open::open(options)?);
+        let background = Background::start(&inner).map_err(|source| OpenError::Io {
+            path: inner.folders.root.clone(),
+            source,
+        })?;
+        Ok(Self { handle: Arc::new(Handle { inner, background: Mutex::new(background) }) })
     }
 
-    /// Stores a batch of points: all of it is in the WAL and visible when this returns.
+    /// Stores a batch of points: when this returns they are in the WAL and visible to queries.
+    /// A point whose slot holds a value already replaces it.
     ///
     /// # Errors
-    /// When the WAL cannot be written; then nothing of the batch is stored.
+    /// When the WAL cannot be written. The batch may then be sent again: the same point stored
+    /// twice is one point.
     pub fn append(&self, points: &[Point<'_>]) -> Result<Appended, AppendError> {
-        let mut model = self.model.lock();
-        let mut appended = Appended::default();
-        for point in points {
-            if u32::try_from(point.time_s).map_or(true, |time| time == 0) {
-                appended.refused.bad_time += 1;
-                continue;
-            }
-            let next = model.series.len() as u32;
-            let id = *model.ids.entry(point.name.to_vec()).or_insert(next);
-            if id == next {
-                let Some(policy) = self.options.schema.policy(point.name) else { continue };
-                let name = point.name.to_vec();
-                model.series.push(Series { name, policy, samples: BTreeMap::new() });
-            }
-            let series = &mut model.series[id as usize];
-            let step = i64::from(series.policy.archives[0].step_s);
-            series.samples.insert(point.time_s - point.time_s % step, point.value);
-            appended.stored += 1;
-        }
-        Ok(appended)
+        self.inner().append(points)
     }
 
     /// Nodes that match `pattern` at exactly its depth, sorted by path, directory before leaf.
@@ -103,39 +82,41 @@ impl Db {
     pub fn find(
         &self,
         pattern: &[u8],
-        _dialect: Dialect,
-        _limits: &FindLimits,
+        dialect: Dialect,
+        limits: &FindLimits,
     ) -> Result<Vec<Found>, FindError> {
-        let parts: Vec<&[u8]> = pattern.split(|&b| b == b'.').collect();
-        let mut found = std::collections::BTreeSet::new();
-        for (id, series) in self.model.lock().series.iter().enumerate() {
-            let name: Vec<&[u8]> = series.name.split(|&b| b == b'.').collect();
-            if name.len() < parts.len() || !parts.iter().zip(&name).all(|(p, n)| matches(p, n)) {
-                continue;
-            }
-            let path = name[..parts.len()].join(&b'.');
-            let kind = if name.len() == parts.len() {
-                NodeKind::Leaf(SeriesId(id as u32))
-            } else {
-                NodeKind::Directory
-            };
-            found.insert(Found { path, kind });
-        }
-        Ok(found.into_iter().collect())
+        self.inner().index.find(&Pattern::compile(pattern, dialect)?, limits)
     }
 
     /// The series of this name, in any spelling that means it.
     #[must_use]
     pub fn series(&self, name: &[u8]) -> Option<SeriesId> {
-        self.model.lock().ids.get(name).map(|&id| SeriesId(id))
+        let inner = self.inner();
+        let known = inner.names.id(inner.names.hash(name));
+        known.or_else(|| {
+            let name = append::canonical(name, inner.options.tags).ok()?;
+            inner.names.id(inner.names.hash(&name))
+        })
     }
 
     /// Name and rules of a series.
     #[must_use]
     pub fn info(&self, id: SeriesId) -> Option<SeriesInfo> {
-        let model = self.model.lock();
-        let series = model.series.get(id.0 as usize)?;
-        Some(SeriesInfo { name: series.name.clone(), policy: Arc::clone(&series.policy) })
+        let inner = self.inner();
+        let policy = inner.policies.entry(inner.head.policy(id.0)?).policy;
+        let mut name = Vec::new();
+        inner.index.path_into(id, &mut name).then_some(SeriesInfo { name, policy })
+    }
+
+    /// Calls `visit` with name and id of every series, sorted by name, until it breaks.
+    pub fn for_each_series(&self, visit: &mut dyn FnMut(&[u8], SeriesId) -> ControlFlow<()>) {
+        self.inner().index.for_each_leaf(visit);
+    }
+
+    /// How many series there are.
+    #[must_use]
+    pub fn series_count(&self) -> usize {
+        self.inner().index.len()
     }
 
     /// Values of a series over a range, by whisper's window rule: the archive is the finest
@@ -146,53 +127,143 @@ impl Db {
     /// # Errors
     /// When no series has this id.
     pub fn fetch(&self, id: SeriesId, range: FetchRange) -> Result<Option<Fetched>, FetchError> {
-        let model = self.model.lock();
-        let series = model.series.get(id.0 as usize).ok_or(FetchError::UnknownSeries(id.0))?;
-        let reach = series.policy.reach_s();
-        if range.from_s > range.until_s
-            || range.from_s > range.now_s
-            || range.until_s < range.now_s - reach
-        {
-            return Ok(None);
+        let inner = self.inner();
+        let policy = inner.head.policy(id.0).ok_or(FetchError::UnknownSeries(id.0))?;
+        let entry = inner.policies.entry(policy);
+        let Some(window) = Window::of(range, &entry) else { return Ok(None) };
+        // The head first: what a seal moves meanwhile is then seen in one of them at least.
+        let head = inner.head.read(id.0);
+        let blocks = inner.blocks.load();
+        let (start_s, stop_s) = window.span_s();
+        let mut gather = Gather::new(window, &entry);
+        for block in blocks.within(start_s, stop_s) {
+            gather.block(block, id.0);
         }
-        let from = range.from_s.max(range.now_s - reach);
-        let until = range.until_s.min(range.now_s);
-        let step = i64::from(series.policy.archives[0].step_s);
-        let start_s = from - from.rem_euclid(step) + step;
-        let mut stop = until - until.rem_euclid(step) + step;
-        if stop == start_s {
-            stop += step;
+        for snapshot in &head {
+            gather.head(snapshot, &inner.policies.entry(snapshot.policy));
         }
-        let values = (start_s..stop)
-            .step_by(step as usize)
-            .map(|t| series.samples.get(&t).copied().unwrap_or(f64::NAN))
-            .collect();
-        Ok(Some(Fetched { start_s, step_s: step as u32, values }))
+        Ok(Some(gather.finish()))
     }
 
     /// The time by the database's clock, Unix seconds.
     #[must_use]
     pub fn now_s(&self) -> i64 {
-        self.options.clock.now_s()
+        self.inner().options.clock.now_s()
     }
 
-    /// Syncs what is written and stops the background work. Later appends are refused.
+    /// Applies other rules: to what comes from now on at once, to stored samples when read.
+    pub fn set_schema(&self, schema: Schema) {
+        let inner = self.inner();
+        // No series may be created under the old rules behind our back.
+        let _creation = inner.next_id.lock();
+        inner.index.for_each_leaf(&mut |name, id| {
+            if let Some(policy) = schema.policy(name) {
+                inner.head.add_series(id.0, inner.policies.id(&policy));
+            }
+            ControlFlow::Continue(())
+        });
+        inner.schema.store(Arc::new(schema));
+    }
+
+    /// Makes all that was appended durable now.
+    ///
+    /// # Errors
+    /// When the sync fails.
+    pub fn sync(&self) -> Result<(), AppendError> {
+        Ok(self.inner().sync_wal()?)
+    }
+
+    /// Seals the head into blocks now. Ingest goes on meanwhile.
+    ///
+    /// # Errors
+    /// When a file cannot be written; the samples stay in head and WAL.
+    pub fn seal(&self) -> Result<(), SealError> {
+        self.inner().seal()
+    }
+
+    /// Deletes blocks that hold nothing within retention any more, and says how many.
+    ///
+    /// # Errors
+    /// When the manifest cannot be written.
+    pub fn expire(&self) -> Result<usize, SealError> {
+        self.inner().expire()
+    }
+
+    /// What was found damaged, at open and since.
+    #[must_use]
+    pub fn damage(&self) -> Vec<Damage> {
+        let blocks = self.inner().blocks.load();
+        let found = blocks.iter().flat_map(|block| block.damage());
+        self.inner().damage.iter().cloned().chain(found).collect()
+    }
+
+    /// Reads every page of every block against its checksum and says what is damaged.
+    #[must_use]
+    pub fn verify(&self) -> Vec<Damage> {
+        let blocks = self.inner().blocks.load();
+        let found = blocks.iter().flat_map(|block| block.verify());
+        self.inner().damage.iter().cloned().chain(found).collect()
+    }
+
+    /// Names and values of what the database counts: totals since it was opened, and sizes as
+    /// they are now.
+    #[must_use]
+    pub fn counters(&self) -> Vec<(&'static str, f64)> {
+        let inner = self.inner();
+        let mut counters = inner.counters.snapshot();
+        let (active, state_bytes) = inner.head.stats();
+        let blocks = inner.blocks.load();
+        let entries = blocks.iter().map(|block| block.entry());
+        let (bytes, chunks) =
+            entries.fold((0, 0), |(b, c), entry| (b + entry.len_bytes, c + entry.chunks));
+        let damage = inner.damage.len() + blocks.iter().map(|b| b.damage().len()).sum::<usize>();
+        counters.extend([
+            ("series", inner.index.len() as f64),
+            ("head.series", active as f64),
+            ("head.bytes", inner.head.bytes() as f64),
+            ("head.stateBytes", state_bytes as f64),
+            ("names.bytes", inner.names.memory_bytes() as f64),
+            ("index.bytes", inner.index.memory_bytes() as f64),
+            ("wal.bytes", inner.wal.written_bytes() as f64),
+            ("block.files", blocks.iter().len() as f64),
+            ("block.bytes", bytes as f64),
+            ("block.chunks", chunks as f64),
+            ("damage", damage as f64),
+        ]);
+        counters
+    }
+
+    /// Syncs what is written and stops the background work. Later appends are refused; reads
+    /// go on. Closing twice is harmless.
     ///
     /// # Errors
     /// When the last sync fails.
     pub fn close(&self) -> Result<(), CloseError> {
-        Ok(())
+        self.handle.close()
+    }
+
+    fn inner(&self) -> &Inner {
+        &self.handle.inner
     }
 }
 
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern.first(), text.first()) {
-        (None, None) => true,
-        (Some(b'*'), _) => {
-            matches(&pattern[1..], text) || (!text.is_empty() && matches(pattern, &text[1..]))
+impl Handle {
+    fn close(&self) -> Result<(), CloseError> {
+        if self.inner.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
         }
-        (Some(b'?'), Some(_)) => matches(&pattern[1..], &text[1..]),
-        (Some(p), Some(t)) if p == t => matches(&pattern[1..], &text[1..]),
-        _ => false,
+        self.background.lock().stop();
+        // Appends that began before are in the WAL when the gate is ours.
+        drop(self.inner.gate.write());
+        let synced = self.inner.sync_wal();
+        *self.inner.lock.lock() = None;
+        Ok(synced?)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // A failure was logged where it was decided.
+        let _ = self.close();
     }
 }

@@ -2,6 +2,26 @@
 
 use std::path::PathBuf;
 
+/// A file or folder that the system would not let us work with.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub(crate) struct FileError {
+    pub(crate) path: PathBuf,
+    pub(crate) source: std::io::Error,
+}
+
+/// Bytes on disk that are not as they were written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} is damaged at byte {offset}: {reason}", path.display())]
+pub struct Damage {
+    /// The file.
+    pub path: PathBuf,
+    /// Where the bad bytes begin.
+    pub offset: u64,
+    /// What is wrong with them.
+    pub reason: String,
+}
+
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -14,9 +34,16 @@ pub enum OpenError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Another process has the database open.
+    #[error("{}: another process has this database open", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
 }
 
-/// Why a batch was not taken. Nothing of it is stored, so it may be sent again.
+/// Why a batch was not taken, or not made durable. It may be sent again: the same sample stored
+/// twice is one sample.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppendError {
@@ -72,6 +99,20 @@ pub enum FetchError {
     UnknownSeries(u32),
 }
 
+/// Why the head could not be sealed; its samples stay in the head and in the WAL.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// A file could not be written; try again when the disk is well.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
 /// Why closing did not end well; the data written before is safe as far as it was synced.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -85,3 +126,15 @@ pub enum CloseError {
         source: std::io::Error,
     },
 }
+
+macro_rules! from_file_error {
+    ($($error:ident)*) => {
+        $(impl From<FileError> for $error {
+            fn from(FileError { path, source }: FileError) -> Self {
+                Self::Io { path, source }
+            }
+        })*
+    };
+}
+
+from_file_error!(OpenError AppendError SealError CloseError);

@@ -1,20 +1,54 @@
 //! The embeddable store of Silverback: points in, series out, behind one [`Db`].
 //!
-//! It knows no HTTP, JSON, tokio or carbon socket: it is synchronous and owns
-//! its threads.
+//! It knows no HTTP, JSON, tokio or carbon socket: it is synchronous and owns its threads.
+//!
+//! | module | step |
+//! |---|---|
+//! | `db` | open, append, find, fetch, close: the face of the rest |
+//! | `append` | points → WAL → head, and the order of it |
+//! | `names` | name → id for ingest |
+//! | [`schema`], `policies` | name → retention and aggregation |
+//! | [`index`] | names by pattern |
+//! | `wal` | what was taken and is not in a block yet |
+//! | `head` | newest samples in memory |
+//! | `seal` | head → blocks |
+//! | `block` | sealed blocks |
+//! | `manifest`, `series_log` | which blocks and series exist |
+//! | `open` | what is on disk → memory |
+//! | `fetch`, `rollup` | head + blocks → one answer |
+//! | `background` | the threads that sync, seal and expire |
+//! | [`storage`], [`clock`] | the edges to the world, replaced in tests |
 
+mod append;
+mod background;
+mod block;
 pub mod clock;
+mod counters;
 mod db;
 pub mod error;
 mod fetch;
+mod head;
 pub mod index;
+mod inner;
+mod manifest;
+mod names;
+mod open;
 mod options;
+mod policies;
+mod rollup;
 pub mod schema;
+mod seal;
 mod series;
+mod series_log;
+pub mod storage;
+mod wal;
 
+pub use append::{Appended, Refused};
 pub use clock::Clock;
-pub use db::{Appended, Db, Refused};
-pub use error::{AppendError, CloseError, FetchError, FindError, OpenError};
+pub use db::Db;
+pub use error::{
+    AppendError, CloseError, Damage, FetchError, FindError, OpenError, SealError,
+};
 pub use fetch::{FetchRange, Fetched};
 pub use index::{Dialect, FindLimits, Found, NodeKind};
 pub use options::Options;

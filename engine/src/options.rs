@@ -2,6 +2,7 @@
 
 use crate::clock::{Clock, SystemClock};
 use crate::schema::Schema;
+use crate::storage::{DiskStorage, Storage};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +16,18 @@ pub struct Options {
     pub schema: Schema,
     /// Longest time a written point may wait for its fsync; zero syncs each batch.
     pub wal_sync_interval: Duration,
-    /// Span of one L0 block, in seconds.
+    /// Span of one L0 block in seconds: the head is sealed when the clock passes a multiple of it.
     pub block_duration_s: u32,
     /// Bytes of samples in the head above which it is sealed early.
     pub head_budget_bytes: usize,
     /// Whether names with `;` are tagged series and brought to canonical order.
     pub tags: bool,
+    /// Whether the database seals, syncs and expires by itself. Without it, tests decide when.
+    pub background: bool,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
+    /// Where files are kept.
+    pub storage: Arc<dyn Storage>,
 }
 
 impl Options {
@@ -36,7 +41,9 @@ impl Options {
             block_duration_s: 7200,
             head_budget_bytes: 512 << 20,
             tags: true,
+            background: true,
             clock: Arc::new(SystemClock),
+            storage: Arc::new(DiskStorage),
         }
     }
 }

@@ -1,0 +1,291 @@
+//! Points → WAL → head: the only file that knows the order.
+//!
+//! 1. Resolve every name to its series; names never seen are brought to their canonical spelling
+//!    and become series: their names are in the WAL before anybody can see their ids.
+//! 2. Write the samples as one frame to the WAL.
+//! 3. Put them into the head, where queries see them.
+//!
+//! All of it happens under a shared hold of `gate`. Sealing takes the gate alone for the moment
+//! of turning to a new WAL segment, so everything in the earlier segments is in the head by then,
+//! and under its final names.
+
+use crate::counters::add;
+use crate::error::AppendError;
+use crate::inner::Inner;
+use crate::names::NameHash;
+use crate::policies::PolicyId;
+use crate::series::SeriesId;
+use silverback_formats::carbon::{self, Point};
+use silverback_formats::frame;
+use silverback_formats::wal::{KIND_SAMPLES, KIND_SERIES, Row, samples_into, series_into};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+/// Points of one WAL frame at most.
+const BATCH_POINTS: usize = 2048;
+/// Row of a point that was refused.
+const REFUSED: u32 = u32::MAX;
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Points stored.
+    pub stored: usize,
+    /// Points refused, by reason.
+    pub refused: Refused,
+}
+
+/// Points that were understood but not stored, by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// No rule of `storage-schemas.conf` matches the name.
+    pub no_schema: usize,
+    /// Empty or overlong name.
+    pub bad_name: usize,
+    /// A tagged name that cannot be brought to canonical form.
+    pub bad_tags: usize,
+    /// Time is not in 1..=u32::MAX.
+    pub bad_time: usize,
+    /// Older than everything the series keeps.
+    pub too_old: usize,
+    /// The value is NaN.
+    pub not_a_number: usize,
+}
+
+/// Buffers of one append, reused.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    hashes: Vec<NameHash>,
+    rows: Vec<Row>,
+    /// Row and point of each name that is not in the table.
+    unknown: Vec<(usize, usize)>,
+    frame: Vec<u8>,
+}
+
+/// A series about to be created.
+struct NewSeries {
+    name: Vec<u8>,
+    hash: NameHash,
+    policy: PolicyId,
+}
+
+impl Inner {
+    /// See [`Db::append`](crate::Db::append).
+    pub(crate) fn append(&self, points: &[Point<'_>]) -> Result<Appended, AppendError> {
+        let mut appended = Appended::default();
+        let mut scratch = self.scratch.lock().pop().unwrap_or_default();
+        let mut batches = points.chunks(BATCH_POINTS);
+        let result =
+            batches.try_for_each(|points| self.append_batch(points, &mut scratch, &mut appended));
+        self.scratch.lock().push(scratch);
+        self.count(&appended, result.is_err());
+        result.map(|()| appended)
+    }
+
+    fn append_batch(
+        &self,
+        points: &[Point<'_>],
+        scratch: &mut Scratch,
+        appended: &mut Appended,
+    ) -> Result<(), AppendError> {
+        let _gate = self.gate.read();
+        if self.closed.load(Ordering::Acquire) {
+            return Err(AppendError::Closed);
+        }
+        let now_s = self.options.clock.now_s();
+        self.resolve(points, scratch, &mut appended.refused);
+        if !scratch.unknown.is_empty() {
+            self.create(points, scratch, &mut appended.refused)?;
+        }
+        if scratch.rows.is_empty() {
+            return Ok(());
+        }
+        scratch.frame.clear();
+        let start = frame::start(KIND_SAMPLES, &mut scratch.frame);
+        // A clock outside u32 is a clock that is not set; samples keep their own time.
+        samples_into(u32::try_from(now_s).unwrap_or(0), &scratch.rows, &mut scratch.frame);
+        frame::finish(start, &mut scratch.frame);
+        self.wal.append(&scratch.frame)?;
+        if self.options.wal_sync_interval.is_zero() {
+            self.sync_wal()?;
+        }
+        let applied = self.head.apply(&scratch.rows, now_s, &self.policies.snapshot());
+        appended.stored += applied.stored;
+        appended.refused.too_old += applied.too_old;
+        Ok(())
+    }
+
+    /// Points → rows. Names are hashed in one pass and looked up in the next, so that the
+    /// processor waits for several lines of the table at once.
+    fn resolve(&self, points: &[Point<'_>], scratch: &mut Scratch, refused: &mut Refused) {
+        let Scratch { hashes, rows, unknown, .. } = scratch;
+        rows.clear();
+        unknown.clear();
+        hashes.clear();
+        hashes.extend(points.iter().map(|point| self.names.hash(point.name)));
+        for (at, (point, &hash)) in points.iter().zip(hashes.iter()).enumerate() {
+            let time_s = u32::try_from(point.time_s).unwrap_or(0);
+            if time_s == 0 {
+                refused.bad_time += 1;
+            } else if point.value.is_nan() {
+                refused.not_a_number += 1;
+            } else {
+                let id = self.names.id(hash).map_or_else(
+                    || {
+                        unknown.push((rows.len(), at));
+                        REFUSED
+                    },
+                    |id| id.0,
+                );
+                rows.push(Row { id, time_s, value: point.value });
+            }
+        }
+    }
+
+    /// Gives ids to the unknown names of a batch, and takes out the rows that may not have one.
+    #[cold]
+    fn create(
+        &self,
+        points: &[Point<'_>],
+        scratch: &mut Scratch,
+        refused: &mut Refused,
+    ) -> Result<(), AppendError> {
+        let mut next_id = self.next_id.lock();
+        let mut new: Vec<NewSeries> = Vec::new();
+        let mut new_ids = HashMap::new();
+        let mut aliases = Vec::new();
+        for &(row, point) in &scratch.unknown {
+            let (hash, name) = (scratch.hashes[point], points[point].name);
+            let id = match self.names.id(hash) {
+                Some(id) => id.0,
+                None => match self.canonical(name, refused) {
+                    None => REFUSED,
+                    Some(name) => {
+                        let id = self.new_id(&name, *next_id, &mut new, &mut new_ids, refused);
+                        aliases.push((hash, id));
+                        id
+                    }
+                },
+            };
+            scratch.rows[row].id = id;
+        }
+        if !new.is_empty() {
+            self.publish(&mut next_id, &new, &mut scratch.frame)?;
+        }
+        for (hash, id) in aliases {
+            if id != REFUSED {
+                self.names.insert(hash, SeriesId(id));
+            }
+        }
+        drop(next_id);
+        scratch.rows.retain(|row| row.id != REFUSED);
+        Ok(())
+    }
+
+    /// The spelling that all names of one series share.
+    fn canonical<'a>(&self, name: &'a [u8], refused: &mut Refused) -> Option<Cow<'a, [u8]>> {
+        let result = canonical(name, self.options.tags);
+        match result {
+            Ok(name) => Some(name),
+            Err(BadName::Name) => {
+                refused.bad_name += 1;
+                None
+            }
+            Err(BadName::Tags) => {
+                refused.bad_tags += 1;
+                None
+            }
+        }
+    }
+
+    /// The id of a canonical name, new or known.
+    fn new_id(
+        &self,
+        name: &[u8],
+        next_id: u32,
+        new: &mut Vec<NewSeries>,
+        new_ids: &mut HashMap<Vec<u8>, u32>,
+        refused: &mut Refused,
+    ) -> u32 {
+        let hash = self.names.hash(name);
+        if let Some(id) = self.names.id(hash) {
+            return id.0;
+        }
+        if let Some(&id) = new_ids.get(name) {
+            return id;
+        }
+        let Some(policy) = self.schema.load().policy(name) else {
+            refused.no_schema += 1;
+            return REFUSED;
+        };
+        let id = next_id + u32::try_from(new.len()).expect("a batch is small");
+        assert!(id < REFUSED, "a database holds fewer than 2^32 series");
+        let policy = self.policies.id(&policy);
+        new.push(NewSeries { name: name.to_vec(), hash, policy });
+        new_ids.insert(name.to_vec(), id);
+        id
+    }
+
+    /// Makes new series known: to the WAL first, then to head and index, last to the name table,
+    /// from which on other appends use them.
+    fn publish(
+        &self,
+        next_id: &mut u32,
+        new: &[NewSeries],
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), AppendError> {
+        buffer.clear();
+        let start = frame::start(KIND_SERIES, buffer);
+        series_into(*next_id, new.iter().map(|series| series.name.as_slice()), buffer);
+        frame::finish(start, buffer);
+        self.wal.append(buffer)?;
+        for series in new {
+            let id = SeriesId(*next_id);
+            self.head.add_series(id.0, series.policy);
+            self.index.insert(&series.name, id);
+            self.names.insert(series.hash, id);
+            *next_id += 1;
+        }
+        add(&self.counters.created, new.len());
+        Ok(())
+    }
+
+    fn count(&self, appended: &Appended, failed: bool) {
+        let Appended { stored, refused } = appended;
+        let counters = &self.counters;
+        add(&counters.stored, *stored);
+        add(&counters.refused_no_schema, refused.no_schema);
+        add(&counters.refused_bad_name, refused.bad_name);
+        add(&counters.refused_bad_tags, refused.bad_tags);
+        add(&counters.refused_bad_time, refused.bad_time);
+        add(&counters.refused_too_old, refused.too_old);
+        add(&counters.refused_nan, refused.not_a_number);
+        add(&counters.append_errors, usize::from(failed));
+    }
+}
+
+/// Why a name cannot be a series'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BadName {
+    Name,
+    Tags,
+}
+
+/// The spelling that all names of one series share; see `formats::carbon::{name, tags}`.
+pub(crate) fn canonical(name: &[u8], tags: bool) -> Result<Cow<'_, [u8]>, BadName> {
+    if !tags {
+        return carbon::name::canonical_untagged(name).map_err(|_| BadName::Name);
+    }
+    let spelled = carbon::name::canonical(name).map_err(|_| BadName::Name)?;
+    if !spelled.contains(&b';') {
+        return Ok(spelled);
+    }
+    match spelled {
+        Cow::Borrowed(spelled) => carbon::tags::normalise(spelled).map_err(|_| BadName::Tags),
+        Cow::Owned(spelled) => match carbon::tags::normalise(&spelled) {
+            Ok(normal) => Ok(Cow::Owned(normal.into_owned())),
+            Err(_) => Err(BadName::Tags),
+        },
+    }
+}

@@ -1,0 +1,171 @@
+//! Sealed blocks: immutable files that hold the chunks of many series for one tier.
+//!
+//! A tier is a step and how long it is kept. A block is mapped as a whole; a page is checked
+//! against its checksum before its first use. A page that fails is reported once, by file and
+//! offset, and left out; the rest of the block is served.
+
+mod set;
+mod writer;
+
+pub(crate) use set::BlockSet;
+pub(crate) use writer::BlockWriter;
+
+use crate::error::Damage;
+use crate::storage::{FileBytes, Storage};
+use parking_lot::Mutex;
+use silverback_formats::block::{BlockError, BlockIndex, Check, PageEntry};
+use silverback_formats::manifest::BlockEntry;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A block that is open for reading.
+#[derive(Debug)]
+pub(crate) struct Block {
+    path: PathBuf,
+    entry: BlockEntry,
+    bytes: FileBytes,
+    index: BlockIndex,
+    /// One bit a page: it matched its checksum.
+    good_pages: Box<[AtomicU64]>,
+    /// What was found damaged; each page once.
+    damage: Mutex<Vec<Damage>>,
+}
+
+/// Why a block could not be opened.
+#[derive(Debug)]
+pub(crate) enum OpenBlockError {
+    /// The system would not let us.
+    Io(io::Error),
+    /// The file is not what the manifest says.
+    Damaged(Damage),
+}
+
+impl Block {
+    /// Opens the block of `entry` and checks all but its pages.
+    pub(crate) fn open(
+        storage: &dyn Storage,
+        dir: &Path,
+        entry: BlockEntry,
+    ) -> Result<Self, OpenBlockError> {
+        let path = dir.join(block_name(entry.number));
+        let damaged = |offset: u64, reason: String| {
+            OpenBlockError::Damaged(Damage { path: path.clone(), offset, reason })
+        };
+        let bytes = match storage.read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(damaged(0, "the file is missing".to_owned()));
+            }
+            Err(error) => return Err(OpenBlockError::Io(error)),
+        };
+        let index =
+            BlockIndex::open(&bytes).map_err(|error| damaged(error.offset(), error.to_string()))?;
+        let found = entry_of(&index, &bytes);
+        if found != entry {
+            return Err(damaged(0, format!("it is {found:?}, expected {entry:?}")));
+        }
+        Ok(Self::new(path, bytes, index))
+    }
+
+    /// Opens a block file that nobody vouches for.
+    pub(crate) fn open_unlisted(storage: &dyn Storage, path: &Path) -> Option<Self> {
+        let bytes = storage.read(path).ok()?;
+        let index = BlockIndex::open(&bytes).ok()?;
+        Some(Self::new(path.to_path_buf(), bytes, index))
+    }
+
+    fn new(path: PathBuf, bytes: FileBytes, index: BlockIndex) -> Self {
+        let words = (index.pages as usize).div_ceil(64);
+        Self {
+            path,
+            entry: entry_of(&index, &bytes),
+            bytes,
+            index,
+            good_pages: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            damage: Mutex::default(),
+        }
+    }
+
+    /// What the manifest says of it.
+    pub(crate) fn entry(&self) -> &BlockEntry {
+        &self.entry
+    }
+
+    /// Calls `visit` with each chunk of series `id`, in order of time. Damaged pages are left
+    /// out; the answer is whether there were none.
+    pub(crate) fn chunks<'a>(&'a self, id: u32, mut visit: impl FnMut(&'a [u8])) -> bool {
+        let mut whole = true;
+        let mut page = self.index.first_page(&self.bytes, id);
+        while page < self.index.pages {
+            let entry = self.index.page(&self.bytes, page);
+            if entry.first_id > id {
+                break;
+            }
+            match self.page(page, &entry).and_then(|bytes| entry.chunks(bytes, id)) {
+                Ok(chunks) => chunks.into_iter().for_each(&mut visit),
+                Err(error) => {
+                    whole = false;
+                    self.report(error.offset(), error.to_string());
+                }
+            }
+            page += 1;
+        }
+        whole
+    }
+
+    /// Checks every page and says what is damaged.
+    pub(crate) fn verify(&self) -> Vec<Damage> {
+        for page in 0..self.index.pages {
+            let entry = self.index.page(&self.bytes, page);
+            let checked = entry.bytes(&self.bytes, Check::Checksum);
+            if let Err(error) = checked.and_then(|page| entry.for_each(page, |_, _| {})) {
+                self.report(error.offset(), error.to_string());
+            }
+        }
+        self.damage()
+    }
+
+    /// What was found damaged so far.
+    pub(crate) fn damage(&self) -> Vec<Damage> {
+        self.damage.lock().clone()
+    }
+
+    /// Notes damage, once per offset.
+    pub(crate) fn report(&self, offset: u64, reason: String) {
+        let mut damage = self.damage.lock();
+        if damage.iter().any(|known| known.offset == offset) {
+            return;
+        }
+        let new = Damage { path: self.path.clone(), offset, reason };
+        tracing::error!("{new}; its samples are missing from answers");
+        damage.push(new);
+    }
+
+    fn page(&self, page: u32, entry: &PageEntry) -> Result<&[u8], BlockError> {
+        let (word, bit) = (&self.good_pages[page as usize / 64], 1 << (page % 64));
+        let known = word.load(Ordering::Relaxed) & bit != 0;
+        let bytes = entry.bytes(&self.bytes, if known { Check::Known } else { Check::Checksum })?;
+        if !known {
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
+        Ok(bytes)
+    }
+}
+
+fn entry_of(index: &BlockIndex, bytes: &[u8]) -> BlockEntry {
+    BlockEntry {
+        number: index.header.number,
+        step_s: index.header.step_s,
+        keep_s: index.header.keep_s,
+        min_s: index.min_s,
+        max_s: index.max_s,
+        len_bytes: bytes.len() as u64,
+        chunks: index.chunks,
+    }
+}
+
+/// Name of the file of block `number`.
+pub(crate) fn block_name(number: u64) -> String {
+    format!("{number:010}.block")
+}

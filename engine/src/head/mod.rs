@@ -1,0 +1,286 @@
+//! The head: the newest samples of all series, in memory, until they are sealed into blocks.
+//!
+//! Series are spread over shards by groups of 64 consecutive ids, because senders repeat their
+//! names in one order and ids are handed out in that order: a batch touches a shard once for
+//! many points, so a lock is taken once per run of points and not per point.
+//!
+//! Sealing takes the chunks out of one shard after the other. What was taken stays readable in
+//! its shard until its blocks are published ([`Head::drop_sealing`]), so no sample is ever
+//! invisible; readers ask the head first and the blocks second for the same reason.
+
+mod open_chunk;
+
+pub(crate) use open_chunk::{FullChunk, LateSample, OpenChunk, Snapshot};
+
+use crate::policies::{Entry, PolicyId};
+use parking_lot::Mutex;
+use silverback_formats::wal::Row;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicIsize, Ordering};
+
+const SHARDS: usize = 64;
+const GROUP: u32 = 64;
+/// A sample further ahead of the clock than this many seconds does not move its series ahead.
+const AHEAD_S_MAX: i64 = 900;
+const NO_CHUNK: u32 = u32::MAX;
+
+/// All shards.
+#[derive(Debug)]
+pub(crate) struct Head {
+    shards: Box<[Mutex<Shard>]>,
+    /// Bytes of samples, taken ones excluded.
+    bytes: AtomicIsize,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    /// By place of the series in the shard.
+    series: Vec<SeriesState>,
+    /// Open chunks, in order of their first sample since the last seal.
+    chunks: Vec<OpenChunk>,
+    /// Chunks of series whose step changed since.
+    displaced: Vec<OpenChunk>,
+    sealing: Option<Arc<Taken>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct SeriesState {
+    /// Place in `chunks`, or `NO_CHUNK`.
+    chunk: u32,
+    policy: PolicyId,
+}
+
+/// What sealing took out of one shard, sorted by series id, older chunks of a series first.
+#[derive(Debug, Default)]
+pub(crate) struct Taken(Vec<OpenChunk>);
+
+/// What became of the rows of a batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Applied {
+    pub(crate) stored: usize,
+    pub(crate) too_old: usize,
+}
+
+impl Head {
+    pub(crate) fn new() -> Self {
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), bytes: AtomicIsize::new(0) }
+    }
+
+    /// Makes room for series `id`; before that no row may name it.
+    pub(crate) fn add_series(&self, id: u32, policy: PolicyId) {
+        let (shard, place) = place(id);
+        let series = &mut self.shards[shard].lock().series;
+        if series.len() <= place {
+            series.resize(place + 1, SeriesState { chunk: NO_CHUNK, policy });
+        }
+        series[place].policy = policy;
+    }
+
+    /// The policy of series `id`.
+    pub(crate) fn policy(&self, id: u32) -> Option<PolicyId> {
+        let (shard, place) = place(id);
+        self.shards[shard].lock().series.get(place).map(|series| series.policy)
+    }
+
+    /// Stores rows that are in the WAL, in their order. `now_s` is the clock when the batch came.
+    pub(crate) fn apply(&self, rows: &[Row], now_s: i64, policies: &[Entry]) -> Applied {
+        let mut applied = Applied::default();
+        let mut rest = rows;
+        while let Some(first) = rest.first() {
+            let shard = place(first.id).0;
+            let run = rest.iter().take_while(|row| place(row.id).0 == shard).count();
+            let mut guard = self.shards[shard].lock();
+            let mut grown = 0;
+            for row in &rest[..run] {
+                match guard.push(row, now_s, policies) {
+                    Some(bytes) => {
+                        grown += bytes;
+                        applied.stored += 1;
+                    }
+                    None => applied.too_old += 1,
+                }
+            }
+            drop(guard);
+            self.bytes.fetch_add(grown, Ordering::Relaxed);
+            rest = &rest[run..];
+        }
+        applied
+    }
+
+    /// What the head holds of series `id`, oldest first.
+    pub(crate) fn read(&self, id: u32) -> Vec<Snapshot> {
+        let (shard, place) = place(id);
+        let guard = self.shards[shard].lock();
+        let sealing = guard.sealing.clone();
+        let mut active: Vec<Snapshot> =
+            guard.displaced.iter().filter(|chunk| chunk.id == id).map(OpenChunk::snapshot).collect();
+        if let Some(series) = guard.series.get(place)
+            && let Some(chunk) = guard.chunks.get(series.chunk as usize)
+        {
+            active.push(chunk.snapshot());
+        }
+        drop(guard);
+        let taken = sealing.iter().flat_map(|taken| taken.of(id)).map(OpenChunk::snapshot);
+        taken.chain(active).collect()
+    }
+
+    /// Takes everything out for sealing, shard by shard. What was taken before and could not be
+    /// sealed is given again, and nothing new is taken.
+    pub(crate) fn take(&self) -> Vec<Arc<Taken>> {
+        let pending: Vec<_> = self.shards.iter().filter_map(|s| s.lock().sealing.clone()).collect();
+        if pending.len() == SHARDS {
+            return pending;
+        }
+        self.shards.iter().map(|shard| self.take_shard(&mut shard.lock())).collect()
+    }
+
+    fn take_shard(&self, shard: &mut Shard) -> Arc<Taken> {
+        let mut chunks = std::mem::take(&mut shard.displaced);
+        chunks.append(&mut shard.chunks);
+        for chunk in &chunks {
+            shard.series[place(chunk.id).1].chunk = NO_CHUNK;
+        }
+        chunks.sort_by_key(|chunk| chunk.id);
+        let bytes: usize = chunks.iter().map(chunk_bytes).sum();
+        self.bytes.fetch_sub(bytes as isize, Ordering::Relaxed);
+        let taken = Arc::new(Taken(chunks));
+        shard.sealing = Some(Arc::clone(&taken));
+        taken
+    }
+
+    /// Forgets what was taken: its blocks are published.
+    pub(crate) fn drop_sealing(&self) {
+        for shard in &self.shards {
+            let sealed = shard.lock().sealing.take();
+            drop(sealed);
+        }
+    }
+
+    /// Bytes of samples in the head, those being sealed excluded.
+    pub(crate) fn bytes(&self) -> usize {
+        usize::try_from(self.bytes.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    /// Series that got samples since the last seal, and bytes for the states of all series.
+    pub(crate) fn stats(&self) -> (usize, usize) {
+        self.shards.iter().fold((0, 0), |(active, bytes), shard| {
+            let shard = shard.lock();
+            let states = shard.series.capacity() * size_of::<SeriesState>();
+            (active + shard.chunks.len(), bytes + states)
+        })
+    }
+}
+
+impl Shard {
+    /// Stores a row and says by how many bytes the shard grew; `None` when no archive of the
+    /// series reaches back to it.
+    #[inline]
+    fn push(&mut self, row: &Row, now_s: i64, policies: &[Entry]) -> Option<isize> {
+        let series = &mut self.series[place(row.id).1];
+        let entry = &policies[usize::from(series.policy.0)];
+        let age_s = now_s - i64::from(row.time_s);
+        if age_s > entry.finest_reach_s || age_s < -AHEAD_S_MAX {
+            return self.push_aside(row, age_s, entry);
+        }
+        let slot_s = row.time_s - row.time_s % entry.step_s;
+        match self.chunks.get_mut(series.chunk as usize) {
+            Some(chunk) if chunk.policy == series.policy => {
+                let before = chunk.heap_bytes();
+                chunk.push(slot_s, row.value);
+                Some(chunk.heap_bytes() as isize - before as isize)
+            }
+            _ => {
+                self.open(row.id, entry, slot_s, row.value);
+                Some(size_of::<OpenChunk>() as isize)
+            }
+        }
+    }
+
+    /// A row that is old or far ahead of the clock.
+    #[cold]
+    fn push_aside(&mut self, row: &Row, age_s: i64, entry: &Entry) -> Option<isize> {
+        let archive = entry.archive_for(age_s)?;
+        let step_s = entry.policy.archives[archive].step_s;
+        let slot_s = row.time_s - row.time_s % step_s;
+        let place = place(row.id).1;
+        let series = self.series[place];
+        let mut grown = 0;
+        let usable = self.chunks.get(series.chunk as usize);
+        if usable.is_none_or(|chunk| chunk.policy != series.policy) {
+            // A chunk needs a sample to begin with; this one serves when it is of its archive.
+            if archive == 0 && age_s >= -AHEAD_S_MAX {
+                self.open(row.id, entry, slot_s, row.value);
+                return Some(size_of::<OpenChunk>() as isize);
+            }
+            self.displace(place);
+            let chunk = OpenChunk::aside(row.id, series.policy, entry.step_s);
+            self.chunks.push(chunk);
+            self.series[place].chunk = self.chunks.len() as u32 - 1;
+            grown += size_of::<OpenChunk>() as isize;
+        }
+        let chunk = &mut self.chunks[self.series[place].chunk as usize];
+        let before = chunk.heap_bytes();
+        chunk.push_late(LateSample { slot_s, archive: archive as u8, value: row.value });
+        Some(grown + chunk.heap_bytes() as isize - before as isize)
+    }
+
+    fn open(&mut self, id: u32, entry: &Entry, slot_s: u32, value: f64) {
+        let place = place(id).1;
+        self.displace(place);
+        let policy = self.series[place].policy;
+        self.chunks.push(OpenChunk::new(id, policy, entry.step_s, slot_s, value));
+        self.series[place].chunk = self.chunks.len() as u32 - 1;
+    }
+
+    /// Puts the series' chunk of another policy aside.
+    fn displace(&mut self, place: usize) {
+        let at = std::mem::replace(&mut self.series[place].chunk, NO_CHUNK) as usize;
+        if at >= self.chunks.len() {
+            return;
+        }
+        self.displaced.push(self.chunks.swap_remove(at));
+        if let Some(moved) = self.chunks.get(at) {
+            self.series[self::place(moved.id).1].chunk = at as u32;
+        }
+    }
+}
+
+impl Taken {
+    /// Chunks of one series.
+    fn of(&self, id: u32) -> &[OpenChunk] {
+        let from = self.0.partition_point(|chunk| chunk.id < id);
+        let len = self.0[from..].partition_point(|chunk| chunk.id == id);
+        &self.0[from..from + len]
+    }
+}
+
+/// Visits the chunks of all shards in order of series id.
+pub(crate) fn for_each_sorted<E>(
+    taken: &[Arc<Taken>],
+    mut visit: impl FnMut(&OpenChunk) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut left: Vec<&[OpenChunk]> = taken.iter().map(|taken| taken.0.as_slice()).collect();
+    let last = left.iter().filter_map(|chunks| chunks.last()).map(|chunk| chunk.id).max();
+    let groups = last.map_or(0, |last| last / GROUP + 1);
+    for group in 0..groups {
+        let chunks = &mut left[group as usize % SHARDS];
+        let len = chunks.partition_point(|chunk| chunk.id / GROUP == group);
+        for chunk in &chunks[..len] {
+            visit(chunk)?;
+        }
+        *chunks = &chunks[len..];
+    }
+    Ok(())
+}
+
+fn chunk_bytes(chunk: &OpenChunk) -> usize {
+    size_of::<OpenChunk>() + chunk.heap_bytes()
+}
+
+/// Shard of a series and its place there.
+#[inline]
+fn place(id: u32) -> (usize, usize) {
+    let group = id / GROUP;
+    let shard = group as usize % SHARDS;
+    (shard, (group as usize / SHARDS) * GROUP as usize + (id % GROUP) as usize)
+}

@@ -1,0 +1,181 @@
+//! The manifest: which blocks exist, and from where the WAL is still needed.
+//!
+//! An append-only log of edits; the only source of what exists. A block is created by writing
+//! it, syncing it and its folder, and then appending an edit here: what no edit names is not
+//! there, and is removed at the next start. At each start, and after any failed write, the log is
+//! written anew as one edit and renamed over the old one.
+//!
+//! When the log is damaged in the middle it is put into quarantine and the blocks are listed
+//! from their own headers instead ([`Manifest::open`] says so in its report): each of them is
+//! whole and says what it is, and the WAL is replayed from its beginning, which is harmless.
+
+use crate::error::{Damage, FileError};
+use crate::storage::{Storage, StorageFile};
+use silverback_formats::frame::{self, Frames, LogKind, Step};
+use silverback_formats::manifest::{BlockEntry, Edit, KIND_EDIT};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const NAME: &str = "MANIFEST";
+
+/// What exists.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    /// By number.
+    pub(crate) blocks: BTreeMap<u64, BlockEntry>,
+    pub(crate) wal_floor: u64,
+    pub(crate) next_id: u32,
+    pub(crate) next_block: u64,
+}
+
+impl State {
+    fn apply(&mut self, edit: &Edit) {
+        self.blocks.extend(edit.adds.iter().map(|block| (block.number, *block)));
+        for number in &edit.removes {
+            self.blocks.remove(number);
+        }
+        self.wal_floor = edit.wal_floor;
+        self.next_id = edit.next_id;
+        self.next_block = edit.next_block;
+    }
+
+    fn as_edit(&self) -> Edit {
+        Edit {
+            wal_floor: self.wal_floor,
+            next_id: self.next_id,
+            next_block: self.next_block,
+            adds: self.blocks.values().copied().collect(),
+            removes: Vec::new(),
+        }
+    }
+}
+
+/// The manifest, open for edits.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    storage: Arc<dyn Storage>,
+    dir: PathBuf,
+    state: State,
+    /// `None` when the file must be written anew before the next edit.
+    file: Option<Arc<dyn StorageFile>>,
+}
+
+/// What reading the manifest found.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// No manifest: a new database.
+    Nothing,
+    /// A manifest; bytes that a crash cut from its tail.
+    State {
+        /// What exists.
+        state: State,
+        /// Bytes that a crash cut from the tail.
+        torn_bytes: u64,
+    },
+    /// A manifest that cannot be trusted.
+    Damaged(Damage),
+}
+
+/// Reads the manifest in `dir`.
+pub(crate) fn read(storage: &dyn Storage, dir: &Path) -> Result<Found, FileError> {
+    let path = path(dir);
+    let bytes = match storage.read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(source) => return Err(FileError { path, source }),
+    };
+    let damaged = |offset: usize, reason: String| {
+        Ok(Found::Damaged(Damage { path: path.clone(), offset: offset as u64, reason }))
+    };
+    if let Err(error) = frame::header_number(LogKind::Manifest, &bytes) {
+        return damaged(0, format!("header: {error}"));
+    }
+    let (mut state, mut edits, mut torn_bytes) = (State::default(), 0, 0);
+    for step in Frames::new(&bytes) {
+        match step {
+            Step::Frame { kind: KIND_EDIT, payload, offset } => match Edit::decode(payload) {
+                Ok(edit) => {
+                    state.apply(&edit);
+                    edits += 1;
+                }
+                Err(error) => return damaged(offset, error.to_string()),
+            },
+            Step::Frame { kind, offset, .. } => {
+                return damaged(offset, format!("frame of unknown kind {kind}"));
+            }
+            Step::Damage { offset, error, .. } => return damaged(offset, error.to_string()),
+            Step::Tail { len_bytes, .. } => torn_bytes = len_bytes as u64,
+        }
+    }
+    if edits == 0 {
+        // It is renamed into place with its first edit synced, so an empty one is no crash's work.
+        return damaged(frame::HEADER_BYTES, "no edit in it".to_owned());
+    }
+    Ok(Found::State { state, torn_bytes })
+}
+
+/// Path of the manifest in `dir`.
+pub(crate) fn path(dir: &Path) -> PathBuf {
+    dir.join(NAME)
+}
+
+impl Manifest {
+    /// Opens the manifest in `dir` for edits, beginning with `state`, which is written anew.
+    pub(crate) fn create(
+        storage: Arc<dyn Storage>,
+        dir: PathBuf,
+        state: State,
+    ) -> Result<Self, FileError> {
+        let mut manifest = Self { storage, dir, state, file: None };
+        manifest.rewrite()?;
+        Ok(manifest)
+    }
+
+    /// What exists.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Makes an edit durable, and then counts it.
+    pub(crate) fn commit(&mut self, edit: &Edit) -> Result<(), FileError> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => self.rewrite()?,
+        };
+        let mut bytes = Vec::new();
+        push_edit(edit, &mut bytes);
+        file.append(&bytes)
+            .and_then(|()| file.sync())
+            .map_err(|source| FileError { path: path(&self.dir), source })?;
+        self.file = Some(file);
+        self.state.apply(edit);
+        Ok(())
+    }
+
+    /// Writes the state as one edit into a new file and renames it into place.
+    fn rewrite(&mut self) -> Result<Arc<dyn StorageFile>, FileError> {
+        let new = self.dir.join("MANIFEST.tmp");
+        let mut bytes = Vec::new();
+        frame::header_into(LogKind::Manifest, 0, &mut bytes);
+        push_edit(&self.state.as_edit(), &mut bytes);
+        let write = || {
+            let file = self.storage.create(&new)?;
+            file.append(&bytes)?;
+            file.sync()?;
+            self.storage.rename(&new, &path(&self.dir))?;
+            self.storage.sync_dir(&self.dir)?;
+            Ok(file)
+        };
+        let file: Arc<dyn StorageFile> =
+            write().map_err(|source| FileError { path: new.clone(), source })?;
+        self.file = Some(Arc::clone(&file));
+        Ok(file)
+    }
+}
+
+fn push_edit(edit: &Edit, out: &mut Vec<u8>) {
+    let at = frame::start(KIND_EDIT, out);
+    edit.encode_into(out);
+    frame::finish(at, out);
+}

@@ -1,0 +1,248 @@
+//! Opening a database: manifest → blocks → names → WAL → head.
+
+use crate::block::{Block, BlockSet, OpenBlockError};
+use crate::counters::Counters;
+use crate::error::{Damage, FileError, OpenError};
+use crate::head::Head;
+use crate::index::LiveIndex;
+use crate::inner::{Disk, Folders, Inner, quarantine};
+use crate::manifest::{self, Found, Manifest, State};
+use crate::names::NameTable;
+use crate::options::Options;
+use crate::policies::Policies;
+use crate::schema::Schema;
+use crate::series::SeriesId;
+use crate::series_log::SeriesLog;
+use crate::storage::Storage;
+use crate::wal::recovery::{self, Replay, Replayed};
+use crate::wal::{Wal, segment_name};
+use arc_swap::ArcSwap;
+use parking_lot::{Mutex, RwLock};
+use silverback_formats::wal::Row;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Opens the database of `options`.
+pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
+    let folders = Folders::of(&options.path);
+    let storage = Arc::clone(&options.storage);
+    for dir in [&folders.root, &folders.wal, &folders.blocks] {
+        storage.create_dir(dir).map_err(|source| file_error(dir, source))?;
+    }
+    let lock = storage.lock(&folders.root).map_err(|source| match source.kind() {
+        io::ErrorKind::WouldBlock => OpenError::Locked { path: folders.root.clone() },
+        _ => file_error(&folders.root, source).into(),
+    })?;
+    let mut damage = Vec::new();
+    let mut state = read_manifest(&*storage, &folders, &mut damage)?;
+    let blocks = open_blocks(&*storage, &folders, &mut state, &mut damage)?;
+
+    let mut loader = Loader::new(&options);
+    let (mut series_log, log_damage) =
+        SeriesLog::open(Arc::clone(&storage), &folders.root, |id, name| loader.series(id, name))?;
+    damage.extend(log_damage);
+    if series_log.next_id() < state.next_id {
+        let path = folders.root.join("SERIES");
+        let reason = format!("names end at id {}, not {}", series_log.next_id(), state.next_id);
+        damage.push(Damage { path, offset: 0, reason });
+        loader.next_id = loader.next_id.max(state.next_id);
+    }
+    series_log.skip_to(state.next_id);
+    let replayed = recovery::replay(&*storage, &folders.wal, state.wal_floor, &mut loader)?;
+    let mut damaged_segments = replayed.damaged.iter().copied().collect::<std::collections::BTreeSet<_>>();
+    damage.extend(replayed.damage.iter().cloned());
+    if loader.unnamed_samples > 0 {
+        let reason = format!("{} samples of series without a name", loader.unnamed_samples);
+        damage.push(Damage { path: folders.wal.clone(), offset: 0, reason });
+        damaged_segments.extend(&replayed.segments);
+    }
+    for damage in &damage {
+        tracing::error!("{damage}");
+    }
+    let wal = begin_wal(&storage, &folders, &replayed, state.wal_floor)?;
+    let manifest = Manifest::create(Arc::clone(&storage), folders.root.clone(), state)?;
+    report(&loader, &replayed, blocks.len());
+    let Loader { names, index, policies, head, next_id, .. } = loader;
+    Ok(Inner {
+        schema: ArcSwap::from_pointee(options.schema.clone()),
+        blocks: ArcSwap::from_pointee(BlockSet::new(blocks)),
+        disk: Mutex::new(Disk { manifest, series_log, damaged_segments, unfinished: None }),
+        gate: RwLock::new(()),
+        next_id: Mutex::new(next_id),
+        scratch: Mutex::default(),
+        closed: AtomicBool::new(false),
+        seal_wanted: AtomicBool::new(false),
+        counters: Counters::default(),
+        lock: Mutex::new(Some(lock)),
+        options,
+        folders,
+        policies,
+        names,
+        index,
+        head,
+        wal,
+        damage,
+    })
+}
+
+/// What exists. A damaged manifest is kept aside, and the blocks speak for themselves.
+fn read_manifest(
+    storage: &dyn Storage,
+    folders: &Folders,
+    damage: &mut Vec<Damage>,
+) -> Result<State, FileError> {
+    match manifest::read(storage, &folders.root)? {
+        Found::Nothing => Ok(State::default()),
+        Found::State { state, torn_bytes } => {
+            if torn_bytes > 0 {
+                tracing::warn!("manifest: a crash cut its last {torn_bytes} bytes");
+            }
+            Ok(state)
+        }
+        Found::Damaged(found) => {
+            damage.push(found);
+            let path = manifest::path(&folders.root);
+            quarantine(storage, &folders.quarantine, &path)
+                .map_err(|source| file_error(&path, source))?;
+            rebuild(storage, folders)
+        }
+    }
+}
+
+/// The state that the block files themselves tell.
+fn rebuild(storage: &dyn Storage, folders: &Folders) -> Result<State, FileError> {
+    let mut state = State::default();
+    for name in list(storage, &folders.blocks)? {
+        let path = folders.blocks.join(&name);
+        match Block::open_unlisted(storage, &path) {
+            Some(block) => {
+                state.next_block = state.next_block.max(block.entry().number + 1);
+                state.blocks.insert(block.entry().number, *block.entry());
+            }
+            None => quarantine(storage, &folders.quarantine, &path)
+                .map_err(|source| file_error(&path, source))?,
+        }
+    }
+    Ok(state)
+}
+
+/// Opens the listed blocks, puts damaged ones aside, and removes files that are not listed.
+fn open_blocks(
+    storage: &dyn Storage,
+    folders: &Folders,
+    state: &mut State,
+    damage: &mut Vec<Damage>,
+) -> Result<Vec<Arc<Block>>, FileError> {
+    let mut blocks = Vec::new();
+    for entry in state.blocks.clone().into_values() {
+        match Block::open(storage, &folders.blocks, entry) {
+            Ok(block) => blocks.push(Arc::new(block)),
+            Err(OpenBlockError::Io(source)) => return Err(file_error(&folders.blocks, source)),
+            Err(OpenBlockError::Damaged(found)) => {
+                if let Err(error) = quarantine(storage, &folders.quarantine, &found.path)
+                    && error.kind() != io::ErrorKind::NotFound
+                {
+                    return Err(file_error(&found.path, error));
+                }
+                state.blocks.remove(&entry.number);
+                damage.push(found);
+            }
+        }
+    }
+    let listed: Vec<String> =
+        state.blocks.keys().map(|&number| crate::block::block_name(number)).collect();
+    for name in list(storage, &folders.blocks)?.into_iter().filter(|name| !listed.contains(name)) {
+        let path = folders.blocks.join(name);
+        storage.remove(&path).map_err(|source| file_error(&path, source))?;
+    }
+    Ok(blocks)
+}
+
+/// Begins a new segment after those that are there, whose bytes are synced once more: the
+/// process that wrote them may have been killed before it did.
+fn begin_wal(
+    storage: &Arc<dyn Storage>,
+    folders: &Folders,
+    replayed: &Replayed,
+    floor: u64,
+) -> Result<Wal, FileError> {
+    let mut unsynced = Vec::new();
+    for &segment in replayed.segments.iter().filter(|&&segment| segment >= floor) {
+        let path = folders.wal.join(segment_name(segment));
+        let file = storage.open_append(&path).map_err(|source| file_error(&path, source))?;
+        unsynced.push((segment, file));
+    }
+    let next = replayed.segments.last().map_or(floor, |last| floor.max(last + 1));
+    Wal::create(Arc::clone(storage), folders.wal.clone(), next, unsynced)
+}
+
+fn report(loader: &Loader, replayed: &Replayed, blocks: usize) {
+    let (series, samples, torn) = (loader.next_id, replayed.samples, replayed.torn_bytes);
+    tracing::info!("opened: {series} series, {blocks} blocks, {samples} samples from the WAL");
+    if torn > 0 {
+        tracing::warn!("the WAL ended in {torn} bytes of unfinished frames, as after a crash");
+    }
+}
+
+fn list(storage: &dyn Storage, dir: &Path) -> Result<Vec<String>, FileError> {
+    storage.list(dir).map_err(|source| file_error(dir, source))
+}
+
+fn file_error(path: &Path, source: io::Error) -> FileError {
+    FileError { path: path.to_path_buf(), source }
+}
+
+/// Puts names and samples back into memory.
+struct Loader {
+    schema: Schema,
+    fallback: Schema,
+    policies: Policies,
+    names: NameTable,
+    index: LiveIndex,
+    head: Head,
+    next_id: u32,
+    unnamed_samples: u64,
+    rows: Vec<Row>,
+}
+
+impl Loader {
+    fn new(options: &Options) -> Self {
+        Self {
+            schema: options.schema.clone(),
+            fallback: Schema::embedded(),
+            policies: Policies::default(),
+            names: NameTable::new(),
+            index: LiveIndex::new(),
+            head: Head::new(),
+            next_id: 0,
+            unnamed_samples: 0,
+            rows: Vec::new(),
+        }
+    }
+}
+
+impl Replay for Loader {
+    fn series(&mut self, id: u32, name: &[u8]) {
+        let hash = self.names.hash(name);
+        if self.names.id(hash).is_some() {
+            return;
+        }
+        // A series that no rule matches any more stays readable under the embedded rules.
+        let policy = self.schema.policy(name).or_else(|| self.fallback.policy(name));
+        let policy = policy.expect("the embedded rules match every name");
+        self.head.add_series(id, self.policies.id(&policy));
+        self.index.insert(name, SeriesId(id));
+        self.names.insert(hash, SeriesId(id));
+        self.next_id = self.next_id.max(id + 1);
+    }
+
+    fn samples(&mut self, now_s: u32, rows: &[Row]) {
+        self.rows.clear();
+        let named = rows.iter().filter(|row| self.head.policy(row.id).is_some());
+        self.rows.extend(named);
+        self.unnamed_samples += (rows.len() - self.rows.len()) as u64;
+        self.head.apply(&self.rows, i64::from(now_s), &self.policies.snapshot());
+    }
+}

@@ -1,0 +1,74 @@
+//! Fine → coarse: how points of one archive become a point of the next, as whisper does it.
+
+use crate::schema::AggregationMethod;
+
+impl AggregationMethod {
+    /// One value from the known values of a coarser slot, in order of time; `None` when there
+    /// are none.
+    #[must_use]
+    pub fn aggregate(self, known: &[f64]) -> Option<f64> {
+        let &last = known.last()?;
+        Some(match self {
+            Self::Average => known.iter().sum::<f64>() / known.len() as f64,
+            Self::Sum => known.iter().sum(),
+            Self::Last => last,
+            Self::Max => known.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            Self::Min => known.iter().copied().fold(f64::INFINITY, f64::min),
+        })
+    }
+}
+
+/// Aggregates groups of `ratio` values, NaN for unknown. A group is known when at least
+/// `x_files_factor` of it is, and one value at least.
+///
+/// # Panics
+/// When `ratio` is zero.
+#[must_use]
+pub(crate) fn roll_up(
+    fine: &[f64],
+    ratio: usize,
+    method: AggregationMethod,
+    x_files_factor: f32,
+) -> Vec<f64> {
+    let mut known = Vec::with_capacity(ratio);
+    let groups = fine.chunks(ratio).map(|group| {
+        known.clear();
+        known.extend(group.iter().copied().filter(|value| !value.is_nan()));
+        if (known.len() as f32 / ratio as f32) < x_files_factor {
+            return f64::NAN;
+        }
+        method.aggregate(&known).unwrap_or(f64::NAN)
+    });
+    groups.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use AggregationMethod::{Average, Last, Max, Min, Sum};
+
+    const X: f64 = f64::NAN;
+
+    #[track_caller]
+    fn check(method: AggregationMethod, x_files_factor: f32, expected: [f64; 3]) {
+        let fine = [1.0, X, 3.0, 5.0, X, X, X, 2.0, X, X, X, X];
+        let coarse = roll_up(&fine, 4, method, x_files_factor);
+        assert_eq!(format!("{coarse:?}"), format!("{expected:?}"));
+    }
+
+    #[test]
+    fn each_method_over_the_known_values() {
+        check(Average, 0.0, [3.0, 2.0, X]);
+        check(Sum, 0.0, [9.0, 2.0, X]);
+        check(Last, 0.0, [5.0, 2.0, X]);
+        check(Max, 0.0, [5.0, 2.0, X]);
+        check(Min, 0.0, [1.0, 2.0, X]);
+    }
+
+    #[test]
+    fn too_few_known_values_are_unknown() {
+        check(Sum, 0.25, [9.0, 2.0, X]);
+        check(Sum, 0.5, [9.0, X, X]);
+        check(Sum, 1.0, [X, X, X]);
+    }
+}

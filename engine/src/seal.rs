@@ -1,0 +1,155 @@
+//! Head → blocks.
+//!
+//! For every tier that has samples, one block of the chunks as the head wrote them, and one
+//! *overlay* block of what lay aside: samples for slots before or far after the chunk of their
+//! series, and for coarser archives. Apart from each other the first keeps a short span of time,
+//! which is what a request is compared with. Late samples that fall into their series' chunk are
+//! merged into it.
+
+use crate::block::BlockWriter;
+use crate::error::FileError;
+use crate::head::{self, FullChunk, LateSample, OpenChunk, Taken};
+use crate::policies::Entry;
+use crate::storage::Storage;
+use silverback_formats::block::BlockHeader;
+use silverback_formats::chunk::{Chunk, ChunkBuilder, SLOTS_MAX};
+use silverback_formats::manifest::BlockEntry;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// One output of a seal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Tier {
+    step_s: u32,
+    keep_s: u32,
+    overlay: bool,
+}
+
+/// Writes blocks; dropped without [`Sealer::finish`] it leaves files that the next start removes.
+#[derive(Debug)]
+pub(crate) struct Sealer<'a> {
+    storage: Arc<dyn Storage>,
+    dir: &'a Path,
+    policies: &'a [Entry],
+    next_block: u64,
+    writers: BTreeMap<Tier, BlockWriter>,
+}
+
+/// Writes what was taken from the head into blocks numbered from `next_block` on, and gives
+/// them durable names.
+pub(crate) fn seal(
+    storage: &Arc<dyn Storage>,
+    dir: &Path,
+    taken: &[Arc<Taken>],
+    policies: &[Entry],
+    next_block: u64,
+) -> Result<Vec<BlockEntry>, FileError> {
+    let storage = Arc::clone(storage);
+    let mut sealer = Sealer { storage, dir, policies, next_block, writers: BTreeMap::new() };
+    head::for_each_sorted(taken, |chunk| sealer.push(chunk))?;
+    sealer.finish()
+}
+
+impl Sealer<'_> {
+    fn push(&mut self, open: &OpenChunk) -> Result<(), FileError> {
+        let entry = &self.policies[usize::from(open.policy.0)];
+        let mut chunks = open.sealed();
+        let mut aside = BTreeMap::<u8, Vec<LateSample>>::new();
+        let span = chunks.first().zip(chunks.last()).map(|(a, b)| a.first_s..=b.last_s);
+        let mut merged = Vec::new();
+        for late in open.late() {
+            let inside = span.as_ref().is_some_and(|span| span.contains(&late.slot_s));
+            if late.archive == 0 && inside {
+                merged.push(*late);
+            } else {
+                aside.entry(late.archive).or_default().push(*late);
+            }
+        }
+        if !merged.is_empty() {
+            chunks = merge(&chunks, &merged, open.step_s);
+        }
+        // Roll-ups are computed from the finest tier when read, so it is kept to the end.
+        let keep_s = entry.reach_s;
+        for chunk in &chunks {
+            self.write(open.id, open.step_s, keep_s, false, chunk)?;
+        }
+        for (archive, late) in aside {
+            let retention = entry.policy.archives[usize::from(archive)];
+            let keep_s = if archive == 0 { keep_s } else { retention.reach_s() };
+            let slots = late.iter().map(|late| (late.slot_s, late.value)).collect();
+            for chunk in encode(&slots, retention.step_s) {
+                self.write(open.id, retention.step_s, keep_s, true, &chunk)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        id: u32,
+        step_s: u32,
+        keep_s: i64,
+        overlay: bool,
+        chunk: &FullChunk,
+    ) -> Result<(), FileError> {
+        let tier = Tier { step_s, keep_s: u32::try_from(keep_s).unwrap_or(u32::MAX), overlay };
+        let writer = match self.writers.entry(tier) {
+            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                let number = self.next_block;
+                self.next_block += 1;
+                let header = BlockHeader { number, step_s: tier.step_s, keep_s: tier.keep_s };
+                let storage = Arc::clone(&self.storage);
+                entry.insert(BlockWriter::create(storage, self.dir, header)?)
+            }
+        };
+        writer.push(id, chunk.first_s, chunk.last_s, &chunk.bytes)
+    }
+
+    fn finish(self) -> Result<Vec<BlockEntry>, FileError> {
+        let finished: Result<Vec<_>, _> =
+            self.writers.into_values().map(BlockWriter::finish).collect();
+        let blocks = finished?;
+        if !blocks.is_empty() {
+            let path = self.dir.to_path_buf();
+            self.storage.sync_dir(self.dir).map_err(|source| FileError { path, source })?;
+        }
+        Ok(blocks)
+    }
+}
+
+/// The chunks with the late samples in them, which win.
+fn merge(chunks: &[FullChunk], late: &[LateSample], step_s: u32) -> Vec<FullChunk> {
+    let mut slots = BTreeMap::new();
+    for full in chunks {
+        let chunk = Chunk::parse(&full.bytes, step_s).expect("the head wrote this chunk");
+        let start_s = chunk.header().start_s();
+        chunk
+            .visit(|slot, value| _ = slots.insert(start_s + slot * step_s, value))
+            .expect("the head wrote this chunk");
+    }
+    slots.extend(late.iter().map(|late| (late.slot_s, late.value)));
+    encode(&slots, step_s)
+}
+
+/// Chunks of samples by slot time, each within the limit of slots.
+fn encode(slots: &BTreeMap<u32, f64>, step_s: u32) -> Vec<FullChunk> {
+    let mut chunks = Vec::new();
+    let mut left = slots.iter().peekable();
+    while let Some((&first_s, &value)) = left.next() {
+        let mut builder = ChunkBuilder::new(first_s);
+        let mut last_s = first_s;
+        builder.push(0, value).expect("the first slot of a chunk");
+        while let Some((&slot_s, &value)) =
+            left.next_if(|(slot_s, _)| (**slot_s - first_s) / step_s < SLOTS_MAX)
+        {
+            builder.push((slot_s - first_s) / step_s, value).expect("slots are sorted and within");
+            last_s = slot_s;
+        }
+        let mut bytes = Vec::new();
+        builder.encode_into(&mut bytes);
+        chunks.push(FullChunk { first_s, last_s, bytes });
+    }
+    chunks
+}

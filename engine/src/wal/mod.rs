@@ -1,0 +1,182 @@
+//! The write-ahead log: what was taken and is not yet in a block.
+//!
+//! Segments of bounded size, numbered without gaps; frames as `formats::frame`. A frame is
+//! written whole before its samples reach the head, so a killed process loses nothing that was
+//! acknowledged; a sync every [`Options::wal_sync_interval`](crate::Options) bounds what a power
+//! cut takes. A segment that an earlier process wrote is never appended to: its tail may be torn.
+//!
+//! When a write fails, the segment is cut back to its last whole frame and the caller is told;
+//! when even that fails, the next write begins a new segment. When a sync fails, nobody knows
+//! what the disk kept: the next write begins a new segment, and the owner seals the head so that
+//! the samples become durable by another way.
+
+pub(crate) mod recovery;
+
+use crate::error::FileError;
+use crate::storage::{Storage, StorageFile};
+use parking_lot::Mutex;
+use silverback_formats::frame::{self, LogKind};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Size at which a segment is closed.
+const SEGMENT_BYTES: u64 = 64 << 20;
+
+/// The log as it is written.
+#[derive(Debug)]
+pub(crate) struct Wal {
+    storage: Arc<dyn Storage>,
+    dir: PathBuf,
+    open: Mutex<Open>,
+    /// Held while syncing; bytes of the log that are durable.
+    synced_bytes: Mutex<u64>,
+    written_bytes: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Open {
+    segment: u64,
+    file: Arc<dyn StorageFile>,
+    len_bytes: u64,
+    /// Whether the tail of the file cannot be trusted any more.
+    broken: bool,
+    /// Closed segments that are not synced yet, oldest first.
+    unsynced: Vec<(u64, Arc<dyn StorageFile>)>,
+}
+
+impl Wal {
+    /// Begins a log in `dir` with segment `segment`. `unsynced` are earlier segments that a
+    /// killed process may have left unsynced.
+    pub(crate) fn create(
+        storage: Arc<dyn Storage>,
+        dir: PathBuf,
+        segment: u64,
+        unsynced: Vec<(u64, Arc<dyn StorageFile>)>,
+    ) -> Result<Self, FileError> {
+        let (file, len_bytes) = create_segment(&*storage, &dir, segment)?;
+        let open = Open { segment, file, len_bytes, broken: false, unsynced };
+        let wal = Self {
+            storage,
+            dir,
+            open: Mutex::new(open),
+            synced_bytes: Mutex::new(0),
+            written_bytes: AtomicU64::new(1),
+        };
+        wal.sync()?;
+        Ok(wal)
+    }
+
+    /// Appends whole frames.
+    pub(crate) fn append(&self, frames: &[u8]) -> Result<(), FileError> {
+        let mut open = self.open.lock();
+        if open.broken || open.len_bytes >= SEGMENT_BYTES {
+            self.rotate_locked(&mut open)?;
+        }
+        if let Err(source) = open.file.append(frames) {
+            let cut = open.file.truncate(open.len_bytes);
+            open.broken = cut.is_err();
+            return Err(FileError { path: self.dir.join(segment_name(open.segment)), source });
+        }
+        open.len_bytes += frames.len() as u64;
+        self.written_bytes.fetch_add(frames.len() as u64, Ordering::Release);
+        Ok(())
+    }
+
+    /// Closes the open segment and begins the next, whose number is returned: all that was
+    /// appended before is in earlier ones.
+    pub(crate) fn rotate(&self) -> Result<u64, FileError> {
+        let mut open = self.open.lock();
+        self.rotate_locked(&mut open)?;
+        Ok(open.segment)
+    }
+
+    fn rotate_locked(&self, open: &mut Open) -> Result<(), FileError> {
+        let segment = open.segment + 1;
+        let (file, len_bytes) = create_segment(&*self.storage, &self.dir, segment)?;
+        let closed = std::mem::replace(&mut open.file, file);
+        open.unsynced.push((open.segment, closed));
+        (open.segment, open.len_bytes, open.broken) = (segment, len_bytes, false);
+        Ok(())
+    }
+
+    /// Makes everything appended so far durable. Callers that wait for each other share a sync.
+    pub(crate) fn sync(&self) -> Result<(), FileError> {
+        let wanted = self.written_bytes.load(Ordering::Acquire);
+        let mut synced = self.synced_bytes.lock();
+        if *synced >= wanted {
+            return Ok(());
+        }
+        let (written, files) = {
+            let mut open = self.open.lock();
+            let mut files = std::mem::take(&mut open.unsynced);
+            files.push((open.segment, Arc::clone(&open.file)));
+            (self.written_bytes.load(Ordering::Acquire), files)
+        };
+        for (at, (segment, file)) in files.iter().enumerate() {
+            if let Err(source) = file.sync() {
+                let mut open = self.open.lock();
+                open.broken = true;
+                let current = open.segment;
+                let left = files[at..].iter().filter(|(segment, _)| *segment != current).cloned();
+                let left: Vec<_> = left.collect();
+                open.unsynced.splice(0..0, left);
+                return Err(FileError { path: self.dir.join(segment_name(*segment)), source });
+            }
+        }
+        *synced = written;
+        Ok(())
+    }
+
+    /// Forgets segments below `floor` and gives their removal to `remove`.
+    pub(crate) fn drop_below(&self, floor: u64, mut remove: impl FnMut(&Path, u64)) {
+        self.open.lock().unsynced.retain(|(segment, _)| *segment >= floor);
+        for segment in segments(&*self.storage, &self.dir).unwrap_or_default() {
+            if segment < floor {
+                remove(&self.dir.join(segment_name(segment)), segment);
+            }
+        }
+    }
+
+    /// Bytes appended by this process.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.written_bytes.load(Ordering::Relaxed) - 1
+    }
+}
+
+fn create_segment(
+    storage: &dyn Storage,
+    dir: &Path,
+    segment: u64,
+) -> Result<(Arc<dyn StorageFile>, u64), FileError> {
+    let path = dir.join(segment_name(segment));
+    let mut header = Vec::new();
+    frame::header_into(LogKind::Wal, segment, &mut header);
+    let create = || -> io::Result<Arc<dyn StorageFile>> {
+        let file = storage.create(&path)?;
+        file.append(&header)?;
+        file.sync()?;
+        storage.sync_dir(dir)?;
+        Ok(file)
+    };
+    match create() {
+        Ok(file) => Ok((file, header.len() as u64)),
+        Err(source) => Err(FileError { path, source }),
+    }
+}
+
+/// Numbers of the segments in `dir`, sorted.
+pub(crate) fn segments(storage: &dyn Storage, dir: &Path) -> io::Result<Vec<u64>> {
+    let mut segments: Vec<u64> = storage.list(dir)?.iter().filter_map(|n| segment_of(n)).collect();
+    segments.sort_unstable();
+    Ok(segments)
+}
+
+pub(crate) fn segment_name(segment: u64) -> String {
+    format!("{segment:010}.wal")
+}
+
+fn segment_of(name: &str) -> Option<u64> {
+    name.strip_suffix(".wal")?.parse().ok()
+}

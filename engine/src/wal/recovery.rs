@@ -1,0 +1,119 @@
+//! Reading the log back after a start.
+
+use super::{segment_name, segments};
+use crate::error::{Damage, FileError};
+use crate::storage::Storage;
+use silverback_formats::frame::{self, Frames, LogKind, Step};
+use silverback_formats::wal::{KIND_SAMPLES, KIND_SERIES, Row, Samples, Series};
+use std::path::Path;
+
+/// What replaying found.
+#[derive(Debug, Default)]
+pub(crate) struct Replayed {
+    /// Segments found, sorted; those below the floor included.
+    pub(crate) segments: Vec<u64>,
+    /// Segments in which something is damaged: kept aside rather than removed.
+    pub(crate) damaged: Vec<u64>,
+    /// What is damaged.
+    pub(crate) damage: Vec<Damage>,
+    /// Bytes that a crash cut from the tails of segments.
+    pub(crate) torn_bytes: u64,
+    /// Samples read.
+    pub(crate) samples: u64,
+}
+
+/// Whoever takes what the log holds.
+pub(crate) trait Replay {
+    /// A name for a new id.
+    fn series(&mut self, id: u32, name: &[u8]);
+    /// A batch of samples, taken when the clock showed `now_s`.
+    fn samples(&mut self, now_s: u32, rows: &[Row]);
+}
+
+/// Replays the segments from `floor` on, in order.
+pub(crate) fn replay(
+    storage: &dyn Storage,
+    dir: &Path,
+    floor: u64,
+    into: &mut dyn Replay,
+) -> Result<Replayed, FileError> {
+    let all = segments(storage, dir).map_err(|source| FileError { path: dir.into(), source })?;
+    let mut replayed = Replayed { segments: all.clone(), ..Replayed::default() };
+    let mut expected = None;
+    for segment in all.into_iter().filter(|&segment| segment >= floor) {
+        let path = dir.join(segment_name(segment));
+        if expected.is_some_and(|expected| expected != segment) {
+            let reason = format!("segments before {segment} are missing");
+            replayed.damage.push(Damage { path: path.clone(), offset: 0, reason });
+        }
+        expected = Some(segment + 1);
+        let before = replayed.damage.len();
+        let bytes = storage.read(&path).map_err(|source| FileError { path: path.clone(), source })?;
+        replay_segment(&path, segment, &bytes, into, &mut replayed);
+        if replayed.damage.len() > before {
+            replayed.damaged.push(segment);
+        }
+    }
+    Ok(replayed)
+}
+
+fn replay_segment(
+    path: &Path,
+    segment: u64,
+    bytes: &[u8],
+    into: &mut dyn Replay,
+    replayed: &mut Replayed,
+) {
+    let mut damage = |offset: usize, reason: String| {
+        replayed.damage.push(Damage { path: path.into(), offset: offset as u64, reason });
+    };
+    match frame::header_number(LogKind::Wal, bytes) {
+        Ok(number) if number == segment => {}
+        Ok(number) => damage(8, format!("header is of segment {number}")),
+        // A crash between creating a segment and writing its header.
+        Err(_) if bytes.len() < frame::HEADER_BYTES => {
+            replayed.torn_bytes += bytes.len() as u64;
+            return;
+        }
+        Err(error) => damage(0, format!("header: {error}")),
+    }
+    let mut rows = Vec::new();
+    for step in Frames::new(bytes) {
+        match step {
+            Step::Frame { kind, payload, offset } => {
+                let done = match kind {
+                    KIND_SERIES => take_series(payload, into),
+                    KIND_SAMPLES => take_samples(payload, &mut rows, into),
+                    _ => Err(format!("frame of unknown kind {kind}")),
+                };
+                match done {
+                    Ok(samples) => replayed.samples += samples,
+                    Err(reason) => damage(offset, reason),
+                }
+            }
+            Step::Damage { offset, skipped_bytes, error } => {
+                damage(offset, format!("{error}; {skipped_bytes} bytes skipped"));
+            }
+            Step::Tail { len_bytes, .. } => replayed.torn_bytes += len_bytes as u64,
+        }
+    }
+}
+
+fn take_series(payload: &[u8], into: &mut dyn Replay) -> Result<u64, String> {
+    for entry in Series::new(payload).map_err(|error| error.to_string())? {
+        let (id, name) = entry.map_err(|error| error.to_string())?;
+        into.series(id, name);
+    }
+    Ok(0)
+}
+
+fn take_samples(payload: &[u8], rows: &mut Vec<Row>, into: &mut dyn Replay) -> Result<u64, String> {
+    rows.clear();
+    let samples = Samples::new(payload).map_err(|error| error.to_string())?;
+    let now_s = samples.now_s();
+    for row in samples {
+        rows.push(row.map_err(|error| error.to_string())?);
+    }
+    into.samples(now_s, rows);
+    Ok(rows.len() as u64)
+}
