@@ -101,9 +101,6 @@ pub struct BitReader<'a> {
 }
 
 impl<'a> BitReader<'a> {
-    /// Bits that one [`peek`](Self::peek) is sure to show.
-    pub const PEEK_BITS: u32 = 57;
-
     /// A reader at the first bit of `bytes`.
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, position: 0 }
@@ -119,15 +116,18 @@ impl<'a> BitReader<'a> {
         self.bytes.len() as u64 * 8 - self.position
     }
 
-    /// The next bits from the top down, [`PEEK_BITS`](Self::PEEK_BITS) of them at
-    /// least, without moving; zeros stand for what lies past the end.
+    /// The next 64 bits, without moving; zeros stand for what lies past the end.
     #[inline]
     pub fn peek(&self) -> u64 {
         let start = (self.position >> 3) as usize;
-        match self.bytes.get(start..).and_then(<[u8]>::first_chunk) {
-            Some(bytes) => u64::from_be_bytes(*bytes) << (self.position & 7),
-            None => self.peek_near_end(),
-        }
+        let Some(&[a, b, c, d, e, f, g, h, last]) =
+            self.bytes.get(start..).and_then(<[u8]>::first_chunk)
+        else {
+            return self.peek_near_end();
+        };
+        let used = self.position & 7;
+        let word = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        word << used | u64::from(last) >> (8 - used)
     }
 
     /// What is left of the last eight bytes of the input, zeros after it.
@@ -174,17 +174,9 @@ impl<'a> BitReader<'a> {
     #[inline]
     pub fn take(&mut self, len: u32) -> Result<u64, OutOfBits> {
         debug_assert!((1..=64).contains(&len));
-        self.require(len)?;
-        if len <= Self::PEEK_BITS {
-            let value = self.peek() >> (64 - len);
-            self.position += u64::from(len);
-            return Ok(value);
-        }
-        let high = self.peek() >> 32;
-        self.position += 32;
-        let low = self.peek() >> (96 - len);
-        self.position += u64::from(len - 32);
-        Ok(high << (len - 32) | low)
+        let value = self.peek() >> (64 - len);
+        self.skip(len)?;
+        Ok(value)
     }
 }
 

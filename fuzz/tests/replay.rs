@@ -25,7 +25,7 @@ fn corpus_is_survived() {
         assert!(!files.is_empty(), "{name} has no corpus");
         for file in files {
             // Shown when the body panics.
-            println!("{}", file.display());
+            eprintln!("{}", file.display());
             body(&fs::read(&file).unwrap());
         }
     }

@@ -209,7 +209,7 @@ fn each_flipped_bit_is_an_error_or_a_clean_read() {
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            // The values in it hold no NaN payload to lose: `decode` compares its three ways.
+            // Fails where the three ways of reading disagree; which of the two it is, is open.
             let _ = decode(&flipped);
         }
     }

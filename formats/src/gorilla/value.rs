@@ -158,7 +158,8 @@ impl ValueReader {
                 return Ok(self.previous);
             }
         };
-        let code = if code_len + self.window_length <= BitReader::PEEK_BITS {
+        // Nearly always one look is enough; a second one costs half a nanosecond.
+        let code = if code_len + self.window_length <= 64 {
             bits.skip(code_len + self.window_length)?;
             (word << code_len) >> (64 - self.window_length)
         } else {
