@@ -1,6 +1,7 @@
 //! What a sender may take from the node.
 
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Longest line that is taken, in bytes, without its LF.
 ///
@@ -48,4 +49,13 @@ impl Default for UdpOptions {
     fn default() -> Self {
         Self { drain: Duration::from_millis(500), refusals_logged_per_s: 5 }
     }
+}
+
+/// Until when to wait for what is on its way at shutdown: when nothing comes
+/// for a moment, nothing is. `None` when the time for it is over.
+pub(crate) fn quiet_until(deadline: Instant) -> Option<Instant> {
+    const QUIET: Duration = Duration::from_millis(20);
+
+    let now = Instant::now();
+    (now < deadline).then(|| deadline.min(now + QUIET))
 }

@@ -6,7 +6,7 @@
 use crate::counters::ReceiverCounters;
 use crate::framing::LineBuffer;
 use crate::intake::{Closed, Intake, OnStall, Store};
-use crate::limits::TcpOptions;
+use crate::limits::{TcpOptions, quiet_until};
 use crate::refusals::RefusalLog;
 use silverback_engine::Db;
 use silverback_formats::carbon::Point;
@@ -47,17 +47,31 @@ async fn serve<S: Store>(
     let options = Arc::new(options);
     let mut acceptor = Acceptor { listener, full: false, failures: 0 };
     let mut connections = JoinSet::new();
+    let has_room =
+        |open: usize| options.connections_max.is_none_or(|connections_max| open < connections_max);
+    let connection =
+        |(stream, peer)| receive(stream, peer, Arc::clone(&intake), Arc::clone(&options));
     loop {
-        let room = options.connections_max.is_none_or(|max| connections.len() < max);
+        let room = has_room(connections.len());
         tokio::select! {
             biased;
             () = intake.stop().cancelled() => break,
             Some(ended) = connections.join_next() => note_panic(ended),
-            accepted = acceptor.accept(room, intake.counters()) => if let Some((stream, peer)) = accepted {
-                let (intake, options) = (Arc::clone(&intake), Arc::clone(&options));
-                connections.spawn(receive(stream, peer, intake, options));
-            },
+            accepted = acceptor.accept(room, intake.counters()) => {
+                if let Some(accepted) = accepted {
+                    connections.spawn(connection(accepted));
+                }
+            }
         }
+    }
+    // Senders that connected before shutdown may have sent, and gone, already.
+    let deadline = Instant::now() + options.drain;
+    while let Some(quiet) = quiet_until(deadline)
+        && let room = has_room(connections.len())
+        && let Ok(Some(accepted)) =
+            timeout_at(quiet, acceptor.accept(room, intake.counters())).await
+    {
+        connections.spawn(connection(accepted));
     }
     drop(acceptor);
     while let Some(ended) = connections.join_next().await {
@@ -233,16 +247,13 @@ impl<S: Store> Connection<'_, S> {
 
     /// Stores what the sender had sent before shutdown, as far as it is here already.
     async fn drain(&mut self, longest: Duration) -> Result<(), Closed> {
-        /// When nothing comes for so long, there is nothing in the socket's buffer.
-        const QUIET: Duration = Duration::from_millis(20);
-
         let deadline = Instant::now() + longest;
-        while Instant::now() < deadline {
-            let quiet = deadline.min(Instant::now() + QUIET);
-            match timeout_at(quiet, read(&mut self.stream, &mut self.lines)).await {
-                Ok(Ok(len_bytes)) if len_bytes > 0 => self.take(len_bytes).await?,
-                _ => break,
-            }
+        while let Some(quiet) = quiet_until(deadline)
+            && let Ok(Ok(len_bytes)) =
+                timeout_at(quiet, read(&mut self.stream, &mut self.lines)).await
+            && len_bytes > 0
+        {
+            self.take(len_bytes).await?;
         }
         Ok(())
     }

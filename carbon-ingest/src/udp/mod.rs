@@ -8,7 +8,7 @@
 use crate::counters::ReceiverCounters;
 use crate::framing::DatagramBuffer;
 use crate::intake::{Closed, Intake, OnStall, Store};
-use crate::limits::UdpOptions;
+use crate::limits::{UdpOptions, quiet_until};
 use crate::refusals::RefusalLog;
 use silverback_engine::Db;
 use silverback_formats::carbon::Point;
@@ -112,17 +112,11 @@ impl<S: Store> Receiver<'_, S> {
 
     /// Stores what had been sent before shutdown, as far as it is here already.
     async fn drain(&mut self, longest: Duration) -> Result<(), Closed> {
-        /// When nothing comes for so long, there is nothing in the socket's buffer.
-        const QUIET: Duration = Duration::from_millis(20);
-
         let deadline = Instant::now() + longest;
-        while Instant::now() < deadline {
-            let quiet = deadline.min(Instant::now() + QUIET);
-            let readable = timeout_at(quiet, self.socket.readable()).await;
-            let Ok(Ok(())) = readable else { break };
-            if self.read().is_err() {
-                break;
-            }
+        while let Some(quiet) = quiet_until(deadline)
+            && let Ok(Ok(())) = timeout_at(quiet, self.socket.readable()).await
+            && self.read().is_ok()
+        {
             self.take().await?;
         }
         Ok(())
