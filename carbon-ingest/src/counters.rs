@@ -5,6 +5,7 @@
 use crate::refusals::Refusal;
 use silverback_engine::Refused;
 use silverback_formats::carbon::plain::LineError;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One table of all counters: the atomics, their snapshot and their names.
@@ -141,24 +142,25 @@ impl Counter {
         }
     }
 
-    /// Counts one for as long as the returned guard lives.
-    pub(crate) fn hold(&self) -> Held<'_> {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Held(self)
-    }
-
     pub(crate) fn read(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Takes its one off the counter when dropped, also when a task panics.
+/// A connection, counted as active for as long as this lives, also when its task panics.
 #[derive(Debug)]
-pub(crate) struct Held<'a>(&'a Counter);
+pub(crate) struct ActiveConnection(Arc<ReceiverCounters>);
 
-impl Drop for Held<'_> {
+impl ActiveConnection {
+    pub(crate) fn new(counters: &Arc<ReceiverCounters>) -> Self {
+        counters.connections_active.add(1);
+        Self(Arc::clone(counters))
+    }
+}
+
+impl Drop for ActiveConnection {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.connections_active.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -168,12 +170,12 @@ mod tests {
 
     #[test]
     fn snapshot_shows_what_was_added() {
-        let counters = ReceiverCounters::default();
+        let counters = Arc::new(ReceiverCounters::default());
         counters.points_received.add(3);
         counters.of(Refusal::Line(LineError::NoTime)).add(1);
         counters.of(Refusal::Overlong).add(1);
         counters.add_refused(&Refused { too_old: 2, ..Refused::default() });
-        let held = counters.connections_active.hold();
+        let active = ActiveConnection::new(&counters);
         let snapshot = counters.snapshot();
         let expected = ReceiverSnapshot {
             points_received: 3,
@@ -186,7 +188,7 @@ mod tests {
         assert_eq!(snapshot, expected);
         assert_eq!(snapshot.errors(), 2);
         assert!(snapshot.named().any(|named| named == ("points_received", 3)));
-        drop(held);
+        drop(active);
         assert_eq!(counters.snapshot().connections_active, 0);
     }
 }

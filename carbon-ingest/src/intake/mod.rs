@@ -80,7 +80,7 @@ impl<S: Store> Intake<S> {
         Self { store, counters, log, on_stall, stop, stalled, may_block_in_place }
     }
 
-    pub(crate) fn counters(&self) -> &ReceiverCounters {
+    pub(crate) fn counters(&self) -> &Arc<ReceiverCounters> {
         &self.counters
     }
 

@@ -3,7 +3,7 @@
 //! A connection has no memory but its task until it sends something, and no
 //! lock, channel or allocation per line after that.
 
-use crate::counters::ReceiverCounters;
+use crate::counters::{ActiveConnection, ReceiverCounters};
 use crate::framing::LineBuffer;
 use crate::intake::{Closed, Intake, OnStall, Store};
 use crate::limits::{TcpOptions, quiet_until};
@@ -49,8 +49,7 @@ async fn serve<S: Store>(
     let mut connections = JoinSet::new();
     let has_room =
         |open: usize| options.connections_max.is_none_or(|connections_max| open < connections_max);
-    let connection =
-        |(stream, peer)| receive(stream, peer, Arc::clone(&intake), Arc::clone(&options));
+    let receive = |accepted| receive(accepted, Arc::clone(&intake), Arc::clone(&options));
     loop {
         let room = has_room(connections.len());
         tokio::select! {
@@ -59,7 +58,7 @@ async fn serve<S: Store>(
             Some(ended) = connections.join_next() => note_panic(ended),
             accepted = acceptor.accept(room, intake.counters()) => {
                 if let Some(accepted) = accepted {
-                    connections.spawn(connection(accepted));
+                    connections.spawn(receive(accepted));
                 }
             }
         }
@@ -71,7 +70,7 @@ async fn serve<S: Store>(
         && let Ok(Some(accepted)) =
             timeout_at(quiet, acceptor.accept(room, intake.counters())).await
     {
-        connections.spawn(connection(accepted));
+        connections.spawn(receive(accepted));
     }
     drop(acceptor);
     while let Some(ended) = connections.join_next().await {
@@ -83,6 +82,13 @@ fn note_panic(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!("a carbon connection ended by a fault of ours: {error}");
     }
+}
+
+#[derive(Debug)]
+struct Accepted {
+    stream: TcpStream,
+    peer: SocketAddr,
+    active: ActiveConnection,
 }
 
 /// Accepts connections, and says so once when it cannot.
@@ -97,11 +103,7 @@ struct Acceptor {
 
 impl Acceptor {
     /// The next connection; `None` when there was one that could not be had.
-    async fn accept(
-        &mut self,
-        room: bool,
-        counters: &ReceiverCounters,
-    ) -> Option<(TcpStream, SocketAddr)> {
+    async fn accept(&mut self, room: bool, counters: &Arc<ReceiverCounters>) -> Option<Accepted> {
         match self.listener.accept().await {
             Ok(_) if !room => {
                 counters.connections_refused.add(1);
@@ -112,13 +114,14 @@ impl Acceptor {
                 }
                 None
             }
-            Ok(accepted) => {
+            Ok((stream, peer)) => {
+                let active = ActiveConnection::new(counters);
                 counters.connections_accepted.add(1);
                 if std::mem::replace(&mut self.full, false) {
                     tracing::info!("carbon connections are accepted again");
                 }
                 self.failures = 0;
-                Some(accepted)
+                Some(Accepted { stream, peer, active })
             }
             Err(error) => {
                 counters.accept_errors.add(1);
@@ -160,14 +163,9 @@ enum End {
     Shutdown,
 }
 
-async fn receive<S: Store>(
-    stream: TcpStream,
-    peer: SocketAddr,
-    intake: Arc<Intake<S>>,
-    options: Arc<TcpOptions>,
-) {
+async fn receive<S: Store>(accepted: Accepted, intake: Arc<Intake<S>>, options: Arc<TcpOptions>) {
     let counters = intake.counters();
-    let _active = counters.connections_active.hold();
+    let Accepted { stream, peer, active: _active } = accepted;
     let (lines, spare) = (LineBuffer::new(), Vec::new());
     let mut connection = Connection { stream, peer, intake: &intake, lines, spare };
     let Ok(end) = connection.run(options.idle).await else { return };
