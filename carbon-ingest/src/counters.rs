@@ -1,6 +1,7 @@
 //! What a receiver did since it started, as plain numbers.
 //!
-//! Receivers add to the counters once per read or batch, never per line.
+//! Receivers add to the counters once per read or batch; only refused lines are
+//! counted one by one.
 
 use crate::refusals::Refusal;
 use silverback_engine::Refused;

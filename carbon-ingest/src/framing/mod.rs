@@ -100,6 +100,13 @@ impl LineBuffer {
         }
     }
 
+    /// Gives the memory back, unless a part of a line is in it.
+    pub(crate) fn release(&mut self) {
+        if self.filled == 0 {
+            self.bytes = Vec::new();
+        }
+    }
+
     /// The beginning of a line whose end never came; asked for at the end of the stream.
     pub(crate) fn unterminated(&self) -> Option<&[u8]> {
         let tail = self.tail();

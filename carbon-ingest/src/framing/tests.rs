@@ -106,6 +106,24 @@ fn memory_follows_the_reads() {
 }
 
 #[test]
+fn memory_is_released_between_lines_only() {
+    let mut buffer = LineBuffer::new();
+    let put = |buffer: &mut LineBuffer, bytes: &[u8]| {
+        buffer.space()[..bytes.len()].copy_from_slice(bytes);
+        buffer.fill(bytes.len());
+        let lines = buffer.frames().count();
+        buffer.consume();
+        buffer.release();
+        lines
+    };
+    assert_eq!(put(&mut buffer, b"a 1 60\nb 2"), 1);
+    assert!(buffer.has_memory());
+    assert_eq!(put(&mut buffer, b" 60\n"), 1);
+    assert!(!buffer.has_memory());
+    assert_eq!(put(&mut buffer, b"c 3 60\n"), 1);
+}
+
+#[test]
 fn datagrams_end_their_lines() {
     let mut buffer = DatagramBuffer::new();
     for datagram in [&b"a 1 60"[..], b"", b"b 2 60\n", b"c 3 60\nd 4 60"] {

@@ -1,7 +1,7 @@
 //! Plaintext over TCP: one task and one read buffer per connection.
 //!
-//! A connection has no memory but its task until it sends something, and no
-//! lock, channel or allocation per line after that.
+//! A connection has no memory but its task while it sends nothing, and no lock,
+//! channel or allocation per line while it does.
 
 use crate::counters::{ActiveConnection, ReceiverCounters};
 use crate::framing::LineBuffer;
@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet, yield_now};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// Receives plaintext lines on `listener` and appends them to `db`.
@@ -150,6 +150,10 @@ impl Acceptor {
     }
 }
 
+/// A connection that sends nothing for so long gives its memory back: thousands
+/// of senders that flush once a minute would hold a large buffer each.
+const RELEASE_AFTER: Duration = Duration::from_secs(5);
+
 /// Why a connection is read no longer.
 #[derive(Debug)]
 enum End {
@@ -205,17 +209,22 @@ impl<S: Store> Connection<'_, S> {
         let mut stop = pin!(self.intake.stop().cancelled());
         let mut last_read = Instant::now();
         // Set again only when it fires: a timer costs more than a look at the clock.
-        let mut alarm = pin!(sleep_until(last_read + idle));
+        let mut alarm = pin!(sleep(idle.min(RELEASE_AFTER)));
         loop {
             let read = tokio::select! {
                 biased;
                 () = &mut stop => return Ok(End::Shutdown),
                 read = read(&mut self.stream, &mut self.lines) => read,
                 () = &mut alarm => {
-                    if last_read.elapsed() >= idle {
+                    let quiet = last_read.elapsed();
+                    if quiet >= idle {
                         return Ok(End::Idle);
                     }
-                    alarm.as_mut().reset(last_read + idle);
+                    if quiet >= RELEASE_AFTER {
+                        self.lines.release();
+                        self.spare = Vec::new();
+                    }
+                    alarm.as_mut().reset(Instant::now() + RELEASE_AFTER.min(idle - quiet));
                     continue;
                 }
             };
