@@ -1,4 +1,16 @@
 //! Points as Graphite senders write them on the wire.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`plain`] | the line protocol: `name value time` |
+//! | [`number`] | its numbers, as Go's `ParseFloat` reads them |
+//! | [`tags`] | `name;key=value;…`: tags in canonical order |
+//! | [`name`] | the one spelling of names that mean the same series |
+
+pub mod name;
+pub mod number;
+pub mod plain;
+pub mod tags;
 
 /// One point: what a sender says about a series at a time.
 ///
