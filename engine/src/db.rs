@@ -2,9 +2,7 @@
 
 use crate::append::{self, Appended};
 use crate::background::Background;
-use crate::error::{
-    AppendError, CloseError, Damage, FetchError, FindError, OpenError, SealError,
-};
+use crate::error::{AppendError, CloseError, Damage, FetchError, FindError, OpenError, SealError};
 use crate::fetch::{FetchRange, Fetched, Gather, Window};
 use crate::index::{Dialect, FindLimits, Found, Pattern};
 use crate::inner::Inner;
@@ -58,10 +56,8 @@ impl Db {
     /// When the folder cannot be used, or another process has it open.
     pub fn open(options: Options) -> Result<Self, OpenError> {
         let inner = Arc::new(open::open(options)?);
-        let background = Background::start(&inner).map_err(|source| OpenError::Io {
-            path: inner.folders.root.clone(),
-            source,
-        })?;
+        let background = Background::start(&inner)
+            .map_err(|source| OpenError::Io { path: inner.folders.root.clone(), source })?;
         Ok(Self { handle: Arc::new(Handle { inner, background: Mutex::new(background) }) })
     }
 

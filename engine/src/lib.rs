@@ -46,9 +46,7 @@ mod wal;
 pub use append::{Appended, Refused};
 pub use clock::Clock;
 pub use db::Db;
-pub use error::{
-    AppendError, CloseError, Damage, FetchError, FindError, OpenError, SealError,
-};
+pub use error::{AppendError, CloseError, Damage, FetchError, FindError, OpenError, SealError};
 pub use fetch::{FetchRange, Fetched};
 pub use index::{Dialect, FindLimits, Found, NodeKind};
 pub use options::Options;

@@ -1,8 +1,8 @@
 //! The manifest: which blocks exist, and from where the WAL is still needed.
 //!
-//! An append-only log of edits; the only source of what exists. A block is created by writing
-//! it, syncing it and its folder, and then appending an edit here: what no edit names is not
-//! there, and is removed at the next start. At each start, and after any failed write, the log is
+//! An append-only log of edits. A block is created by writing it under a temporary name, syncing
+//! it, renaming it, syncing its folder, and then appending an edit here. At the next start files
+//! that no edit names are removed, but for whole blocks newer than the last edit: see `open`. At each start, and after any failed write, the log is
 //! written anew as one edit and renamed over the old one.
 //!
 //! When the log is damaged in the middle it is put into quarantine and the blocks are listed

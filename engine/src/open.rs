@@ -1,6 +1,6 @@
 //! Opening a database: manifest → blocks → names → WAL → head.
 
-use crate::block::{Block, BlockSet, OpenBlockError};
+use crate::block::{Block, BlockSet, OpenBlockError, block_name};
 use crate::counters::Counters;
 use crate::error::{Damage, FileError, OpenError};
 use crate::head::Head;
@@ -19,6 +19,7 @@ use crate::wal::{Wal, segment_name};
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 use silverback_formats::wal::Row;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -37,7 +38,8 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     })?;
     let mut damage = Vec::new();
     let mut state = read_manifest(&*storage, &folders, &mut damage)?;
-    let blocks = open_blocks(&*storage, &folders, &mut state, &mut damage)?;
+    let mut blocks = open_blocks(&*storage, &folders, &mut state, &mut damage)?;
+    adopt_blocks(&*storage, &folders, &mut state, &mut blocks)?;
 
     let mut loader = Loader::new(&options);
     let (mut series_log, log_damage) =
@@ -51,7 +53,7 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     }
     series_log.skip_to(state.next_id);
     let replayed = recovery::replay(&*storage, &folders.wal, state.wal_floor, &mut loader)?;
-    let mut damaged_segments = replayed.damaged.iter().copied().collect::<std::collections::BTreeSet<_>>();
+    let mut damaged_segments = replayed.damaged.iter().copied().collect::<BTreeSet<_>>();
     damage.extend(replayed.damage.iter().cloned());
     if loader.unnamed_samples > 0 {
         let reason = format!("{} samples of series without a name", loader.unnamed_samples);
@@ -128,7 +130,7 @@ fn rebuild(storage: &dyn Storage, folders: &Folders) -> Result<State, FileError>
     Ok(state)
 }
 
-/// Opens the listed blocks, puts damaged ones aside, and removes files that are not listed.
+/// Opens the listed blocks and puts damaged ones aside.
 fn open_blocks(
     storage: &dyn Storage,
     folders: &Folders,
@@ -151,13 +153,40 @@ fn open_blocks(
             }
         }
     }
-    let listed: Vec<String> =
-        state.blocks.keys().map(|&number| crate::block::block_name(number)).collect();
-    for name in list(storage, &folders.blocks)?.into_iter().filter(|name| !listed.contains(name)) {
-        let path = folders.blocks.join(name);
-        storage.remove(&path).map_err(|source| file_error(&path, source))?;
-    }
     Ok(blocks)
+}
+
+/// Adopts whole blocks that are newer than the manifest knows of, and removes all other files
+/// that are not listed. A newer block is what a crash left between naming it and listing it; it
+/// holds nothing that the WAL does not, so adopting it is harmless, and should the manifest have
+/// lost its last edit to a bad sector, it is the only copy.
+fn adopt_blocks(
+    storage: &dyn Storage,
+    folders: &Folders,
+    state: &mut State,
+    blocks: &mut Vec<Arc<Block>>,
+) -> Result<(), FileError> {
+    let listed: BTreeSet<String> = state.blocks.keys().map(|&number| block_name(number)).collect();
+    for name in list(storage, &folders.blocks)? {
+        let path = folders.blocks.join(&name);
+        if listed.contains(&name) {
+            continue;
+        }
+        let newer = Block::open_unlisted(storage, &path).filter(|block| {
+            block.entry().number >= state.next_block && block_name(block.entry().number) == name
+        });
+        match newer {
+            Some(block) => {
+                tracing::warn!("{} was not listed yet, and is now", path.display());
+                state.blocks.insert(block.entry().number, *block.entry());
+                blocks.push(Arc::new(block));
+            }
+            None => storage.remove(&path).map_err(|source| file_error(&path, source))?,
+        }
+    }
+    let next_block = blocks.iter().map(|block| block.entry().number + 1).max();
+    state.next_block = state.next_block.max(next_block.unwrap_or(0));
+    Ok(())
 }
 
 /// Begins a new segment after those that are there, whose bytes are synced once more: the
@@ -197,7 +226,8 @@ fn file_error(path: &Path, source: io::Error) -> FileError {
 /// Puts names and samples back into memory.
 struct Loader {
     schema: Schema,
-    fallback: Schema,
+    /// Rules for series that no rule matches any more.
+    fallback: Option<Schema>,
     policies: Policies,
     names: NameTable,
     index: LiveIndex,
@@ -211,7 +241,7 @@ impl Loader {
     fn new(options: &Options) -> Self {
         Self {
             schema: options.schema.clone(),
-            fallback: Schema::embedded(),
+            fallback: None,
             policies: Policies::default(),
             names: NameTable::new(),
             index: LiveIndex::new(),
@@ -230,7 +260,11 @@ impl Replay for Loader {
             return;
         }
         // A series that no rule matches any more stays readable under the embedded rules.
-        let policy = self.schema.policy(name).or_else(|| self.fallback.policy(name));
+        let fallback = &mut self.fallback;
+        let policy = self
+            .schema
+            .policy(name)
+            .or_else(|| fallback.get_or_insert_with(Schema::embedded).policy(name));
         let policy = policy.expect("the embedded rules match every name");
         self.head.add_series(id, self.policies.id(&policy));
         self.index.insert(name, SeriesId(id));

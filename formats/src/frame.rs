@@ -281,7 +281,7 @@ mod tests {
         out
     }
 
-    fn payloads<'a>(bytes: &'a [u8]) -> Vec<&'a [u8]> {
+    fn payloads(bytes: &[u8]) -> Vec<&[u8]> {
         Frames::new(bytes)
             .filter_map(|step| match step {
                 Step::Frame { payload, .. } => Some(payload),

@@ -112,8 +112,12 @@ impl Head {
         let (shard, place) = place(id);
         let guard = self.shards[shard].lock();
         let sealing = guard.sealing.clone();
-        let mut active: Vec<Snapshot> =
-            guard.displaced.iter().filter(|chunk| chunk.id == id).map(OpenChunk::snapshot).collect();
+        let mut active: Vec<Snapshot> = guard
+            .displaced
+            .iter()
+            .filter(|chunk| chunk.id == id)
+            .map(OpenChunk::snapshot)
+            .collect();
         if let Some(series) = guard.series.get(place)
             && let Some(chunk) = guard.chunks.get(series.chunk as usize)
         {

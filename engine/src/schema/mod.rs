@@ -185,4 +185,3 @@ aggregationMethod = average
         self.rules.aggregation.rules()
     }
 }
-

@@ -17,8 +17,36 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStorage {
     tree: Arc<Mutex<Tree>>,
-    syncs: Arc<AtomicU64>,
+    syncs: Arc<Syncs>,
     locked: Arc<Mutex<BTreeSet<PathBuf>>>,
+}
+
+/// Syncs so far, and whoever wants to know of each.
+#[derive(Default)]
+struct Syncs {
+    count: AtomicU64,
+    before: Mutex<Option<BeforeSync>>,
+}
+
+type BeforeSync = Box<dyn FnMut(u64) + Send>;
+
+impl Debug for Syncs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Syncs").field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+impl Syncs {
+    fn begin(&self) {
+        let done = self.count.load(Ordering::SeqCst);
+        if let Some(before) = &mut *self.before.lock() {
+            before(done);
+        }
+    }
+
+    fn end(&self) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -54,8 +82,7 @@ impl MemoryStorage {
             let content = Content { synced_bytes: bytes.len(), bytes };
             files.insert(path.clone(), Arc::new(Mutex::new(content)));
         }
-        let tree = Tree { live: files.clone(), durable: files };
-        Self { tree: Arc::new(Mutex::new(tree)), ..Self::default() }
+        Self::of(files)
     }
 
     /// A copy as a killed process would leave it: everything written is there.
@@ -65,14 +92,19 @@ impl MemoryStorage {
         for (path, content) in &self.tree.lock().live {
             files.insert(path.clone(), Arc::new(Mutex::new(content.lock().clone())));
         }
-        let tree = Tree { live: files.clone(), durable: files };
-        Self { tree: Arc::new(Mutex::new(tree)), ..Self::default() }
+        Self::of(files)
     }
 
     /// How many times anything was synced so far.
     #[must_use]
     pub fn syncs(&self) -> u64 {
-        self.syncs.load(Ordering::SeqCst)
+        self.syncs.count.load(Ordering::SeqCst)
+    }
+
+    /// Calls `before` ahead of every sync with the number of syncs so far: the moment when a
+    /// power cut takes the most.
+    pub fn before_each_sync(&self, before: impl FnMut(u64) + Send + 'static) {
+        *self.syncs.before.lock() = Some(Box::new(before));
     }
 
     /// Paths of all files, sorted.
@@ -91,6 +123,11 @@ impl MemoryStorage {
         let mut content = content.lock();
         change(&mut content.bytes);
         content.synced_bytes = content.bytes.len();
+    }
+
+    fn of(files: BTreeMap<PathBuf, Arc<Mutex<Content>>>) -> Self {
+        let tree = Tree { live: files.clone(), durable: files };
+        Self { tree: Arc::new(Mutex::new(tree)), ..Self::default() }
     }
 
     fn file(&self, path: &Path) -> io::Result<Arc<Mutex<Content>>> {
@@ -137,12 +174,13 @@ impl Storage for MemoryStorage {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.syncs.fetch_add(1, Ordering::SeqCst);
+        self.syncs.begin();
         let tree = &mut *self.tree.lock();
         tree.durable.retain(|path, _| path.parent() != Some(dir) || tree.live.contains_key(path));
         for (path, content) in tree.live.iter().filter(|(path, _)| path.parent() == Some(dir)) {
             tree.durable.insert(path.clone(), Arc::clone(content));
         }
+        self.syncs.end();
         Ok(())
     }
 
@@ -169,7 +207,7 @@ impl Drop for MemoryLock {
 #[derive(Debug)]
 struct MemoryFile {
     content: Arc<Mutex<Content>>,
-    syncs: Arc<AtomicU64>,
+    syncs: Arc<Syncs>,
 }
 
 impl StorageFile for MemoryFile {
@@ -179,9 +217,10 @@ impl StorageFile for MemoryFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.syncs.fetch_add(1, Ordering::SeqCst);
+        self.syncs.begin();
         let content = &mut *self.content.lock();
         content.synced_bytes = content.bytes.len();
+        self.syncs.end();
         Ok(())
     }
 

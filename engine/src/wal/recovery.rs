@@ -48,7 +48,8 @@ pub(crate) fn replay(
         }
         expected = Some(segment + 1);
         let before = replayed.damage.len();
-        let bytes = storage.read(&path).map_err(|source| FileError { path: path.clone(), source })?;
+        let bytes =
+            storage.read(&path).map_err(|source| FileError { path: path.clone(), source })?;
         replay_segment(&path, segment, &bytes, into, &mut replayed);
         if replayed.damage.len() > before {
             replayed.damaged.push(segment);

@@ -69,6 +69,25 @@ impl SlotRuns {
         Ok(())
     }
 
+    /// Adds `len` slots in a row, the first of them `slot`: what as many calls of
+    /// [`push`](Self::push) would do.
+    ///
+    /// # Errors
+    ///
+    /// See [`SlotError`]; nothing is added.
+    pub fn push_run(&mut self, slot: u32, len: u32) -> Result<(), SlotError> {
+        let Some(more) = len.checked_sub(1) else { return Ok(()) };
+        let last = slot.saturating_add(more);
+        if last >= SLOTS_MAX {
+            return Err(SlotError::Beyond { slot: last });
+        }
+        self.push(slot)?;
+        self.open += more as u16;
+        self.slots += more as u16;
+        self.count += more as u16;
+        Ok(())
+    }
+
     /// Slots from the first of the chunk to the last that holds a value.
     pub fn slots(&self) -> u32 {
         self.slots.into()

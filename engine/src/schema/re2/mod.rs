@@ -131,4 +131,3 @@ pub enum PatternReason {
     #[error("nested too deeply, at most 1000 levels")]
     Depth,
 }
-

@@ -1,0 +1,283 @@
+use crate::support::{Bench, NOW_S, last, put, values};
+use silverback_engine::storage::{DiskStorage, MemoryStorage};
+use silverback_engine::{AppendError, Db, FetchRange, OpenError, Refused};
+use silverback_formats::carbon::Point;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+#[test]
+fn a_point_is_there_at_once_and_after_each_step_of_its_life() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    let expected = BTreeMap::from([(NOW_S - NOW_S % 60, 2.5)]);
+    put(&db, "a.b", NOW_S, 2.5);
+    assert_eq!(last(&db, "a.b", 300), expected);
+    drop(db);
+    let db = bench.open(&storage);
+    assert_eq!(last(&db, "a.b", 300), expected, "from the WAL");
+    db.seal().unwrap();
+    assert_eq!(last(&db, "a.b", 300), expected, "from a block");
+    drop(db);
+    let db = bench.open(&storage);
+    assert_eq!(last(&db, "a.b", 300), expected, "from a block of an earlier process");
+}
+
+#[test]
+fn the_last_point_of_a_slot_wins_in_whatever_order_they_are_stored() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    let slot = NOW_S - NOW_S % 60;
+    put(&db, "s", slot, 1.0);
+    put(&db, "s", slot + 5, 2.0);
+    put(&db, "s", slot - 600, 3.0);
+    put(&db, "s", slot - 60, 4.0);
+    put(&db, "s", slot - 600, 5.0);
+    let expected = BTreeMap::from([(slot - 600, 5.0), (slot - 60, 4.0), (slot, 2.0)]);
+    assert_eq!(last(&db, "s", 3600), expected);
+    db.seal().unwrap();
+    assert_eq!(last(&db, "s", 3600), expected);
+    put(&db, "s", slot - 600, 6.0);
+    db.seal().unwrap();
+    put(&db, "s", slot - 60, 7.0);
+    let expected = BTreeMap::from([(slot - 600, 6.0), (slot - 60, 7.0), (slot, 2.0)]);
+    assert_eq!(last(&db, "s", 3600), expected);
+    drop(db);
+    assert_eq!(last(&bench.open(&storage), "s", 3600), expected);
+}
+
+#[test]
+fn the_window_is_whispers() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    let slot = NOW_S - NOW_S % 60;
+    for i in 0..10 {
+        put(&db, "w", slot - i * 60, i as f64);
+    }
+    let id = db.series(b"w").unwrap();
+    let fetch =
+        |from_s, until_s| db.fetch(id, FetchRange { from_s, until_s, now_s: NOW_S }).unwrap();
+    let fetched = fetch(slot - 300, slot - 60).unwrap();
+    assert_eq!((fetched.start_s, fetched.step_s), (slot - 240, 60));
+    assert_eq!(fetched.values, [4.0, 3.0, 2.0, 1.0], "from is left out, until is in");
+    let fetched = fetch(slot + 1, slot + 2).unwrap();
+    assert_eq!((fetched.start_s, fetched.values.len()), (slot + 60, 1), "one slot at least");
+    assert!(fetch(NOW_S + 1, NOW_S + 60).is_none(), "from the future");
+    assert!(fetch(0, NOW_S - 86_401).is_none(), "past the retention");
+    assert!(fetch(NOW_S, NOW_S - 1).is_none(), "reversed");
+    let all = fetch(0, i64::MAX).unwrap();
+    assert_eq!((all.start_s, all.values.len()), (NOW_S - 86_400 + 60 - NOW_S % 60, 1440));
+}
+
+#[test]
+fn points_are_refused_by_reason() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    let point = |name, time_s, value| Point { name, time_s, value };
+    let long = vec![b'x'; 20_000];
+    let points = [
+        point(b"ok", NOW_S, 1.0),
+        point(b"ok", 0, 1.0),
+        point(b"ok", -1, 1.0),
+        point(b"ok", i64::MAX, 1.0),
+        point(b"ok", NOW_S, f64::NAN),
+        point(b"ok", NOW_S - 86_401, 1.0),
+        point(b"", NOW_S, 1.0),
+        point(b"..", NOW_S, 1.0),
+        point(&long, NOW_S, 1.0),
+        point(b"t;a", NOW_S, 1.0),
+    ];
+    let appended = db.append(&points).unwrap();
+    assert_eq!(appended.stored, 1);
+    let expected = Refused {
+        bad_time: 3,
+        not_a_number: 1,
+        too_old: 1,
+        bad_name: 3,
+        bad_tags: 1,
+        no_schema: 0,
+    };
+    assert_eq!(appended.refused, expected);
+    assert_eq!(db.series_count(), 1);
+}
+
+#[test]
+fn spellings_of_one_series_are_one_series() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    let slot = NOW_S - NOW_S % 60;
+    for (i, name) in ["a.b", "a..b", ".a.b.", "a/b"].iter().enumerate() {
+        put(&db, name, slot - 60 * i as i64, i as f64);
+    }
+    put(&db, "m;b=2;a=1", slot, 8.0);
+    put(&db, "m;a=1;b=2", slot - 60, 9.0);
+    assert_eq!(db.series_count(), 2);
+    assert_eq!(last(&db, "a.b", 3600).len(), 4);
+    assert_eq!(last(&db, "m;b=2;a=1", 3600).len(), 2);
+    assert_eq!(db.info(db.series(b"m;b=2;a=1").unwrap()).unwrap().name, b"m;a=1;b=2");
+}
+
+#[test]
+fn infinities_and_signed_zero_are_values() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    let slot = NOW_S - NOW_S % 60;
+    let all = [f64::INFINITY, f64::NEG_INFINITY, -0.0, 5e-324, f64::MAX];
+    for (i, &value) in all.iter().enumerate() {
+        put(&db, "v", slot - 60 * i as i64, value);
+    }
+    for _ in 0..2 {
+        let back = last(&db, "v", 3600);
+        let bits = back.values().rev().map(|value| value.to_bits());
+        assert!(bits.eq(all.iter().map(|value| value.to_bits())));
+        db.seal().unwrap();
+    }
+}
+
+#[test]
+fn a_wrong_clock_of_one_sender_does_not_disturb_the_series() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    let slot = NOW_S - NOW_S % 60;
+    put(&db, "c", slot + 86_400, -1.0);
+    put(&db, "c", slot - 60, 1.0);
+    put(&db, "c", slot, 2.0);
+    let expected = BTreeMap::from([(slot - 60, 1.0), (slot, 2.0)]);
+    assert_eq!(last(&db, "c", 3600), expected);
+    db.seal().unwrap();
+    assert_eq!(last(&db, "c", 3600), expected);
+    bench.clock.set(NOW_S + 86_400);
+    assert_eq!(last(&db, "c", 3600), BTreeMap::from([(slot + 86_400, -1.0)]));
+    put(&db, "c", slot + 86_400, 3.0);
+    assert_eq!(last(&db, "c", 3600), BTreeMap::from([(slot + 86_400, 3.0)]));
+}
+
+#[test]
+fn expired_blocks_are_deleted_and_retention_holds_at_read() {
+    let (bench, storage) = (Bench::new("60s:1h"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    put(&db, "e", NOW_S, 1.0);
+    db.seal().unwrap();
+    let blocks =
+        || storage.paths().iter().filter(|p| p.extension().unwrap_or_default() == "block").count();
+    assert_eq!((db.expire().unwrap(), blocks()), (0, 1));
+    bench.clock.set(NOW_S + 3000);
+    assert_eq!(last(&db, "e", 86_400).len(), 1);
+    bench.clock.set(NOW_S + 3661);
+    assert_eq!(last(&db, "e", 86_400).len(), 0);
+    assert_eq!((db.expire().unwrap(), blocks()), (1, 0));
+    drop(db);
+    let db = bench.open(&storage);
+    assert_eq!(db.damage(), []);
+    assert_eq!(db.series_count(), 1, "the series is known by name still");
+}
+
+#[test]
+fn long_chunks_and_wide_gaps_come_back() {
+    let (bench, storage) = (Bench::new("1s:30d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    let mut expected = BTreeMap::new();
+    let mut time_s = NOW_S - 25 * 86_400;
+    for i in 0..30_000_i64 {
+        put(&db, "g", time_s, i as f64);
+        expected.insert(time_s, i as f64);
+        time_s += match i % 5000 {
+            0 => 9000,
+            1 => 100,
+            _ => 1,
+        };
+    }
+    let from = NOW_S - 26 * 86_400;
+    assert_eq!(values(&db, "g", from, NOW_S), expected);
+    drop(db);
+    let db = bench.open(&storage);
+    db.seal().unwrap();
+    assert_eq!(values(&db, "g", from, NOW_S), expected);
+    let some = values(&db, "g", NOW_S - 20 * 86_400, NOW_S - 19 * 86_400);
+    let range = NOW_S - 20 * 86_400 + 1..=NOW_S - 19 * 86_400;
+    assert_eq!(some, expected.range(range).map(|(t, v)| (*t, *v)).collect());
+}
+
+#[test]
+fn a_schema_change_keeps_old_samples_readable() {
+    let (mut bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let slot = NOW_S - NOW_S % 600;
+    let db = bench.open(&storage);
+    for i in 0..20 {
+        put(&db, "r", slot - i * 60, i as f64);
+    }
+    db.seal().unwrap();
+    put(&db, "r", slot, 100.0);
+    bench.schema = Bench::new("10s:1d").schema;
+    db.set_schema(bench.schema.clone());
+    put(&db, "r", slot + 10, 200.0);
+    let finer = last(&db, "r", 1800);
+    assert_eq!(finer.len(), 21);
+    assert_eq!((finer[&slot], finer[&(slot + 10)]), (100.0, 200.0));
+    drop(db);
+    bench.schema = Bench::new("120s:1d").schema;
+    let db = bench.open(&storage);
+    let coarser = last(&db, "r", 3600);
+    assert_eq!(coarser[&(slot - 120)], 1.5, "mean of 2 and 1");
+    assert_eq!(coarser[&slot], 200.0, "the WAL is replayed under the new rules");
+}
+
+#[test]
+fn a_closed_database_refuses_points_and_lets_the_next_one_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new("60s:1d");
+    let mut options = bench.options(Arc::new(DiskStorage));
+    options.path = dir.path().join("db");
+    let db = Db::open(options.clone()).unwrap();
+    put(&db, "x", NOW_S, 1.0);
+    assert!(matches!(Db::open(options.clone()), Err(OpenError::Locked { .. })));
+    db.close().unwrap();
+    db.close().unwrap();
+    let point = Point { name: b"x", time_s: NOW_S, value: 1.0 };
+    assert!(matches!(db.append(&[point]), Err(AppendError::Closed)));
+    assert_eq!(last(&Db::open(options).unwrap(), "x", 300).len(), 1);
+}
+
+#[test]
+fn many_threads_append_and_seal_at_once() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    let slot = NOW_S - NOW_S % 60;
+    std::thread::scope(|scope| {
+        for thread in 0..4_usize {
+            let db = &db;
+            scope.spawn(move || {
+                for round in 0..30_i64 {
+                    let names: Vec<String> =
+                        (0..200).map(|i| format!("t.{}", i + thread * 100)).collect();
+                    let time_s = slot - (29 - round) * 60;
+                    let value = round as f64;
+                    let points: Vec<Point<'_>> = names
+                        .iter()
+                        .map(|name| Point { name: name.as_bytes(), time_s, value })
+                        .collect();
+                    assert_eq!(db.append(&points).unwrap().stored, 200);
+                    let id = db.series(names[0].as_bytes()).unwrap();
+                    let range = FetchRange { from_s: time_s - 1, until_s: time_s, now_s: NOW_S };
+                    assert_eq!(db.fetch(id, range).unwrap().unwrap().values, [value]);
+                }
+            });
+        }
+        for _ in 0..20 {
+            db.seal().unwrap();
+        }
+    });
+    let check = |db: &Db| {
+        assert_eq!(db.series_count(), 500);
+        db.for_each_series(&mut |name, _| {
+            let name = std::str::from_utf8(name).unwrap();
+            let all = last(db, name, 3600);
+            assert_eq!(
+                all.values().copied().collect::<Vec<_>>(),
+                (0..30).map(f64::from).collect::<Vec<_>>()
+            );
+            std::ops::ControlFlow::Continue(())
+        });
+    };
+    check(&db);
+    check(&bench.open(&storage.after_kill()));
+}

@@ -1,0 +1,79 @@
+//! Disks that are full or fail: nothing acknowledged is lost, and it goes on when they are well.
+
+use crate::support::{Bench, NOW_S, last, put};
+use silverback_engine::storage::{Fault, FaultyStorage, MemoryStorage};
+use silverback_engine::{AppendError, Db};
+use silverback_formats::carbon::Point;
+use std::sync::Arc;
+
+fn open(bench: &Bench) -> (MemoryStorage, FaultyStorage, Db) {
+    let memory = MemoryStorage::new();
+    let faulty = FaultyStorage::new(Arc::new(memory.clone()));
+    let db = Db::open(bench.options(Arc::new(faulty.clone()))).unwrap();
+    (memory, faulty, db)
+}
+
+#[test]
+fn a_full_disk_refuses_whole_batches_and_recovers() {
+    let bench = Bench::new("60s:1d");
+    for torn_bytes in [0, 1, 11, 12, 20, 1000] {
+        let (memory, faulty, db) = open(&bench);
+        put(&db, "before", NOW_S, 1.0);
+        faulty.set(Fault::Full { torn_bytes });
+        for name in ["before", "new"] {
+            let point = Point { name: name.as_bytes(), time_s: NOW_S - 60, value: 2.0 };
+            let refused = db.append(&[point]).unwrap_err();
+            assert!(matches!(refused, AppendError::Io { .. }));
+            assert!(refused.to_string().contains(".wal: "), "{refused}");
+        }
+        assert_eq!(last(&db, "before", 300).len(), 1, "nothing of a refused batch is seen");
+        assert_eq!(db.series_count(), 1);
+        assert!(db.seal().is_err());
+        assert_eq!(last(&db, "before", 300).len(), 1, "reads go on");
+
+        faulty.set(Fault::None);
+        put(&db, "before", NOW_S - 60, 3.0);
+        put(&db, "new", NOW_S, 4.0);
+        for db in [db, bench.open(&memory.after_kill())] {
+            assert_eq!(db.damage(), []);
+            assert_eq!(last(&db, "before", 300).len(), 2, "torn {torn_bytes}");
+            assert_eq!(last(&db, "new", 300).len(), 1);
+            db.seal().unwrap();
+            assert_eq!(last(&db, "before", 300).len(), 2);
+        }
+    }
+}
+
+#[test]
+fn a_seal_that_fails_half_way_is_done_later_with_what_came_since_apart() {
+    let bench = Bench::new("60s:1d");
+    let (memory, faulty, db) = open(&bench);
+    put(&db, "s", NOW_S - 120, 1.0);
+    faulty.set(Fault::Sync);
+    assert!(db.seal().is_err());
+    faulty.set(Fault::None);
+    put(&db, "s", NOW_S - 60, 2.0);
+    put(&db, "t", NOW_S - 60, 3.0);
+    assert_eq!(last(&db, "s", 300).len(), 2);
+    db.seal().unwrap();
+    assert_eq!(last(&db, "s", 300).len(), 2);
+    for db in [bench.open(&memory.after_kill()), bench.open(&memory.after_power_cut(0))] {
+        assert_eq!(last(&db, "s", 300)[&(NOW_S - NOW_S % 60 - 120)], 1.0);
+    }
+    let db = bench.open(&memory.after_kill());
+    assert_eq!(last(&db, "s", 300).len(), 2);
+    assert_eq!(last(&db, "t", 300).len(), 1);
+}
+
+#[test]
+fn a_failed_sync_is_told_and_sealing_makes_it_good() {
+    let bench = Bench::new("60s:1d");
+    let (memory, faulty, db) = open(&bench);
+    put(&db, "s", NOW_S, 1.0);
+    faulty.set(Fault::Sync);
+    assert!(db.sync().is_err());
+    faulty.set(Fault::None);
+    put(&db, "s", NOW_S - 60, 2.0);
+    db.seal().unwrap();
+    assert_eq!(last(&bench.open(&memory.after_power_cut(0)), "s", 300).len(), 2);
+}

@@ -1,0 +1,10 @@
+//! The store from outside: what is appended is found, whatever happens in between.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod archives;
+mod basics;
+mod damage;
+mod faults;
+mod model;
+mod power_cut;
+mod support;

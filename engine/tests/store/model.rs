@@ -1,0 +1,94 @@
+//! Random operations against a plain map.
+
+use crate::support::{Bench, NOW_S, values};
+use proptest::prelude::*;
+use silverback_engine::storage::MemoryStorage;
+use silverback_formats::carbon::Point;
+use std::collections::BTreeMap;
+
+const STEP_S: i64 = 10;
+const KEEP_S: i64 = 6 * 3600;
+
+#[derive(Debug, Clone)]
+enum Op {
+    /// Series, seconds before now, value.
+    Append(Vec<(u8, i64, i32)>),
+    Seal,
+    Sync,
+    Kill,
+    /// Seconds that pass.
+    Wait(i64),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let ago = prop_oneof![6 => 0..120_i64, 2 => 0..KEEP_S + 600, 1 => -7200..0_i64];
+    let point = (0..6_u8, ago, -9..9_i32);
+    prop_oneof![
+        8 => prop::collection::vec(point, 1..30).prop_map(Op::Append),
+        2 => Just(Op::Seal),
+        1 => Just(Op::Sync),
+        2 => Just(Op::Kill),
+        4 => (1..400_i64).prop_map(Op::Wait),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+    #[test]
+    fn the_store_equals_a_map(ops in prop::collection::vec(op(), 1..40)) {
+        let bench = Bench::new("10s:6h");
+        let mut storage = MemoryStorage::new();
+        let mut db = bench.open(&storage);
+        let mut model = BTreeMap::<(u8, i64), f64>::new();
+        let mut now_s = NOW_S;
+        for op in ops {
+            match op {
+                Op::Append(points) => {
+                    let names: Vec<String> = points.iter().map(|p| format!("s.{}", p.0)).collect();
+                    let batch: Vec<Point<'_>> = points
+                        .iter()
+                        .zip(&names)
+                        .map(|((_, ago, value), name)| Point {
+                            name: name.as_bytes(),
+                            time_s: now_s - ago,
+                            value: f64::from(*value) / 4.0,
+                        })
+                        .collect();
+                    let appended = db.append(&batch).unwrap();
+                    let in_time = points.iter().filter(|(_, ago, _)| *ago <= KEEP_S);
+                    prop_assert_eq!(appended.stored, in_time.clone().count());
+                    for (series, ago, value) in in_time {
+                        let time_s = now_s - ago;
+                        let slot = time_s - time_s.rem_euclid(STEP_S);
+                        model.insert((*series, slot), f64::from(*value) / 4.0);
+                    }
+                }
+                Op::Seal => {
+                    db.seal().unwrap();
+                    db.expire().unwrap();
+                }
+                Op::Sync => db.sync().unwrap(),
+                Op::Kill => {
+                    storage = storage.after_kill();
+                    db = bench.open(&storage);
+                    prop_assert_eq!(db.damage(), vec![]);
+                }
+                Op::Wait(seconds) => {
+                    now_s += seconds;
+                    bench.clock.set(now_s);
+                }
+            }
+            for series in 0..6 {
+                let found = values(&db, &format!("s.{series}"), now_s - KEEP_S, now_s);
+                let from = now_s - KEEP_S;
+                let oldest = from - from.rem_euclid(STEP_S) + STEP_S;
+                let newest = now_s - now_s.rem_euclid(STEP_S);
+                let expected: BTreeMap<i64, f64> = model
+                    .range((series, oldest)..=(series, newest))
+                    .map(|((_, slot), value)| (*slot, *value))
+                    .collect();
+                prop_assert_eq!(found, expected);
+            }
+        }
+    }
+}
