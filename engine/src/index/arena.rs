@@ -22,8 +22,9 @@ use std::ptr;
 const MIN_BITS: u32 = if cfg!(loom) { 1 } else { 8 };
 /// Chunks in a doubling, as a power of two.
 const STEP_BITS: u32 = 3;
-/// Enough chunks for every `u32` index.
-const CHUNKS: usize = ((33 - MIN_BITS - STEP_BITS) << STEP_BITS) as usize;
+/// Enough chunks for every `u32` index; the models need few.
+const CHUNKS: usize =
+    if cfg!(loom) { 16 } else { ((33 - MIN_BITS - STEP_BITS) << STEP_BITS) as usize };
 
 /// Chunk, offset in it, and its length.
 #[derive(Debug, PartialEq, Eq)]
@@ -151,7 +152,8 @@ unsafe fn free<T>(first: *mut T, len: usize) {
     drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(first, len)) });
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicU32;

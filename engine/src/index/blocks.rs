@@ -243,7 +243,15 @@ impl Blocks {
     /// Calls `visit` for every entry, in no order, until it breaks.
     pub(super) fn for_each(
         &self,
-        pinned: &Guard,
+        _pinned: &Guard,
+        root: &Root,
+        visit: &mut impl FnMut(Entry) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.for_each_below(root, visit)
+    }
+
+    fn for_each_below(
+        &self,
         root: &Root,
         visit: &mut impl FnMut(Entry) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
@@ -251,7 +259,7 @@ impl Blocks {
             Shape::Empty => ControlFlow::Continue(()),
             Shape::Block(block) => self.entries(block).try_for_each(visit),
             Shape::Table { offset } => {
-                self.table(offset).iter().try_for_each(|root| self.for_each(pinned, root, visit))
+                self.table(offset).iter().try_for_each(|root| self.for_each_below(root, visit))
             }
         }
     }
@@ -424,7 +432,8 @@ impl<F: FnOnce() -> u32> Made<F> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use crate::index::sync::pin;

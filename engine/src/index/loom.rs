@@ -16,6 +16,7 @@ use std::sync::Arc;
 fn model(body: impl Fn() + Send + Sync + 'static) {
     let mut builder = ::loom::model::Builder::new();
     builder.preemption_bound = Some(3);
+    builder.max_branches = 100_000;
     builder.check(body);
 }
 

@@ -14,13 +14,16 @@ mod arena;
 mod blocks;
 mod glob;
 mod live;
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod loom;
-#[cfg(all(test, not(loom), not(miri)))]
+#[cfg(test)]
+#[cfg(not(any(loom, miri)))]
 mod naive;
 mod segments;
 mod sync;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 mod walk;
 

@@ -23,7 +23,8 @@ mod bits;
 mod expand;
 mod node;
 mod parse;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 
 pub(super) use node::{NodeTest, Shape, is_tagged};

@@ -356,8 +356,7 @@ impl SetBuilder {
 /// Every brace gets its partner; without one it is a mistake, or literal for Graphite.
 fn pair_braces(tokens: &mut [(usize, Token)], dialect: Dialect) -> Result<(), Mistake> {
     let mut open = Vec::new();
-    for at in 0..tokens.len() {
-        let (position, token) = &mut tokens[at];
+    for (at, (position, token)) in tokens.iter_mut().enumerate() {
         match token {
             Token::Open => open.push(at),
             Token::Close if open.pop().is_none() => match dialect {
