@@ -1,4 +1,34 @@
 //! Names → ids: the live index, and finding names by pattern.
+//!
+//! | module | its one job |
+//! |---|---|
+//! | `live` | [`LiveIndex`]: the tree of names; the memory protocol is described there |
+//! | `segments` | distinct path nodes ⇄ numbers |
+//! | `blocks` | sets that grow without locks: children, segments |
+//! | `arena` | memory that grows and never moves; the only unsafe code |
+//! | `glob` | [`Pattern`]: compiled once, tested per path node |
+//! | `walk` | the pattern over the tree, with limits |
+//! | `sync` | atomics and epochs, or Loom's |
+
+mod arena;
+mod blocks;
+mod glob;
+mod live;
+#[cfg(test)]
+#[cfg(loom)]
+mod loom;
+#[cfg(test)]
+#[cfg(not(any(loom, miri)))]
+mod naive;
+mod segments;
+mod sync;
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;
+mod walk;
+
+pub use glob::Pattern;
+pub use live::LiveIndex;
 
 use crate::series::SeriesId;
 use std::sync::Arc;

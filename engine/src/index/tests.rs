@@ -1,0 +1,248 @@
+//! The index as a whole: beside a plain model, beside a brute-force matcher, under many threads.
+
+use super::*;
+use crate::error::FindError;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+fn paths(index: &LiveIndex) -> Vec<(Vec<u8>, SeriesId)> {
+    let mut paths = Vec::new();
+    index.for_each_leaf(&mut |path, id| {
+        paths.push((path.to_vec(), id));
+        ControlFlow::Continue(())
+    });
+    paths
+}
+
+fn find(index: &LiveIndex, pattern: &[u8], dialect: Dialect) -> Vec<Found> {
+    index.find(&Pattern::compile(pattern, dialect).unwrap(), &FindLimits::default()).unwrap()
+}
+
+/// What goes in comes out by name, by id, in order, and by its own pattern's walk.
+#[track_caller]
+fn check(names: &[Vec<u8>]) {
+    let index = LiveIndex::new();
+    let mut model = BTreeMap::new();
+    for (number, name) in names.iter().enumerate() {
+        let id = SeriesId(number as u32);
+        assert_eq!(index.lookup(name), model.get(name).copied());
+        let first = *model.entry(name.clone()).or_insert(id);
+        assert_eq!(index.insert(name, id), first);
+        let mut path = b"before ".to_vec();
+        assert_eq!(index.path_into(id, &mut path), first == id);
+        assert_eq!(&path[7..], if first == id { &name[..] } else { b"" });
+    }
+    assert_eq!(index.len(), model.len());
+    assert_eq!(paths(&index), model.clone().into_iter().collect::<Vec<_>>());
+    assert!(model.iter().all(|(name, &id)| index.lookup(name) == Some(id)));
+    let parts = names.iter().map(|name| name.split(|&b| b == b'.').count()).max().unwrap_or(0);
+    for depth in 1..=parts.min(8) {
+        let stars = vec!["*"; depth].join(".");
+        let leaves: Vec<_> = find(&index, stars.as_bytes(), Dialect::Carbon)
+            .into_iter()
+            .filter(|found| found.kind != NodeKind::Directory)
+            .map(|found| found.path)
+            .collect();
+        let at_depth = |name: &&Vec<u8>| name.split(|&b| b == b'.').count() == depth;
+        assert_eq!(leaves, model.keys().filter(at_depth).cloned().collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn names_come_back() {
+    check(&[]);
+    let names =
+        ["b", "a.b", "a", "a-b", "a.b.c", "a.b", "a-b.c", "a b", "a", "a/b", "a.b-c", "a.b.d"];
+    check(&names.map(|name| name.as_bytes().to_vec()));
+}
+
+#[test]
+fn names_of_any_bytes_come_back() {
+    let bytes = || (0..=255).filter(|&byte| byte != b'.');
+    let mut names: Vec<Vec<u8>> = bytes().map(|byte| vec![byte]).collect();
+    names.extend(bytes().map(|byte| vec![b'x', byte, b'.', byte, byte, b'.', 255 - byte, b'y']));
+    check(&names);
+}
+
+#[test]
+fn a_wide_directory_and_a_deep_path_come_back() {
+    let count = if cfg!(miri) { 400 } else { 100_000 };
+    let mut names: Vec<Vec<u8>> = (0..count).map(|i| format!("w.{i}").into_bytes()).collect();
+    names.push(["part"; 200].join(".").into_bytes());
+    names.push(["part"; 199].join(".").into_bytes());
+    check(&names);
+}
+
+#[test]
+fn very_deep_paths_do_not_exhaust_the_stack() {
+    let index = LiveIndex::new();
+    let name = vec!["d"; 100_000].join(".").into_bytes();
+    index.insert(&name, SeriesId(0));
+    assert_eq!(paths(&index), [(name.clone(), SeriesId(0))]);
+    let pattern = Pattern::compile(b"**", Dialect::Graphite).unwrap();
+    let mut count = 0;
+    let visit = &mut |_: &[u8], _| {
+        count += 1;
+        ControlFlow::Continue(())
+    };
+    index.walk(&pattern, &FindLimits::default(), visit).unwrap();
+    assert_eq!(count, 100_000);
+}
+
+#[test]
+fn a_path_that_is_both_gives_the_directory_first() {
+    let index = LiveIndex::new();
+    index.insert(b"a.b", SeriesId(3));
+    index.insert(b"a", SeriesId(0));
+    for pattern in ["a", "*", "{a,b}", "?"] {
+        let found = find(&index, pattern.as_bytes(), Dialect::Carbon);
+        let kinds: Vec<_> = found.iter().map(|found| found.kind).collect();
+        assert_eq!(kinds, [NodeKind::Directory, NodeKind::Leaf(SeriesId(0))], "{pattern}");
+    }
+}
+
+#[test]
+fn limits_stop_the_walk() {
+    let index = LiveIndex::new();
+    for id in 0..2000 {
+        index.insert(format!("a.{id}.x").as_bytes(), SeriesId(id));
+    }
+    let pattern = Pattern::compile(b"a.*.x", Dialect::Carbon).unwrap();
+    let find = |limits: &FindLimits| index.find(&pattern, limits).map(|found| found.len());
+    let text = || "a.*.x".to_owned();
+    let nodes = |nodes| FindLimits { nodes: Some(nodes), ..FindLimits::default() };
+    assert_eq!(find(&nodes(2000)), Ok(2000));
+    assert_eq!(find(&nodes(1999)), Err(FindError::TooMany { pattern: text(), limit: 1999 }));
+    assert_eq!(find(&nodes(0)), Err(FindError::TooMany { pattern: text(), limit: 0 }));
+    let late = FindLimits { deadline: Some(crate::clock::monotonic()), ..FindLimits::default() };
+    assert_eq!(find(&late), Err(FindError::Deadline { pattern: text() }));
+    let later = crate::clock::monotonic() + Duration::from_secs(3600);
+    assert_eq!(find(&FindLimits { deadline: Some(later), ..FindLimits::default() }), Ok(2000));
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let limits = FindLimits { cancelled: Some(Arc::clone(&cancelled)), ..FindLimits::default() };
+    let mut seen = 0;
+    let stopped = index.walk(&pattern, &limits, &mut |_, _| {
+        seen += 1;
+        cancelled.store(true, Ordering::Relaxed);
+        ControlFlow::Continue(())
+    });
+    assert_eq!(stopped, Err(FindError::Deadline { pattern: text() }));
+    assert!(seen < 2000);
+    let mut seen = 0;
+    let broken = index.walk(&pattern, &FindLimits::default(), &mut |_, _| {
+        seen += 1;
+        ControlFlow::Break(())
+    });
+    assert_eq!((broken, seen), (Ok(()), 1));
+}
+
+#[test]
+fn memory_is_shared_between_alike_hosts() {
+    let index = LiveIndex::new();
+    let mut id = 0;
+    for host in 0..300 {
+        for metric in 0..100 {
+            index.insert(
+                format!("servers.host{host:04}.group{}.metric{metric}", metric / 10).as_bytes(),
+                SeriesId(id),
+            );
+            id += 1;
+        }
+    }
+    let per_name = index.memory_bytes() as f64 / index.len() as f64;
+    assert!(per_name < 40.0, "{per_name} bytes a name");
+}
+
+/// Writers on overlapping names and readers beside them: what was seen once is seen ever after,
+/// every name read is one that was written, and in the end all is there once.
+#[test]
+fn writers_and_readers_agree() {
+    const WRITERS: usize = 4;
+    let count: usize = if cfg!(miri) { 60 } else { 4000 };
+    let index = LiveIndex::new();
+    // Each name twice among the writers, under different ids, in different orders.
+    let name = |i: usize| format!("p{}.{}.x{}", i % 3, i % 40, i % (count / 2)).into_bytes();
+    let names: BTreeSet<Vec<u8>> = (0..count).map(name).collect();
+    let kept = (0..WRITERS).map(|_| std::sync::Mutex::new(Vec::new())).collect::<Vec<_>>();
+    let writing = AtomicUsize::new(WRITERS);
+    std::thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let (index, kept, writing) = (&index, &kept, &writing);
+            scope.spawn(move || {
+                let mut ids = Vec::new();
+                for step in 0..count {
+                    let i = (step * (2 * writer + 1) + writer * count / WRITERS) % count;
+                    let id = SeriesId((writer * count + step) as u32);
+                    let first = index.insert(&name(i), id);
+                    assert_eq!(index.lookup(&name(i)), Some(first));
+                    ids.push((name(i), first));
+                }
+                *kept[writer].lock().unwrap() = ids;
+                writing.fetch_sub(1, Ordering::Release);
+            });
+        }
+        for pattern in ["*.*.x*", "p1.{3,7,31}.*", "{p0,p2}.1?.x*1"] {
+            let (index, names, writing) = (&index, &names, &writing);
+            scope.spawn(move || {
+                let pattern = Pattern::compile(pattern.as_bytes(), Dialect::Carbon).unwrap();
+                let mut before = BTreeSet::new();
+                loop {
+                    let is_last = writing.load(Ordering::Acquire) == 0;
+                    let found = index.find(&pattern, &FindLimits::default()).unwrap();
+                    let now: BTreeSet<Found> = found.into_iter().collect();
+                    assert!(before.is_subset(&now), "a name is gone");
+                    for found in now.difference(&before) {
+                        let NodeKind::Leaf(id) = found.kind else { panic!("{found:?}") };
+                        let mut path = Vec::new();
+                        assert!(names.contains(&found.path), "{found:?}");
+                        assert!(index.path_into(id, &mut path));
+                        assert_eq!(path, found.path);
+                        assert_eq!(index.lookup(&path), Some(id));
+                    }
+                    before = now;
+                    if is_last {
+                        break;
+                    }
+                }
+                assert!(!before.is_empty());
+            });
+        }
+    });
+    let all = paths(&index);
+    assert_eq!(all.iter().map(|(path, _)| path.clone()).collect::<BTreeSet<_>>(), names);
+    assert_eq!((index.len(), all.len()), (names.len(), names.len()));
+    let by_path: BTreeMap<_, _> = all.into_iter().collect();
+    for kept in kept {
+        for (name, id) in kept.into_inner().unwrap() {
+            assert_eq!(by_path[&name], id, "two threads were told different ids");
+        }
+    }
+    let ids: HashSet<SeriesId> = by_path.values().copied().collect();
+    for id in (0..(WRITERS * count) as u32).map(SeriesId) {
+        assert_eq!(index.path_into(id, &mut Vec::new()), ids.contains(&id));
+    }
+}
+
+/// Threads that grow one directory past every block size, and into tables, lose nothing.
+#[test]
+fn writers_in_one_directory_lose_nothing() {
+    let count = if cfg!(miri) { 100 } else { 3000 };
+    let index = LiveIndex::new();
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            let index = &index;
+            scope.spawn(move || {
+                for i in 0..count {
+                    let id = SeriesId(i * 4 + writer);
+                    assert_eq!(index.insert(format!("w.{}", id.0).as_bytes(), id), id);
+                }
+            });
+        }
+    });
+    assert_eq!(index.len(), 4 * count as usize);
+    for id in (0..4 * count).map(SeriesId) {
+        assert_eq!(index.lookup(format!("w.{}", id.0).as_bytes()), Some(id));
+    }
+}
