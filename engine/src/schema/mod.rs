@@ -186,3 +186,5 @@ aggregationMethod = average
     }
 }
 
+#[cfg(test)]
+mod tests;
