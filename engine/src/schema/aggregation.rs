@@ -98,7 +98,7 @@ impl Rule for AggregationRule {
 
 /// Reads the file; rules are asked in its order.
 pub(super) fn parse(file: RuleFile<'_>) -> Result<RuleSet<AggregationRule>, SchemaErrors> {
-    let mut errors = SchemaErrors::default();
+    let mut errors = SchemaErrors::none();
     let sections = ini::parse(file, &mut errors);
     let rules =
         sections.iter().filter_map(|section| read(file.name, section, &mut errors)).collect();

@@ -4,14 +4,19 @@ use super::re2::PatternError;
 use super::retention::RetentionError;
 use std::fmt;
 
-/// All mistakes of the rule files; one line each when printed. Never empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// All mistakes of the rule files; one line each when printed. Callers never see it empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaErrors(Vec<SchemaError>);
 
 impl SchemaErrors {
     /// The mistakes, file by file and line by line.
     pub fn iter(&self) -> std::slice::Iter<'_, SchemaError> {
         self.0.iter()
+    }
+
+    /// To be filled while reading.
+    pub(super) fn none() -> Self {
+        Self(Vec::new())
     }
 
     pub(super) fn push(&mut self, error: SchemaError) {

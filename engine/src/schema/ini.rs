@@ -115,7 +115,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(text: &[u8]) -> (Vec<Section>, Vec<String>) {
-        let mut errors = SchemaErrors::default();
+        let mut errors = SchemaErrors::none();
         let sections = parse(RuleFile { name: "f", text }, &mut errors);
         (sections, errors.iter().map(ToString::to_string).collect())
     }

@@ -13,16 +13,23 @@ use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input, MatchKind};
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, Look, Repetition};
 use std::borrow::Cow;
+use std::fmt;
 
-/// Limit for the compiled patterns of one file. Ordinary files take a few hundred KiB.
-pub(super) const LIMIT_BYTES: usize = 32 << 20;
+/// Limit for the compiled patterns of one file. An ordinary rule takes one KiB.
+pub(super) const LIMIT_BYTES: usize = 10 << 20;
 /// Memory in which each thread that asks keeps the states it met.
 const CACHE_BYTES: usize = 4 << 20;
 
 /// Patterns in their order, compiled.
-#[derive(Debug)]
 pub(super) struct Matcher {
     regex: Regex,
+}
+
+/// The automaton's own would fill pages.
+impl fmt::Debug for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Matcher").field("patterns", &self.regex.pattern_len()).finish()
+    }
 }
 
 /// The pattern with which the compiled ones become too large.

@@ -131,7 +131,7 @@ aggregationMethod = average
         schemas: RuleFile<'_>,
         aggregation: Option<RuleFile<'_>>,
     ) -> Result<Self, SchemaErrors> {
-        let mut errors = SchemaErrors::default();
+        let mut errors = SchemaErrors::none();
         let storage = storage::parse(schemas).map_err(|file| errors.append(file)).ok();
         let aggregation = aggregation.unwrap_or(RuleFile { name: "", text: b"" });
         let aggregation = aggregation::parse(aggregation).map_err(|file| errors.append(file)).ok();
@@ -185,3 +185,6 @@ aggregationMethod = average
         self.rules.aggregation.rules()
     }
 }
+
+#[cfg(test)]
+mod tests;

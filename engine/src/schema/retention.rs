@@ -116,7 +116,7 @@ fn check_pair(fine: Retention, coarse: Retention) -> Result<(), RetentionError> 
     if fine.step_s == coarse.step_s {
         return Err(RetentionError::SameStep { step_s: fine.step_s });
     }
-    if coarse.step_s % fine.step_s != 0 {
+    if !coarse.step_s.is_multiple_of(fine.step_s) {
         return Err(RetentionError::NotDivisible { fine, coarse });
     }
     if coarse.reach_s() <= fine.reach_s() {

@@ -40,7 +40,7 @@ impl Rule for StorageRule {
 
 /// Reads the file; rules come back in the order in which they are asked.
 pub(super) fn parse(file: RuleFile<'_>) -> Result<RuleSet<StorageRule>, SchemaErrors> {
-    let mut errors = SchemaErrors::default();
+    let mut errors = SchemaErrors::none();
     let sections = ini::parse(file, &mut errors);
     let mut rules: Vec<StorageRule> =
         sections.iter().filter_map(|section| read(file.name, section, &mut errors)).collect();

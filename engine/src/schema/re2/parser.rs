@@ -8,12 +8,12 @@ use super::cursor::Cursor;
 use super::escape;
 use super::{PatternError, PatternReason};
 use regex_syntax::hir::{Class, ClassUnicode, Hir, Look, Repetition};
-use std::collections::HashSet;
 
 /// Go's limit for a repeat count and for the product of nested ones.
 const REPEAT_MAX: u32 = 1000;
-/// Go's limit for the height of the tree.
-const HEIGHT_MAX: usize = 1000;
+/// Limit for the height of the tree. Go allows 1000; the automata's compiler recurses, and
+/// this is what a thread's stack holds with ease.
+const HEIGHT_MAX: usize = 100;
 
 /// Reads a whole pattern.
 pub(super) fn parse(pattern: &str) -> Result<Hir, PatternError> {
@@ -22,7 +22,6 @@ pub(super) fn parse(pattern: &str) -> Result<Hir, PatternError> {
         flags: Flags::default(),
         groups: Vec::new(),
         group: Group::default(),
-        names: HashSet::new(),
     };
     parser.run()?;
     Ok(parser.group.close(parser.cursor.position())?.hir)
@@ -107,11 +106,9 @@ struct Parser<'a> {
     /// Open groups around `group`, outermost first.
     groups: Vec<Group>,
     group: Group,
-    /// Names of groups, each of which may stand once.
-    names: HashSet<&'a str>,
 }
 
-impl<'a> Parser<'a> {
+impl Parser<'_> {
     fn run(&mut self) -> Result<(), PatternError> {
         let mut after_repeat = false;
         while let Some(c) = self.cursor.peek() {
@@ -229,7 +226,7 @@ impl<'a> Parser<'a> {
         let start = self.cursor;
         let name = self.cursor.take_until(">").unwrap_or("");
         let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if name.is_empty() || !name.chars().all(is_word) || !self.names.insert(name) {
+        if name.is_empty() || !name.chars().all(is_word) {
             return Err(start.error(PatternReason::GroupName));
         }
         Ok(())
