@@ -62,3 +62,19 @@ fn bind(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_taken_port_is_an_error() {
+        let any_port = "127.0.0.1:0".parse().unwrap();
+        let tcp = bind_tcp(any_port).unwrap();
+        let error = bind_tcp(tcp.local_addr().unwrap()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        let udp = bind_udp(any_port).unwrap();
+        let error = bind_udp(udp.local_addr().unwrap()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+}

@@ -320,3 +320,23 @@ async fn a_fault_ends_one_connection_only() {
     assert_eq!(store.points(), [stored(0), stored(1)]);
     assert_eq!(server.stop().await.connections_active, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn accepting_without_descriptors_does_not_spin() {
+    let listener = crate::bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+    let mut acceptor = Acceptor { listener, full: false, failures: 0 };
+    let too_many_files = io::Error::from_raw_os_error(24);
+    let mut pauses = Vec::new();
+    for error in [&too_many_files; 8] {
+        let start = Instant::now();
+        acceptor.pause(error).await;
+        pauses.push(start.elapsed());
+    }
+    assert!(pauses.is_sorted() && pauses[0] >= Duration::from_millis(50), "{pauses:?}");
+    assert!(pauses[7] <= Duration::from_secs(1), "{pauses:?}");
+
+    // The sender gave up: the next one may be there already.
+    let start = Instant::now();
+    acceptor.pause(&io::ErrorKind::ConnectionAborted.into()).await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
