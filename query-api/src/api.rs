@@ -58,7 +58,7 @@ pub struct ApiOptions {
     pub node_name: String,
     /// Whether `/render/` of the node API answers 200 rather than 404 when nothing is found.
     pub empty_result_ok: bool,
-    /// Which web pages may read the Graphite API.
+    /// Which web pages may read the answers.
     pub cors: Cors,
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn visit_names(
     api.db.for_each_series(&mut |name, _| {
         seen += 1;
         if seen > api.limits.globbed_nodes {
-            outcome = Err(too_many(api.limits.globbed_nodes));
+            outcome = Err(Refusal::too_many_names(api.limits.globbed_nodes));
         } else if seen.is_multiple_of(STRIDE) {
             outcome = request.check(api.limits.request_timeout);
         }
@@ -47,8 +47,4 @@ pub(crate) fn names(api: &Api, request: &Request) -> Result<Vec<Vec<u8>>, Refusa
     })?;
     names.sort_unstable();
     Ok(names)
-}
-
-fn too_many(limit: usize) -> Refusal {
-    Refusal::BadRequest(format!("Bad request (more than {limit} series: max-metrics-globbed)"))
 }

@@ -74,11 +74,18 @@ impl Refusal {
         Self::BadRequest(format!("Invalid parameters ({reason})"))
     }
 
+    /// More names than one request may match.
+    #[must_use]
+    pub fn too_many_names(limit: usize) -> Self {
+        Self::BadRequest(format!("Bad request (more than {limit} names: max-metrics-globbed)"))
+    }
+
     /// A failed find of the Graphite API.
     #[must_use]
     pub fn find(error: FindError, timeout: Duration) -> Self {
         match error {
             FindError::Deadline { .. } => Self::TimedOut(timeout),
+            FindError::TooMany { .. } => Self::parameters(format!("{error}: max-metrics-globbed")),
             error => Self::parameters(error),
         }
     }

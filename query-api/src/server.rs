@@ -75,14 +75,6 @@ pub fn node_router(api: Arc<Api>) -> Router {
 }
 
 fn framed(router: Router<Arc<Api>>, api: Arc<Api>) -> Router {
-    let cors = match api.options.cors {
-        Cors::Closed => CorsLayer::new(),
-        // Mirrored, since a wildcard does not cover the Authorization header.
-        Cors::Open => CorsLayer::new()
-            .allow_origin(AllowOrigin::any())
-            .allow_methods(AllowMethods::mirror_request())
-            .allow_headers(AllowHeaders::mirror_request()),
-    };
     let gzip = CompressionLayer::new()
         .gzip(true)
         .quality(CompressionLevel::Fastest)
@@ -94,7 +86,16 @@ fn framed(router: Router<Arc<Api>>, api: Arc<Api>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&api), observe))
         .layer(gzip)
         .layer(middleware::map_response(vary));
-    let router = if api.options.cors == Cors::Open { router.layer(cors) } else { router };
+    let router = match api.options.cors {
+        Cors::Closed => router,
+        // Mirrored, since a wildcard does not cover the Authorization header.
+        Cors::Open => router.layer(
+            CorsLayer::new()
+                .allow_origin(AllowOrigin::any())
+                .allow_methods(AllowMethods::mirror_request())
+                .allow_headers(AllowHeaders::mirror_request()),
+        ),
+    };
     // Bodies are bounded where they are read, by the configured limit.
     router.layer(DefaultBodyLimit::disable()).with_state(api)
 }
@@ -122,7 +123,7 @@ impl Drop for CancelOnDrop {
 }
 
 /// Answers one request of an endpoint.
-async fn answer(
+pub(crate) async fn answer(
     api: Arc<Api>,
     endpoint: Endpoint,
     handler: Handler,

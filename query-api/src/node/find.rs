@@ -65,22 +65,14 @@ type Matches = Vec<(Vec<u8>, Vec<Found>)>;
 fn find_all(api: &Api, request: &Request, queries: &[Vec<u8>]) -> Result<Matches, Refusal> {
     let mut all = Matches::new();
     let mut malformed = Vec::new();
+    let mut left = api.limits.globbed_nodes;
     for query in queries {
-        let nodes = match find_one(api, request, query) {
-            Ok(nodes) => nodes,
-            Err(FindError::Deadline { .. }) => {
-                return Err(Refusal::TimedOut(api.limits.request_timeout));
-            }
-            Err(error @ FindError::TooMany { .. }) => {
-                return Err(Refusal::BadRequest(format!(
-                    "Bad request ({error}: max-metrics-globbed)"
-                )));
-            }
-            Err(error) => {
-                malformed.push(format!("{}: {error}", String::from_utf8_lossy(query)));
-                Vec::new()
-            }
-        };
+        let nodes = find_one(api, request, query)?.unwrap_or_else(|Malformed(text)| {
+            malformed.push(text);
+            Vec::new()
+        });
+        let too_many = || Refusal::too_many_names(api.limits.globbed_nodes);
+        left = left.checked_sub(nodes.len()).ok_or_else(too_many)?;
         all.push((query.clone(), nodes));
     }
     if malformed.len() == queries.len() {
@@ -90,21 +82,29 @@ fn find_all(api: &Api, request: &Request, queries: &[Vec<u8>]) -> Result<Matches
     Ok(all)
 }
 
+/// A pattern that does not follow the grammar, and what is wrong with it, as one text.
+pub(super) struct Malformed(pub(super) String);
+
 /// What one pattern matches; an empty one is taken as `*`, and a name with tags, which is no
 /// pattern, as itself.
 pub(super) fn find_one(
     api: &Api,
     request: &Request,
     query: &[u8],
-) -> Result<Vec<Found>, FindError> {
+) -> Result<Result<Vec<Found>, Malformed>, Refusal> {
     let query = query.trim_ascii();
     if query.contains(&b';')
         && let Some(id) = api.db.series(query)
     {
-        return Ok(vec![Found { path: query.to_vec(), kind: NodeKind::Leaf(id) }]);
+        return Ok(Ok(vec![Found { path: query.to_vec(), kind: NodeKind::Leaf(id) }]));
     }
     let pattern = if query.is_empty() { b"*" } else { query };
-    api.db.find(pattern, Dialect::Carbon, &request.find_limits(api))
+    match api.db.find(pattern, Dialect::Carbon, &request.find_limits(api)) {
+        Ok(nodes) => Ok(Ok(nodes)),
+        Err(FindError::Deadline { .. }) => Err(Refusal::TimedOut(api.limits.request_timeout)),
+        Err(FindError::TooMany { limit, .. }) => Err(Refusal::too_many_names(limit)),
+        Err(error) => Ok(Err(Malformed(format!("{}: {error}", String::from_utf8_lossy(query))))),
+    }
 }
 
 fn globs(found: Matches) -> MultiGlobResponse {

@@ -1,13 +1,13 @@
 //! `/render/`: the values of series, as they are stored. Functions are the front end's work.
 
 use super::consolidation_func;
-use super::find::find_one;
+use super::find::{Malformed, find_one};
 use super::format::Format;
 use super::proto_json;
 use crate::api::Api;
 use crate::refusal::Refusal;
 use crate::request::{Reply, Request};
-use silverback_engine::{FetchRange, Fetched, FindError, NodeKind, SeriesId, SeriesInfo};
+use silverback_engine::{FetchRange, Fetched, NodeKind, SeriesId, SeriesInfo};
 use silverback_formats::reply::protobuf_v3::MultiFetchRequest;
 use silverback_formats::reply::{Message, absent_as_nan, pickle, protobuf_v2, protobuf_v3};
 use std::sync::Arc;
@@ -109,18 +109,10 @@ fn fetch_all(api: &Api, request: &Request, targets: &[Target]) -> Result<Vec<Ser
     let mut all = Vec::new();
     let mut malformed = Vec::new();
     for target in targets {
-        let nodes = match find_one(api, request, &target.pattern) {
+        let nodes = match find_one(api, request, &target.pattern)? {
             Ok(nodes) => nodes,
-            Err(FindError::Deadline { .. }) => {
-                return Err(Refusal::TimedOut(api.limits.request_timeout));
-            }
-            Err(error @ FindError::TooMany { .. }) => {
-                return Err(Refusal::BadRequest(format!(
-                    "Bad request ({error}: max-metrics-globbed)"
-                )));
-            }
-            Err(error) => {
-                malformed.push(format!("{}: {error}", String::from_utf8_lossy(&target.pattern)));
+            Err(Malformed(text)) => {
+                malformed.push(text);
                 continue;
             }
         };

@@ -18,10 +18,15 @@ pub fn expand(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let group_by_query = integer(&request.params, "groupByExpr", 0)? != 0;
     let mut groups: Vec<(&str, BTreeSet<String>)> = Vec::new();
     let mut seen = BTreeSet::new();
+    let mut left = api.limits.globbed_nodes;
     for query in request.params.all("query") {
-        if seen.insert(query) {
-            groups.push((query, matches(api, request, query, leaves_only)?));
+        if !seen.insert(query) {
+            continue;
         }
+        let paths = matches(api, request, query, leaves_only)?;
+        let too_many = || Refusal::too_many_names(api.limits.globbed_nodes);
+        left = left.checked_sub(paths.len()).ok_or_else(too_many)?;
+        groups.push((query, paths));
     }
     let results = if group_by_query {
         Results::ByQuery(groups)

@@ -228,7 +228,9 @@ fn nodes(found: &[Found], position: i64) -> Result<Nodes, Refusal> {
         let part = usize::try_from(index).ok().and_then(|index| parts.get(index));
         let part = part.ok_or_else(|| {
             let (path, nodes) = (String::from_utf8_lossy(&node.path), parts.len());
-            Refusal::parameters(format!("position {position} is beyond the {nodes} of '{path}'"))
+            Refusal::parameters(format!(
+                "position {position} is beyond the {nodes} nodes of '{path}'"
+            ))
         })?;
         Ok(String::from_utf8_lossy(part).into_owned())
     });

@@ -2,11 +2,17 @@
 
 use super::{Store, get, send};
 use crate::counters::Endpoint;
-use crate::{ApiOptions, Cors, Limits, graphite_router, node_router, serve};
+use crate::request::{Handler, Reply};
+use crate::server::answer;
+use crate::{Api, ApiOptions, Cors, Limits, Refusal, graphite_router, node_router, serve};
+use axum::Router;
 use axum::body::Body;
+use axum::extract::State;
 use axum::http::Request;
+use axum::routing::any;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -130,6 +136,48 @@ async fn answers_are_counted() {
     assert_eq!(class(Endpoint::NodeFind), [0, 1, 0, 1, 0]);
     assert_eq!(class(Endpoint::Other), [0, 0, 0, 1, 0]);
     assert_eq!(api.counters.abandoned(), 0);
+}
+
+/// A router with one handler under `/`.
+fn routed(api: Arc<Api>, handler: Handler) -> Router {
+    let route = any(move |State(api), request| answer(api, Endpoint::Other, handler, request));
+    Router::new().route("/", route).with_state(api)
+}
+
+#[tokio::test]
+async fn a_panic_is_one_refused_request() {
+    let api = Store::of(&["a"]).api();
+    let router = routed(api, |_, _| panic!("a bug"));
+    let text = "Panic occurred, see logs for more information";
+    assert_eq!(get(&router, "/").await.refused(), (500, text));
+}
+
+static STARTED: AtomicBool = AtomicBool::new(false);
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// Works until it is told to stop.
+fn endless(api: &Api, request: &crate::request::Request) -> Result<Reply, Refusal> {
+    STARTED.store(true, Ordering::SeqCst);
+    loop {
+        let checked = request.check(api.limits.request_timeout);
+        STOPPED.store(checked.is_err(), Ordering::SeqCst);
+        checked?;
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test]
+async fn work_stops_when_the_client_goes_away() {
+    let router = routed(Store::of(&["a"]).api(), endless);
+    let client = tokio::spawn(async move { get(&router, "/").await });
+    while !STARTED.load(Ordering::SeqCst) {
+        tokio::task::yield_now().await;
+    }
+    client.abort();
+    assert!(client.await.unwrap_err().is_cancelled());
+    while !STOPPED.load(Ordering::SeqCst) {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// A node on a socket, and how to stop it.

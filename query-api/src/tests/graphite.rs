@@ -50,8 +50,8 @@ async fn find_as_grafana_asks() {
 
 #[tokio::test]
 async fn a_body_overrides_the_query_string() {
-    let answer = post(&store().graphite(), "/metrics/find/?query=zzz", "query=app.o*&format=json");
-    let answer = answer.await;
+    let router = store().graphite();
+    let answer = post(&router, "/metrics/find/?query=zzz", "query=app.o*&format=json").await;
     let expected = r#"[{"path": "app.orders", "is_leaf": false}, {"path": "app.orders", "is_leaf": true, "intervals": [{"start": 1792810800.0, "end": 1795402800.0}]}]"#;
     assert_eq!(answer.ok(), expected);
     assert_eq!(answer.header("cache-control"), "no-cache");
@@ -124,4 +124,38 @@ async fn without_tags_and_events_grafana_gets_empty_lists() {
     for uri in empty {
         assert_eq!(get(&router, uri).await.ok(), "[]", "{uri}");
     }
+}
+
+#[tokio::test]
+async fn find_in_the_encodings_of_graphite_web() {
+    let router = Store::of(&["a.b", "a.b.c"]).graphite();
+    let pickle = get(&router, "/metrics/find?query=a.*&format=pickle").await;
+    assert_eq!(pickle.header("content-type"), "application/pickle");
+    // [{'path': 'a.b', 'is_leaf': False},
+    //  {'path': 'a.b', 'is_leaf': True, 'intervals': [(1792810800.0, 1795402800.0)]}]
+    let path = b"X\x04\0\0\0pathX\x03\0\0\0a.bX\x07\0\0\0is_leaf";
+    let (start, end) = (1_792_810_800.0f64.to_be_bytes(), 1_795_402_800.0f64.to_be_bytes());
+    let mut expected = b"\x80\x02](}(".to_vec();
+    expected.extend_from_slice(path);
+    expected.extend_from_slice(b"\x89u}(");
+    expected.extend_from_slice(path);
+    expected.extend_from_slice(b"\x88X\x09\0\0\0intervals](G");
+    expected.extend_from_slice(&start);
+    expected.push(b'G');
+    expected.extend_from_slice(&end);
+    expected.extend_from_slice(b"\x86eue.");
+    assert_eq!(pickle.body, expected);
+
+    let msgpack = get(&router, "/metrics/find?query=a.*&format=msgpack").await;
+    assert_eq!(msgpack.header("content-type"), "application/x-msgpack");
+    let path = b"\xa4path\xa3a.b\xa7is_leaf";
+    let mut expected = b"\x92\x82".to_vec();
+    expected.extend_from_slice(path);
+    expected.extend_from_slice(b"\xc2\x83");
+    expected.extend_from_slice(path);
+    expected.extend_from_slice(b"\xc3\xa9intervals\x91\x92\xcb");
+    expected.extend_from_slice(&start);
+    expected.push(0xcb);
+    expected.extend_from_slice(&end);
+    assert_eq!(msgpack.body, expected);
 }

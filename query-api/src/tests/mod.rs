@@ -30,11 +30,10 @@ impl Store {
         let mut options = Options::new(folder.path());
         options.clock = Arc::new(ManualClock::new(NOW_S));
         let db = Db::open(options).unwrap();
-        let point =
-            |name: &&'static str| Point { name: name.as_bytes(), time_s: NOW_S - 120, value: 1.5 };
-        let names: Vec<&'static str> =
-            names.iter().map(|name| &*Box::leak(name.to_string().into_boxed_str())).collect();
-        let points: Vec<Point<'_>> = names.iter().map(point).collect();
+        let mut points = Vec::new();
+        for name in names {
+            points.push(Point { name: name.as_bytes(), time_s: NOW_S - 120, value: 1.5 });
+        }
         assert_eq!(db.append(&points).unwrap().stored, points.len());
         Self { db, _folder: folder }
     }

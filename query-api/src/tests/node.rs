@@ -192,8 +192,10 @@ async fn limits_are_named() {
     let router = node_router(store().api_with(limits, ApiOptions::default()));
     let text = "Bad request (more than 5 points: max-points-rendered)";
     assert_eq!(get(&router, &(render("top") + "&target=top")).await.refused(), (400, text));
-    let text = "Bad request (more than 2 series: max-metrics-globbed)";
+    let text = "Bad request (more than 2 names: max-metrics-globbed)";
     assert_eq!(get(&router, "/metrics/list/").await.refused(), (400, text));
+    let often = "/metrics/find/?query=top&query=top&query=top";
+    assert_eq!(get(&router, often).await.refused(), (400, text));
 }
 
 #[tokio::test]
@@ -258,4 +260,22 @@ async fn accept_must_be_exactly_the_type() {
     let list = format!("{V3}, */*");
     assert_eq!(send(&router, accept(&list)).await.header("content-type"), "application/json");
     assert_eq!(send(&router, accept(V3)).await.header("content-type"), V3);
+}
+
+#[tokio::test]
+async fn no_cut_and_no_flipped_byte_of_a_request_is_our_failure() {
+    let router = store().node();
+    let metric = FetchRequest { name: b"app.*".to_vec(), start_time: 1, ..FetchRequest::default() };
+    let render = MultiFetchRequest { metrics: vec![metric] }.encode_to_vec();
+    let bodies = [("/metrics/find/", globs(&["app.*", "b"])), ("/info/", globs(&["top"]))];
+    for (path, body) in bodies.into_iter().chain([("/render/", render)]) {
+        for at in 0..body.len() {
+            let mut flipped = body.clone();
+            flipped[at] ^= 0xff;
+            for damaged in [body[..at].to_vec(), flipped] {
+                let answer = v3(&router, path, damaged).await;
+                assert!(answer.status.as_u16() < 500, "{path} at {at}: {answer:?}");
+            }
+        }
+    }
 }
