@@ -8,7 +8,7 @@
 //! | [`info`] | `/info/` |
 //! | [`list`] | `/metrics/list/` |
 //! | [`capabilities`] | `/_internal/capabilities/` |
-//! | [`format`] | which encoding a client wants |
+//! | [`mod@format`] | which encoding a client wants |
 //! | [`proto_json`] | protobuf messages as JSON |
 
 pub mod capabilities;

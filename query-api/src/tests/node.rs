@@ -81,6 +81,24 @@ async fn find_refuses_as_peers_do() {
 }
 
 #[tokio::test]
+async fn a_malformed_glob_fails_alone() {
+    let router = store().node();
+    let good_and_bad = get(&router, "/metrics/find/?query=%5Ba&query=top").await;
+    let json =
+        r#"{"metrics":[{"name":"[a"},{"name":"top","matches":[{"path":"top","isLeaf":true}]}]}"#;
+    assert_eq!(good_and_bad.ok(), json);
+    let bad = get(&router, "/metrics/find/?query=%5Ba").await;
+    let (status, text) = bad.refused();
+    let prefix = "Internal error while processing request (find failed, can't expand globs: [[a: ";
+    assert!(status == 500 && text.starts_with(prefix), "{text}");
+    assert_eq!(get(&router, &(render("top") + "&target=%5Ba")).await.status, 200);
+    let bad = get(&router, &render("%5Ba")).await;
+    let (status, text) = bad.refused();
+    let prefix = "Bad request (find failed, can't expand globs: [[a: ";
+    assert!(status == 400 && text.starts_with(prefix), "{text}");
+}
+
+#[tokio::test]
 async fn an_empty_query_is_a_star() {
     let answer = get(&store().node(), "/metrics/find/?query=").await;
     assert!(answer.ok().contains(r#"{"path":"top","isLeaf":true}"#), "{}", answer.text());
@@ -194,6 +212,8 @@ async fn limits_are_named() {
     assert_eq!(get(&router, &(render("top") + "&target=top")).await.refused(), (400, text));
     let text = "Bad request (more than 2 names: max-metrics-globbed)";
     assert_eq!(get(&router, "/metrics/list/").await.refused(), (400, text));
+    let many = get(&router, "/metrics/find/?query=app.*").await;
+    assert_eq!(many.refused(), (400, text));
     let often = "/metrics/find/?query=top&query=top&query=top";
     assert_eq!(get(&router, often).await.refused(), (400, text));
 }
