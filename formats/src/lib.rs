@@ -12,6 +12,7 @@
 //! | [`chunk`] | a sealed stretch of one series: which slots hold a value, and the values |
 //! | [`block`] | a sealed block: pages of chunks of many series |
 //! | [`manifest`] | what the frames of the manifest hold |
+//! | [`reply`] | answers on the wire |
 //! | [`bits`], [`varint`] | single bits; integers in as few bytes as they need |
 
 pub mod bits;
@@ -21,5 +22,6 @@ pub mod chunk;
 pub mod frame;
 pub mod gorilla;
 pub mod manifest;
+pub mod reply;
 pub mod varint;
 pub mod wal;

@@ -1,5 +1,7 @@
-//! What all requests share: the database, limits and counters.
+//! What all requests share: the database, limits, options, counters and the gate.
 
+use crate::counters::Counters;
+use crate::gate::Gate;
 use silverback_engine::Db;
 use std::time::Duration;
 
@@ -8,6 +10,14 @@ use std::time::Duration;
 pub struct Limits {
     /// Longest time a request may take.
     pub request_timeout: Duration,
+    /// Most bytes that a request body may have.
+    pub request_body_bytes: usize,
+    /// Most requests worked on at once.
+    pub running_requests: usize,
+    /// Most requests that wait for one of those to end.
+    pub waiting_requests: usize,
+    /// Most connections of one listener; further ones wait in the system's queue.
+    pub connections: usize,
     /// Most nodes that one pattern may match.
     pub globbed_nodes: usize,
     /// Most series that one request may fetch.
@@ -20,10 +30,41 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             request_timeout: Duration::from_secs(60),
+            request_body_bytes: 8 << 20,
+            running_requests: 64,
+            waiting_requests: 1024,
+            connections: 10_000,
             globbed_nodes: 10_000_000,
             rendered_series: 1_000_000,
             rendered_points: 100_000_000,
         }
+    }
+}
+
+/// Which web pages of other origins a browser lets read the answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Cors {
+    /// None: no CORS header is sent.
+    #[default]
+    Closed,
+    /// All, with any header, but without credentials.
+    Open,
+}
+
+/// How the APIs answer.
+#[derive(Debug, Clone)]
+pub struct ApiOptions {
+    /// This node's name, as `/_internal/capabilities/` tells it.
+    pub node_name: String,
+    /// Whether `/render/` of the node API answers 200 rather than 404 when nothing is found.
+    pub empty_result_ok: bool,
+    /// Which web pages may read the answers.
+    pub cors: Cors,
+}
+
+impl Default for ApiOptions {
+    fn default() -> Self {
+        Self { node_name: "silverback".into(), empty_result_ok: false, cors: Cors::default() }
     }
 }
 
@@ -34,12 +75,25 @@ pub struct Api {
     pub db: Db,
     /// Bounds of one request.
     pub limits: Limits,
+    /// How to answer.
+    pub options: ApiOptions,
+    /// What was answered so far.
+    pub counters: Counters,
+    /// Lets so many requests work at once as `limits` allow.
+    pub(crate) gate: Gate,
 }
 
 impl Api {
     /// Serves `db` within `limits`.
     #[must_use]
     pub fn new(db: Db, limits: Limits) -> Self {
-        Self { db, limits }
+        Self::with_options(db, limits, ApiOptions::default())
+    }
+
+    /// Serves `db` within `limits`, as `options` say.
+    #[must_use]
+    pub fn with_options(db: Db, limits: Limits, options: ApiOptions) -> Self {
+        let gate = Gate::new(limits.running_requests, limits.waiting_requests);
+        Self { db, limits, options, counters: Counters::default(), gate }
     }
 }

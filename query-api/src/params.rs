@@ -17,6 +17,23 @@ impl Params {
         Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
     }
 
+    /// Parses a query string and a `multipart/form-data` body whose parts are divided by
+    /// `boundary`. Parts without a name are left out; a body cut short ends with its last whole
+    /// part.
+    #[must_use]
+    pub fn parse_multipart(query: Option<&str>, boundary: &str, body: &[u8]) -> Self {
+        let mut params = Self::parse(query, b"");
+        let divider = format!("--{boundary}");
+        // The text before the first divider is a preamble; each part ends where the next
+        // divider begins.
+        let mut rest = split_once(body, divider.as_bytes()).map_or(&[][..], |(_, rest)| rest);
+        while let Some((part, next)) = split_once(rest, divider.as_bytes()) {
+            params.0.extend(field(part));
+            rest = next;
+        }
+        params
+    }
+
     /// Every value of `name`; of `name[]` when there is none under the plain spelling.
     #[must_use]
     pub fn all(&self, name: &str) -> Vec<&str> {
@@ -46,6 +63,25 @@ impl Params {
     }
 }
 
+/// Name and value of one part of a multipart body: `CRLF headers CRLF CRLF value CRLF`.
+fn field(part: &[u8]) -> Option<(String, String)> {
+    let (headers, value) = split_once(part, b"\r\n\r\n")?;
+    let headers = String::from_utf8_lossy(headers);
+    let name = headers.lines().find_map(|line| {
+        let (header, value) = line.split_once(':')?;
+        let disposition = header.trim().eq_ignore_ascii_case("content-disposition");
+        let (_, name) = value.split_once("; name=\"").filter(|_| disposition)?;
+        Some(name.split_once('"')?.0.to_owned())
+    })?;
+    let value = value.strip_suffix(b"\r\n")?;
+    Some((name, String::from_utf8_lossy(value).into_owned()))
+}
+
+fn split_once<'a>(text: &'a [u8], divider: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let at = memchr::memmem::find(text, divider)?;
+    Some((&text[..at], &text[at + divider.len()..]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::Params;
@@ -57,5 +93,25 @@ mod tests {
         assert_eq!(params.last("from"), Some("2"));
         assert_eq!(params.all("x"), ["7"]);
         assert!(!params.has("until"));
+    }
+
+    const MULTIPART: &str = "preamble\r\n--b\r\nContent-Disposition: form-data; name=\"query\"\r\n\
+        \r\napp.*\r\n--b\r\ncontent-disposition: form-data; name=\"format\"\r\n\
+        Content-Type: text/plain\r\n\r\npickle\r\n--b\r\nX: y\r\n\r\nnameless\r\n--b--\r\n";
+
+    #[test]
+    fn multipart_is_as_good_as_a_form() {
+        let params = Params::parse_multipart(Some("local=1"), "b", MULTIPART.as_bytes());
+        let pairs: Vec<(&str, &str)> = params.iter().collect();
+        assert_eq!(pairs, [("local", "1"), ("query", "app.*"), ("format", "pickle")]);
+    }
+
+    #[test]
+    fn a_cut_multipart_body_keeps_its_whole_parts() {
+        let whole = Params::parse_multipart(None, "b", MULTIPART.as_bytes());
+        for end in 0..MULTIPART.len() {
+            let cut = Params::parse_multipart(None, "b", &MULTIPART.as_bytes()[..end]);
+            assert!(whole.0.starts_with(&cut.0), "cut at {end}");
+        }
     }
 }

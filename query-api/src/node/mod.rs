@@ -1,0 +1,52 @@
+//! The node API (carbonserver): what carbonapi, graphite-web over a cluster, and scripts ask of a
+//! storage node.
+//!
+//! | module | path |
+//! |---|---|
+//! | [`find`] | `/metrics/find/` |
+//! | [`render`] | `/render/` |
+//! | [`info`] | `/info/` |
+//! | [`list`] | `/metrics/list/` |
+//! | [`capabilities`] | `/_internal/capabilities/` |
+//! | [`mod@format`] | which encoding a client wants |
+//! | [`proto_json`] | protobuf messages as JSON |
+
+pub mod capabilities;
+pub mod find;
+pub mod format;
+pub mod info;
+pub mod list;
+pub mod proto_json;
+pub mod render;
+
+use crate::api::Api;
+use crate::counters::Endpoint;
+use crate::refusal::Refusal;
+use crate::request::{Handler, Reply, Request};
+use silverback_engine::schema::AggregationMethod;
+
+/// Path, what its requests are counted under, and what answers them. Each is served with and
+/// without a trailing slash, and for everything below it.
+pub(crate) const ROUTES: &[(&str, Endpoint, Handler)] = &[
+    ("/render", Endpoint::NodeRender, render::render),
+    ("/metrics/find", Endpoint::NodeFind, find::find),
+    ("/metrics/list", Endpoint::NodeList, list::list),
+    ("/info", Endpoint::NodeInfo, info::info),
+    ("/_internal/capabilities", Endpoint::NodeCapabilities, capabilities::capabilities),
+    ("/robots.txt", Endpoint::Other, robots_txt),
+];
+
+fn robots_txt(_: &Api, _: &Request) -> Result<Reply, Refusal> {
+    Ok(Reply::new("text/plain; charset=utf-8", "User-agent: *\nDisallow: /\n"))
+}
+
+/// The method's name with a capital first letter, as carbonapi expects it.
+fn consolidation_func(method: AggregationMethod) -> &'static str {
+    match method {
+        AggregationMethod::Average => "Average",
+        AggregationMethod::Sum => "Sum",
+        AggregationMethod::Last => "Last",
+        AggregationMethod::Max => "Max",
+        AggregationMethod::Min => "Min",
+    }
+}

@@ -1,0 +1,106 @@
+//! Why a request gets no answer: the only place that picks a status code.
+//!
+//! Bodies are one line of plain text, because Grafana shows them to people as they are; only the
+//! tag endpoints answer in JSON, which is what their clients parse.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use silverback_engine::FindError;
+use std::time::Duration;
+
+/// A refusal, by what the client can do about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The request cannot be understood, or asks for more than a limit allows: change it.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The same, told in JSON.
+    #[error("{0}")]
+    BadTagRequest(String),
+    /// Nothing matches.
+    #[error("{0}")]
+    NotFound(&'static str),
+    /// Nothing is served under this path.
+    #[error("404 page not found")]
+    NoSuchPath,
+    /// The path does not take this method.
+    #[error("405 method not allowed")]
+    WrongMethod,
+    /// The body is larger than the limit.
+    #[error("request body is larger than {limit_bytes} bytes")]
+    TooLarge {
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// Too much is being worked on: come back later.
+    #[error("too many requests: {running} are running and {waiting} are waiting")]
+    Busy {
+        /// How many may run at once.
+        running: usize,
+        /// How many may wait for one of them to end.
+        waiting: usize,
+    },
+    /// The work did not end in time: ask for less.
+    #[error("request took longer than the request timeout of {} s", .0.as_secs_f64())]
+    TimedOut(Duration),
+    /// The peer's question was understood and its answer is a failure; node API only.
+    #[error("Internal error while processing request ({0})")]
+    Internal(String),
+    /// Our own bug.
+    #[error("Panic occurred, see logs for more information")]
+    Panicked,
+}
+
+impl Refusal {
+    /// The status that says it.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) | Self::BadTagRequest(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound(_) | Self::NoSuchPath => StatusCode::NOT_FOUND,
+            Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TimedOut(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal(_) | Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// A refusal of the Graphite API because of one parameter.
+    #[must_use]
+    pub fn parameters(reason: impl std::fmt::Display) -> Self {
+        Self::BadRequest(format!("Invalid parameters ({reason})"))
+    }
+
+    /// More names than one request may match.
+    #[must_use]
+    pub fn too_many_names(limit: usize) -> Self {
+        Self::BadRequest(format!("Bad request (more than {limit} names: max-metrics-globbed)"))
+    }
+
+    /// A failed find of the Graphite API.
+    #[must_use]
+    pub fn find(error: FindError, timeout: Duration) -> Self {
+        match error {
+            FindError::Deadline { .. } => Self::TimedOut(timeout),
+            FindError::TooMany { .. } => Self::parameters(format!("{error}: max-metrics-globbed")),
+            error => Self::parameters(error),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        if let Self::BadTagRequest(error) = self {
+            let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+            return (status, json, json!({ "error": error }).to_string()).into_response();
+        }
+        let nosniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // A name or pattern from the request must not break the one line.
+        let line = self.to_string().replace(['\r', '\n'], " ") + "\n";
+        (status, [nosniff], line).into_response()
+    }
+}

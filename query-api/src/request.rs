@@ -1,0 +1,176 @@
+//! One request as a handler sees it, and its answer.
+//!
+//! Handlers are plain functions that run on a blocking thread: `fn(&Api, &Request) ->
+//! Result<Reply, Refusal>`. The frame in [`server`](crate::server) reads the body before and
+//! writes the answer after.
+
+use crate::api::Api;
+use crate::params::Params;
+use crate::refusal::Refusal;
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use silverback_engine::{FindLimits, clock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Most parameters of one request; each costs an allocation or two.
+const PARAMS_MAX: usize = 65_536;
+
+/// What a client asks for.
+#[derive(Debug)]
+pub struct Request {
+    /// Its method.
+    pub method: Method,
+    /// Its path, without the query string.
+    pub path: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Query string and form body, merged.
+    pub params: Params,
+    /// The body as it came, form or not.
+    pub body: Bytes,
+    /// When to give up.
+    pub deadline: Instant,
+    /// Set when the client went away or the time is over.
+    pub cancelled: Arc<AtomicBool>,
+}
+
+/// A handler: one endpoint's work.
+pub type Handler = fn(&Api, &Request) -> Result<Reply, Refusal>;
+
+impl Request {
+    /// Reads a request with its body, within the limits of `api`.
+    ///
+    /// # Errors
+    /// When the body is too large or breaks off, or there are too many parameters.
+    pub async fn read(
+        api: &Api,
+        request: axum::extract::Request,
+        cancelled: Arc<AtomicBool>,
+    ) -> Result<Self, Refusal> {
+        let deadline = clock::monotonic() + api.limits.request_timeout;
+        let (parts, body) = request.into_parts();
+        let body = read_body(&parts.headers, body, api.limits.request_body_bytes).await?;
+        let params = parameters(parts.uri.query(), &parts.headers, &body)?;
+        let path = parts.uri.path().to_owned();
+        let (method, headers) = (parts.method, parts.headers);
+        Ok(Self { method, path, headers, params, body, deadline, cancelled })
+    }
+
+    /// Bounds for one find on behalf of this request.
+    #[must_use]
+    pub fn find_limits(&self, api: &Api) -> FindLimits {
+        FindLimits {
+            nodes: Some(api.limits.globbed_nodes),
+            deadline: Some(self.deadline),
+            cancelled: Some(Arc::clone(&self.cancelled)),
+        }
+    }
+
+    /// Whether to go on; called between steps of long work.
+    ///
+    /// # Errors
+    /// When the time is over or the client went away.
+    pub fn check(&self, timeout: Duration) -> Result<(), Refusal> {
+        let over = self.cancelled.load(Ordering::Relaxed) || clock::monotonic() >= self.deadline;
+        if over { Err(Refusal::TimedOut(timeout)) } else { Ok(()) }
+    }
+
+    /// The first value of a header as text; empty when absent or not text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+async fn read_body(headers: &HeaderMap, body: Body, limit_bytes: usize) -> Result<Bytes, Refusal> {
+    let too_large = Refusal::TooLarge { limit_bytes };
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let announced: u64 = announced.and_then(|value| value.parse().ok()).unwrap_or(0);
+    if usize::try_from(announced).map_or(true, |announced| announced > limit_bytes) {
+        return Err(too_large);
+    }
+    // The two ways this fails are a larger body and a client that went away in the middle of it;
+    // the second is not there to read the answer.
+    axum::body::to_bytes(body, limit_bytes).await.map_err(|_| too_large)
+}
+
+fn parameters(query: Option<&str>, headers: &HeaderMap, body: &[u8]) -> Result<Params, Refusal> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = content_type.unwrap_or_default();
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let text = query.unwrap_or_default();
+    let amount = memchr::memchr_iter(b'&', text.as_bytes()).count();
+    match kind.as_str() {
+        "application/x-www-form-urlencoded" => {
+            bound_params(amount + memchr::memchr_iter(b'&', body).count())?;
+            Ok(Params::parse(query, body))
+        }
+        "multipart/form-data" => {
+            let Some(boundary) = boundary(content_type) else {
+                let reason = "Bad request (multipart body without a boundary)";
+                return Err(Refusal::BadRequest(reason.into()));
+            };
+            bound_params(amount + memchr::memmem::find_iter(body, boundary.as_bytes()).count())?;
+            Ok(Params::parse_multipart(query, boundary, body))
+        }
+        _ => {
+            bound_params(amount)?;
+            Ok(Params::parse(query, b""))
+        }
+    }
+}
+
+fn bound_params(amount: usize) -> Result<(), Refusal> {
+    if amount < PARAMS_MAX {
+        return Ok(());
+    }
+    Err(Refusal::BadRequest(format!("Bad request (more than {PARAMS_MAX} parameters)")))
+}
+
+fn boundary(content_type: &str) -> Option<&str> {
+    let parameters = content_type.split(';').skip(1);
+    let boundary = parameters.filter_map(|parameter| parameter.split_once('=')).find_map(
+        |(name, value)| name.trim().eq_ignore_ascii_case("boundary").then_some(value.trim()),
+    )?;
+    Some(boundary.trim_matches('"')).filter(|boundary| !boundary.is_empty())
+}
+
+/// A good answer.
+#[derive(Debug)]
+pub struct Reply {
+    /// Its type.
+    pub content_type: &'static str,
+    /// Its body.
+    pub body: Body,
+    /// Further headers.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Reply {
+    /// An answer of one type.
+    #[must_use]
+    pub fn new(content_type: &'static str, body: impl Into<Body>) -> Self {
+        Self { content_type, body: body.into(), headers: Vec::new() }
+    }
+
+    /// The same answer with one more header.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.headers.push((name, HeaderValue::from_static(value)));
+        self
+    }
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(self.body);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        headers.extend(self.headers);
+        response
+    }
+}

@@ -1,0 +1,46 @@
+//! Endpoints of the Graphite API.
+//!
+//! | module | path |
+//! |---|---|
+//! | [`find`] | `/metrics/find`, `/metrics` |
+//! | [`expand`] | `/metrics/expand` |
+//! | [`index_json`] | `/metrics/index.json` |
+//! | [`tags`] | everything under `/tags` |
+//! | [`events`] | `/events/get_data` |
+//! | [`json_text`] | how JSON is spelled |
+
+pub mod events;
+pub mod expand;
+pub mod find;
+pub mod index_json;
+pub mod json_text;
+pub mod tags;
+
+use crate::counters::Endpoint;
+use crate::params::Params;
+use crate::refusal::Refusal;
+use crate::request::Handler;
+
+/// Path, what its requests are counted under, and what answers them. Each is served with and
+/// without a trailing slash.
+pub(crate) const ROUTES: &[(&str, Endpoint, Handler)] = &[
+    ("/metrics", Endpoint::Find, find::find),
+    ("/metrics/find", Endpoint::Find, find::find),
+    ("/metrics/expand", Endpoint::Expand, expand::expand),
+    ("/metrics/index.json", Endpoint::Index, index_json::index_json),
+    ("/tags", Endpoint::Tags, tags::list),
+    ("/tags/{tag}", Endpoint::Tags, tags::values_of),
+    ("/tags/findSeries", Endpoint::Tags, tags::find_series),
+    ("/tags/autoComplete/tags", Endpoint::Tags, tags::complete_tags),
+    ("/tags/autoComplete/values", Endpoint::Tags, tags::complete_values),
+    ("/events/get_data", Endpoint::Events, events::get_data),
+];
+
+/// A whole number from parameter `name`, or `fallback` when it is absent.
+fn integer(params: &Params, name: &str, fallback: i64) -> Result<i64, Refusal> {
+    let Some(value) = params.last(name) else { return Ok(fallback) };
+    value.trim().parse().map_err(|_| {
+        let reason = "not a whole number";
+        Refusal::parameters(format!("Invalid int value '{value}' for param {name}: {reason}"))
+    })
+}

@@ -1,0 +1,161 @@
+//! What Grafana sends, and what it must be given.
+
+use super::{Answer, Store, encoded, get, post};
+
+const SERIES: &[&str] = &[
+    "servers.db-1.load",
+    "servers.web01.cpu.user",
+    "servers.web01.load",
+    "servers.web02.cpu.user",
+    "app.orders",
+    "app.orders.count",
+    "disk.used;datacenter=dc1;rack=a;server=web01",
+    "disk.used;datacenter=dc2;rack=b;server=web02",
+    "disk.used;datacenter=dc2;server=db-1",
+];
+
+fn store() -> Store {
+    Store::of(SERIES)
+}
+
+/// Posts a query in both spellings that Grafana has: raw from the browser, encoded from its
+/// backend.
+#[track_caller]
+fn same(raw: &Answer, encoded: &Answer) -> String {
+    assert_eq!(raw.ok(), encoded.ok());
+    raw.text().to_owned()
+}
+
+async fn find(uri: &str, query: &str) -> String {
+    let router = store().graphite();
+    let raw = post(&router, uri, &format!("query={query}")).await;
+    let form = post(&router, uri, &format!("query={}", encoded(query))).await;
+    same(&raw, &form)
+}
+
+#[tokio::test]
+async fn find_as_grafana_asks() {
+    let expected = r#"[{"text": "db-1", "id": "servers.db-1", "allowChildren": 1, "expandable": 1, "leaf": 0}, {"text": "web01", "id": "servers.web01", "allowChildren": 1, "expandable": 1, "leaf": 0}, {"text": "web02", "id": "servers.web02", "allowChildren": 1, "expandable": 1, "leaf": 0}]"#;
+    for range in ["?from=1795400751&until=1795402551", "?from=undefined&until=undefined", ""] {
+        assert_eq!(find(&format!("/metrics/find{range}"), "servers.*").await, expected);
+    }
+    assert_eq!(find("/metrics/find", "zzz.*").await, "[]");
+    let both = find("/metrics/find", "app.*").await;
+    let branch =
+        r#"{"text": "orders", "id": "app.orders", "allowChildren": 1, "expandable": 1, "leaf": 0}"#;
+    let leaf =
+        r#"{"text": "orders", "id": "app.orders", "allowChildren": 0, "expandable": 0, "leaf": 1}"#;
+    assert_eq!(both, format!("[{branch}, {leaf}]"));
+}
+
+#[tokio::test]
+async fn a_body_overrides_the_query_string() {
+    let router = store().graphite();
+    let answer = post(&router, "/metrics/find/?query=zzz", "query=app.o*&format=json").await;
+    let expected = r#"[{"path": "app.orders", "is_leaf": false}, {"path": "app.orders", "is_leaf": true, "intervals": [{"start": 1792810800.0, "end": 1795402800.0}]}]"#;
+    assert_eq!(answer.ok(), expected);
+    assert_eq!(answer.header("cache-control"), "no-cache");
+    assert_eq!(answer.header("pragma"), "no-cache");
+}
+
+#[tokio::test]
+async fn find_refuses_in_one_line() {
+    let router = store().graphite();
+    let refused = [
+        ("/metrics/find", "Invalid parameters (Missing required parameter 'query')"),
+        ("/metrics/find?query=", "Invalid parameters (Required parameter 'query' is empty)"),
+        ("/metrics?query=a&format=bogus", "Invalid value for 'format' parameter"),
+        (
+            "/metrics/find?query=a&wildcards=x",
+            "Invalid parameters (Invalid int value 'x' for param wildcards: not a whole number)",
+        ),
+        (
+            "/metrics/find?query=a&jsonp=alert(1)",
+            "Invalid parameters (Invalid value 'alert(1)' for param jsonp: not a function's name)",
+        ),
+        (
+            "/metrics/find?query=app.orders&format=nodelist&position=7",
+            "Invalid parameters (position 7 is beyond the 2 nodes of 'app.orders')",
+        ),
+    ];
+    for (uri, text) in refused {
+        let answer = get(&router, uri).await;
+        assert_eq!(answer.refused(), (400, text), "{uri}");
+        assert!(answer.header("content-type").starts_with("text/plain"));
+    }
+}
+
+#[tokio::test]
+async fn expand_as_grafana_asks() {
+    let answer =
+        get(&store().graphite(), "/metrics/expand?query=*.web01.*&from=-1h&until=now").await;
+    assert_eq!(answer.ok(), r#"{"results": ["servers.web01.cpu", "servers.web01.load"]}"#);
+    let answer = get(&store().graphite(), "/metrics/expand/?query=zzz").await;
+    assert_eq!(answer.ok(), r#"{"results": []}"#);
+}
+
+#[tokio::test]
+async fn tags_as_grafana_asks() {
+    let router = store().graphite();
+    for expr in ["server%3D~web.*", "server%3D%7Eweb.%2A"] {
+        let uri = format!("/tags/autoComplete/tags?expr={expr}&limit=10000");
+        assert_eq!(get(&router, &uri).await.ok(), r#"["datacenter", "name", "rack"]"#);
+    }
+    let empty = "/tags/autoComplete/tags?from=undefined&until=undefined&limit=&tagPrefix=";
+    let all = r#"["datacenter", "name", "rack", "server"]"#;
+    assert_eq!(get(&router, empty).await.ok(), all);
+    let values = "/tags/autoComplete/values?expr=name%3Ddisk.used&tag=server&limit=10000";
+    assert_eq!(get(&router, values).await.ok(), r#"["db-1", "web01", "web02"]"#);
+    let counts = get(&router, "/tags/datacenter").await;
+    assert!(counts.ok().contains(r#""value": "dc2", "count": 2"#), "{}", counts.text());
+    assert_eq!(get(&router, "/tags/no%20such").await.ok(), "null");
+}
+
+#[tokio::test]
+async fn without_tags_and_events_grafana_gets_empty_lists() {
+    let router = Store::of(&["a.b"]).graphite();
+    let empty = [
+        "/tags",
+        "/tags/autoComplete/tags?tagPrefix=",
+        "/tags/autoComplete/values?tag=name",
+        "/tags/findSeries?expr=name=a",
+        "/events/get_data?from=-1h&until=now&tags=deploy",
+    ];
+    for uri in empty {
+        assert_eq!(get(&router, uri).await.ok(), "[]", "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn find_in_the_encodings_of_graphite_web() {
+    let router = Store::of(&["a.b", "a.b.c"]).graphite();
+    let pickle = get(&router, "/metrics/find?query=a.*&format=pickle").await;
+    assert_eq!(pickle.header("content-type"), "application/pickle");
+    // [{'path': 'a.b', 'is_leaf': False},
+    //  {'path': 'a.b', 'is_leaf': True, 'intervals': [(1792810800.0, 1795402800.0)]}]
+    let path = b"X\x04\0\0\0pathX\x03\0\0\0a.bX\x07\0\0\0is_leaf";
+    let (start, end) = (1_792_810_800.0f64.to_be_bytes(), 1_795_402_800.0f64.to_be_bytes());
+    let mut expected = b"\x80\x02](}(".to_vec();
+    expected.extend_from_slice(path);
+    expected.extend_from_slice(b"\x89u}(");
+    expected.extend_from_slice(path);
+    expected.extend_from_slice(b"\x88X\x09\0\0\0intervals](G");
+    expected.extend_from_slice(&start);
+    expected.push(b'G');
+    expected.extend_from_slice(&end);
+    expected.extend_from_slice(b"\x86eue.");
+    assert_eq!(pickle.body, expected);
+
+    let msgpack = get(&router, "/metrics/find?query=a.*&format=msgpack").await;
+    assert_eq!(msgpack.header("content-type"), "application/x-msgpack");
+    let path = b"\xa4path\xa3a.b\xa7is_leaf";
+    let mut expected = b"\x92\x82".to_vec();
+    expected.extend_from_slice(path);
+    expected.extend_from_slice(b"\xc2\x83");
+    expected.extend_from_slice(path);
+    expected.extend_from_slice(b"\xc3\xa9intervals\x91\x92\xcb");
+    expected.extend_from_slice(&start);
+    expected.push(0xcb);
+    expected.extend_from_slice(&end);
+    assert_eq!(msgpack.body, expected);
+}
