@@ -3,8 +3,8 @@
 //!
 //! Texts come in as bytes; nothing here opens a file. All mistakes of both files
 //! are told at once, and what go-carbon would stumble over later is refused here.
-//! A good pair of files becomes two automata, so that the rules of a new name are
-//! found in two walks over it, however many rules there are.
+//! Good files become automata, so that the rules of a new name are found without
+//! asking rule by rule.
 //!
 //! | module | |
 //! |---|---|

@@ -134,9 +134,9 @@ fn a_hundred_rules() {
 }
 
 /// Pieces of which patterns and names are made.
-const PIECES: [&str; 24] = [
+const PIECES: [&str; 26] = [
     "a", "b", ".", "\\.", "[ab]", "[^a]", "^a", "b$", "a*", "b+", "(a|b)", "\\b", "\\B", "\\d",
-    "1", "é", "(?i)A", "a{2}", "a??", "^", "$", "|", "\\xe9", "(?s:.)",
+    "1", "é", "(?i)A", "a{2}", "a??", "^", "$", "|", "\\xe9", "(?s:.)", ".*", ".+",
 ];
 
 proptest! {
