@@ -1,0 +1,332 @@
+//! Configuration: a go-carbon TOML file and its rule files, turned into what the server
+//! acts on.
+//!
+//! | module | step |
+//! |---|---|
+//! | [`keys`] | the table of all keys |
+//! | [`settings`] | TOML text → values of the right types |
+//! | [`duration`], [`address`] | Go's forms of spans of time and of addresses |
+//! | this one | values → [`Config`], with what depends on several keys |
+//! | [`rules`] | storage-schemas.conf, storage-aggregation.conf → `Schema` |
+//! | [`mod@print`] | the defaults as a TOML text |
+
+pub mod address;
+pub mod duration;
+pub mod keys;
+pub mod print;
+pub mod problem;
+pub mod rules;
+pub mod settings;
+
+pub use address::ListenAddress;
+pub use problem::{ConfigError, Problem};
+
+use crate::logging::{self, Output};
+use settings::{Settings, Table};
+use silverback_engine::schema::Schema;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Settings of a start without a configuration file.
+const STANDALONE: &str = include_str!("standalone.toml");
+
+/// What stands for the file name in messages about [`STANDALONE`].
+const STANDALONE_NAME: &str = "built-in configuration";
+
+/// Everything that the server acts on.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from; none for a start without one.
+    pub file: Option<PathBuf>,
+    /// User that must exist.
+    pub user: Option<String>,
+    /// Prefix of the server's own metrics, with the host already filled in.
+    pub graph_prefix: String,
+    /// How often own metrics are stored.
+    pub metric_interval: Duration,
+    /// Where own metrics should go instead of the own store, which is not acted on yet.
+    pub remote_metric_endpoint: Option<String>,
+    /// Threads that run code; none for one per core.
+    pub threads: Option<usize>,
+    /// Where log lines go.
+    pub logging: Vec<Output>,
+    /// Folder of the data.
+    pub storage_path: PathBuf,
+    /// Retention rules; none for the built-in ones.
+    pub schemas_file: Option<PathBuf>,
+    /// Roll-up rules; none for the default of go-carbon.
+    pub aggregation_file: Option<PathBuf>,
+    /// Longest time until a written point is synced.
+    pub wal_sync_interval: Duration,
+    /// Span of a block, in seconds.
+    pub block_duration_s: u32,
+    /// Bytes of points in memory above which a block is sealed early.
+    pub head_budget_bytes: usize,
+    /// Whether names with `;` are tagged series.
+    pub tags: bool,
+    /// Where carbon lines are received over TCP.
+    pub tcp: Option<ListenAddress>,
+    /// Where carbon lines are received over UDP.
+    pub udp: Option<ListenAddress>,
+    /// Where the node API answers.
+    pub node_api: Option<ListenAddress>,
+    /// Where the Graphite API answers.
+    pub graphite_api: Option<ListenAddress>,
+    /// Longest work for an answer; none for no limit.
+    pub request_timeout: Option<Duration>,
+    /// Most names that a pattern may match.
+    pub max_metrics_globbed: usize,
+    /// Most series that an answer may have.
+    pub max_metrics_rendered: usize,
+    /// Most requests worked on at once; none for the default of the APIs.
+    pub max_inflight_requests: Option<usize>,
+    /// Whether the node API answers 200 when nothing is found.
+    pub empty_result_ok: bool,
+    /// The values as they were read.
+    pub settings: Settings,
+}
+
+/// A configuration with the rules that its files hold.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What the main file says.
+    pub config: Config,
+    /// What the rule files say.
+    pub schema: Schema,
+}
+
+/// Reads the configuration in `file`, or the built-in one, and its rule files; looks up the
+/// user it names.
+///
+/// # Errors
+/// All mistakes of all files.
+pub fn load(file: Option<&Path>) -> Result<Loaded, ConfigError> {
+    let config = match file {
+        Some(file) => Config::load(file)?,
+        None => Config::standalone(),
+    };
+    match (user_exists(&config), rules::load(&config)) {
+        (Ok(()), Ok(schema)) => Ok(Loaded { config, schema }),
+        (user, schema) => {
+            let errors = user.err().into_iter().chain(schema.err());
+            Err(ConfigError(errors.flat_map(|error| error.0).collect()))
+        }
+    }
+}
+
+/// Refuses a user that the system does not know, as go-carbon does.
+fn user_exists(config: &Config) -> Result<(), ConfigError> {
+    let Some(user) = &config.user else { return Ok(()) };
+    let reason = match nix::unistd::User::from_name(user) {
+        Ok(Some(_)) => return Ok(()),
+        Ok(None) => "no such user".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let message = format!(
+        "[common] user = {user:?}: {reason}: allowed is a user of this machine, or \"\" to \
+         run as whoever starts the server"
+    );
+    let line = config.settings.table("common").line("user");
+    Err(ConfigError(vec![Problem { file: config.name(), line, message }]))
+}
+
+impl Config {
+    /// The configuration of a start without a file.
+    ///
+    /// # Panics
+    /// Never: the built-in text is tested.
+    #[must_use]
+    pub fn standalone() -> Self {
+        Self::parse(STANDALONE_NAME, STANDALONE).expect("the built-in configuration is valid")
+    }
+
+    /// Reads a configuration file. Rule files are read by [`rules::load`].
+    ///
+    /// # Errors
+    /// When it cannot be read, and with all its mistakes.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|error| ConfigError::of_file(&name, error))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let offset = error.utf8_error().valid_up_to();
+            let line = 1 + error.as_bytes()[..offset].iter().filter(|&&b| b == b'\n').count();
+            let message = "not UTF-8, which TOML requires".to_owned();
+            ConfigError(vec![Problem { file: name.clone(), line: Some(line), message }])
+        })?;
+        let config = Self::parse(&name, &text)?;
+        Ok(Self { file: Some(path.to_owned()), ..config })
+    }
+
+    /// Reads a TOML text.
+    ///
+    /// # Errors
+    /// All its mistakes, each with `file` as its file.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        let settings = Settings::parse(file, text).map_err(ConfigError)?;
+        let problems = cross_checks(file, &settings);
+        if problems.is_empty() {
+            Ok(Self::from_settings(settings))
+        } else {
+            Err(ConfigError(problems))
+        }
+    }
+
+    /// What the configuration is called in messages.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let file = self.file.as_ref().map(|path| path.display().to_string());
+        file.unwrap_or_else(|| STANDALONE_NAME.to_owned())
+    }
+
+    fn from_settings(settings: Settings) -> Self {
+        let common = settings.table("common");
+        let whisper = settings.table("whisper");
+        let block = settings.table("block");
+        let carbonserver = settings.table("carbonserver");
+        let endpoint = common.text("metric-endpoint");
+        let request_timeout = carbonserver.duration("request-timeout");
+        Self {
+            file: None,
+            user: not_empty(common.text("user")),
+            graph_prefix: common.text("graph-prefix").replace("{host}", &host()),
+            metric_interval: common.duration("metric-interval"),
+            remote_metric_endpoint: not_empty(endpoint).filter(|endpoint| endpoint != "local"),
+            threads: usize::try_from(common.int("max-cpu")).ok().filter(|&threads| threads > 0),
+            logging: outputs(&settings),
+            storage_path: storage_path(&settings),
+            schemas_file: not_empty(whisper.text("schemas-file")).map(PathBuf::from),
+            aggregation_file: not_empty(whisper.text("aggregation-file")).map(PathBuf::from),
+            wal_sync_interval: settings.table("wal").duration("sync-interval"),
+            block_duration_s: u32::try_from(block.duration("duration").as_secs())
+                .expect("cross_checks bounds it"),
+            head_budget_bytes: limit(block.int("head-budget")),
+            tags: settings.table("tags").flag("enabled"),
+            tcp: listener(&settings.table("tcp")),
+            udp: listener(&settings.table("udp")),
+            node_api: listener(&carbonserver),
+            graphite_api: listener(&settings.table("graphite-api")),
+            request_timeout: Some(request_timeout).filter(|timeout| !timeout.is_zero()),
+            max_metrics_globbed: limit(carbonserver.int("max-metrics-globbed")),
+            max_metrics_rendered: limit(carbonserver.int("max-metrics-rendered")),
+            max_inflight_requests: Some(limit(carbonserver.int("max-inflight-requests")))
+                .filter(|&requests| requests > 0),
+            empty_result_ok: carbonserver.flag("empty-result-ok"),
+            settings: settings.clone(),
+        }
+    }
+}
+
+/// What a key's own type cannot say.
+fn cross_checks(file: &str, settings: &Settings) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut refuse = |line: Option<usize>, message: String| {
+        problems.push(Problem { file: file.to_owned(), line, message });
+    };
+    let storage = settings.table("storage");
+    if storage.given("engine").is_none() {
+        let message = "[storage] engine is not set, which means \"whisper\" as in go-carbon; \
+                       this version cannot write whisper files yet: set engine = \"block\" \
+                       under [storage] to keep the data in its own files";
+        refuse(storage.line("engine"), message.to_owned());
+    } else if storage.text("engine") == "whisper" {
+        let message = "[storage] engine = \"whisper\": this version cannot write whisper files \
+                       yet: allowed is \"block\"";
+        refuse(storage.line("engine"), message.to_owned());
+    }
+    let block = settings.table("block");
+    let duration = block.duration("duration");
+    if duration.subsec_nanos() != 0 || duration > Duration::from_secs(86_400) {
+        let message = format!(
+            "[block] duration = \"{}s\": allowed are whole seconds from 1s to 24h",
+            duration.as_secs_f64()
+        );
+        refuse(block.line("duration"), message);
+    }
+    let prometheus = settings.table("prometheus");
+    if prometheus.flag("enabled") && !prometheus.text("endpoint").starts_with('/') {
+        let message = format!(
+            "[prometheus] endpoint = {:?}: allowed is a path that begins with /",
+            prometheus.text("endpoint")
+        );
+        refuse(prometheus.line("endpoint"), message);
+    }
+    for receiver in settings.tables("receiver") {
+        if receiver.given("protocol").is_none() {
+            let message = format!(
+                "[{}] protocol is not set: allowed are udp, tcp, pickle, protobuf, http, kafka \
+                 and pubsub",
+                receiver.name()
+            );
+            refuse(receiver.line("protocol"), message);
+        }
+    }
+    for table in settings.tables("logging") {
+        if let Err(reason) = logging_output(table) {
+            let message = format!("[[logging]] file = {:?}: {reason}", table.text("file"));
+            refuse(table.line("file"), message);
+        }
+    }
+    problems
+}
+
+/// The outputs of `[[logging]]`, or the one that the deprecated keys of `[common]` ask for.
+fn outputs(settings: &Settings) -> Vec<Output> {
+    let common = settings.table("common");
+    let (file, level) = (common.text("logfile"), common.text("log-level"));
+    if !file.is_empty() || !level.is_empty() {
+        return vec![Output::deprecated(&file, &level)];
+    }
+    let listed = settings.tables("logging").map(|table| logging_output(table).unwrap_or_default());
+    let listed: Vec<Output> = listed.collect();
+    if listed.is_empty() { vec![Output::default()] } else { listed }
+}
+
+/// One `[[logging]]` entry. A key left out of an entry differs from a left out entry.
+fn logging_output(table: &Table) -> Result<Output, String> {
+    let given = |key: &str, otherwise: &str| match table.given(key) {
+        Some(_) => table.text(key),
+        None => otherwise.to_owned(),
+    };
+    Output::parse(&logging::OutputText {
+        logger: table.text("logger"),
+        file: given("file", ""),
+        level: given("level", "info"),
+        encoding: given("encoding", "mixed"),
+        encoding_time: table.text("encoding-time"),
+    })
+}
+
+fn listener(table: &Table) -> Option<ListenAddress> {
+    table.flag("enabled").then(|| {
+        ListenAddress::parse(&table.text("listen")).expect("the table of keys checks its form")
+    })
+}
+
+/// Where the data lie; beside whisper files they get a folder of their own.
+fn storage_path(settings: &Settings) -> PathBuf {
+    let path = settings.table("storage").text("path");
+    if path.is_empty() {
+        Path::new(&settings.table("whisper").text("data-dir")).join("silverback")
+    } else {
+        PathBuf::from(path)
+    }
+}
+
+/// A limit as a size; what the machine cannot count is no limit.
+fn limit(value: i64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+fn not_empty(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// This host's name as one part of a metric name.
+pub(crate) fn host() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    let name = name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned());
+    name.replace('.', "_")
+}
+
+#[cfg(test)]
+mod tests;

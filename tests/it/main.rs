@@ -1,0 +1,7 @@
+//! The server from outside: the real binary, real sockets, raw bytes.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod cli;
+mod config;
+mod node;
+mod serving;

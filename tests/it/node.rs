@@ -1,0 +1,152 @@
+//! A running `silverback`, for tests to talk to.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Longest wait for anything; only a test that fails waits so long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A configuration with every listener on a port that the system chooses.
+pub(crate) fn config(folder: &Path) -> String {
+    format!(
+        "[common]\nuser = \"\"\ngraph-prefix = \"own\"\nmetric-interval = \"1h\"\n\
+         [whisper]\nschemas-file = \"\"\n\
+         [tcp]\nlisten = \"127.0.0.1:0\"\n[udp]\nlisten = \"127.0.0.1:0\"\n\
+         [carbonserver]\nenabled = true\nlisten = \"127.0.0.1:0\"\n\
+         [graphite-api]\nenabled = true\nlisten = \"127.0.0.1:0\"\n\
+         [storage]\nengine = \"block\"\npath = {:?}\n\
+         [[logging]]\nfile = {:?}\n",
+        folder.join("data"),
+        folder.join("silverback.log"),
+    )
+}
+
+/// The program with `args`, not started yet.
+pub(crate) fn silverback(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_silverback"));
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end.
+pub(crate) fn run(args: &[&str]) -> Output {
+    silverback(args).output().unwrap()
+}
+
+/// A server process and the folder it works in. Killed when dropped.
+pub(crate) struct Node {
+    process: Child,
+    /// Lines of standard output up to the last one that is always printed.
+    printed: Vec<String>,
+    folder: TempDir,
+}
+
+impl Node {
+    /// Starts a server with `extra` after [`config`] and waits until it is ready.
+    pub(crate) fn start(extra: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("silverback.toml");
+        std::fs::write(&file, config(folder.path()) + extra).unwrap();
+        let process = silverback(&["-config", file.to_str().unwrap()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut node = Self { process, printed: Vec::new(), folder };
+        for line in BufReader::new(node.process.stdout.take().unwrap()).lines() {
+            node.printed.push(line.unwrap());
+            if node.printed.last().unwrap().starts_with("data in ") {
+                return node;
+            }
+        }
+        let mut errors = String::new();
+        node.process.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        panic!("silverback did not start: {errors}");
+    }
+
+    /// Folder with the configuration, the log and the data.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The configuration file as it is now.
+    pub(crate) fn config_text(&self) -> String {
+        std::fs::read_to_string(self.folder().join("silverback.toml")).unwrap()
+    }
+
+    /// Writes the configuration file anew.
+    pub(crate) fn set_config(&self, text: &str) {
+        std::fs::write(self.folder().join("silverback.toml"), text).unwrap();
+    }
+
+    /// Where a service listens, as it was printed.
+    pub(crate) fn address(&self, service: &str) -> SocketAddr {
+        let prefix = format!("listening {service} ");
+        let address = self.printed.iter().find_map(|line| line.strip_prefix(&prefix));
+        address.unwrap_or_else(|| panic!("{service} not in {:?}", self.printed)).parse().unwrap()
+    }
+
+    /// Sends bytes to the plaintext TCP receiver over a connection of its own.
+    pub(crate) fn send(&self, bytes: &[u8]) {
+        TcpStream::connect(self.address("carbon-tcp")).unwrap().write_all(bytes).unwrap();
+    }
+
+    /// Body of a GET request, whatever its status.
+    pub(crate) fn get(&self, service: &str, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.address(service)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        answer.split_once("\r\n\r\n").map_or(answer.clone(), |(_, body)| body.to_owned())
+    }
+
+    /// What was logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder().join("silverback.log")).unwrap_or_default()
+    }
+
+    /// Waits until `happened`, and fails with the log when it never does.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, what: &str, mut happened: impl FnMut(&Self) -> bool) {
+        let pause = Duration::from_millis(10);
+        for _ in 0..PATIENCE.as_millis() / pause.as_millis() {
+            if happened(self) {
+                return;
+            }
+            std::thread::sleep(pause);
+        }
+        panic!("{what} never happened; log:\n{}", self.log());
+    }
+
+    /// Sends a signal by its name, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &id]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for the process to end.
+    pub(crate) fn wait(mut self) -> (ExitStatus, TempDir) {
+        let status = self.process.wait().unwrap();
+        (status, std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap()))
+    }
+
+    /// Whether the process still runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Fails when it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
