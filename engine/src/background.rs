@@ -87,7 +87,8 @@ fn maintain(inner: &Inner, stopped: &Receiver<()>) {
     let mut tick: u64 = 0;
     while wait(stopped, TICK) {
         tick += 1;
-        let over_budget = inner.head.bytes() > inner.options.head_budget_bytes;
+        let over_budget = inner.head.bytes() > inner.options.head_budget_bytes
+            || inner.wal.kept_bytes() > inner.options.wal_budget_bytes;
         let is_due = inner.options.clock.now_s() >= due_s;
         let wanted = is_due || over_budget || inner.seal_wanted.load(Ordering::Acquire);
         if wanted && tick >= not_before {

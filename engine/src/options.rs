@@ -20,6 +20,9 @@ pub struct Options {
     pub block_duration_s: u32,
     /// Bytes of samples in the head above which it is sealed early.
     pub head_budget_bytes: usize,
+    /// Bytes of WAL above which the head is sealed early, so that the WAL can be dropped. A
+    /// sender that rewrites the same slots again and again grows the one and not the other.
+    pub wal_budget_bytes: u64,
     /// Whether names with `;` are tagged series and brought to canonical order.
     pub tags: bool,
     /// Whether the database seals, syncs and expires by itself. Without it, tests decide when.
@@ -40,6 +43,7 @@ impl Options {
             wal_sync_interval: Duration::from_secs(1),
             block_duration_s: 7200,
             head_budget_bytes: 512 << 20,
+            wal_budget_bytes: 4 << 30,
             tags: true,
             background: true,
             clock: Arc::new(SystemClock),

@@ -33,6 +33,8 @@ pub(crate) struct Wal {
     /// Held while syncing; bytes of the log that are durable.
     synced_bytes: Mutex<u64>,
     written_bytes: AtomicU64,
+    /// `written_bytes` at the last call of [`Wal::drop_below`].
+    dropped_bytes: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -63,6 +65,7 @@ impl Wal {
             open: Mutex::new(open),
             synced_bytes: Mutex::new(0),
             written_bytes: AtomicU64::new(1),
+            dropped_bytes: AtomicU64::new(1),
         };
         wal.sync()?;
         Ok(wal)
@@ -132,11 +135,17 @@ impl Wal {
     /// Forgets segments below `floor` and gives their removal to `remove`.
     pub(crate) fn drop_below(&self, floor: u64, mut remove: impl FnMut(&Path, u64)) {
         self.open.lock().unsynced.retain(|(segment, _)| *segment >= floor);
+        self.dropped_bytes.store(self.written_bytes.load(Ordering::Relaxed), Ordering::Relaxed);
         for segment in segments(&*self.storage, &self.dir).unwrap_or_default() {
             if segment < floor {
                 remove(&self.dir.join(segment_name(segment)), segment);
             }
         }
+    }
+
+    /// Bytes appended since segments were last dropped.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        self.written_bytes.load(Ordering::Relaxed) - self.dropped_bytes.load(Ordering::Relaxed)
     }
 
     /// Bytes appended by this process.
