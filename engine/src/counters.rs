@@ -42,6 +42,8 @@ counters! {
     sync_errors => "wal.syncErrors",
     /// Syncs of the WAL.
     syncs => "wal.syncs",
+    /// Bytes of unfinished frames that a crash had left at the ends of WAL segments.
+    torn_bytes => "wal.tornBytes",
     /// Seals done.
     seals => "seal.done",
     /// Seals that failed and are tried again.

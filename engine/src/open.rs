@@ -76,7 +76,7 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
         scratch: Mutex::default(),
         closed: AtomicBool::new(false),
         seal_wanted: AtomicBool::new(false),
-        counters: Counters::default(),
+        counters: Counters { torn_bytes: replayed.torn_bytes.into(), ..Counters::default() },
         lock: Mutex::new(Some(lock)),
         options,
         folders,

@@ -12,16 +12,28 @@
 //! ```
 
 mod formats;
+mod logs;
+mod outside;
 
 pub use formats::{chunk_decode, gorilla_decode, paper_decode, varint_take};
+pub use logs::{block_open, log_frames, manifest_edit, wal_payload};
+pub use outside::{carbon_line, carbon_name, glob_find, rule_files};
 
 /// A body of a fuzz target.
 pub type Body = fn(&[u8]);
 
 /// All bodies by name: the name of the target, and of its folder in `corpus/`.
 pub const BODIES: &[(&str, Body)] = &[
+    ("block_open", block_open),
+    ("carbon_line", carbon_line),
+    ("carbon_name", carbon_name),
     ("chunk_decode", chunk_decode),
+    ("glob_find", glob_find),
     ("gorilla_decode", gorilla_decode),
+    ("log_frames", log_frames),
+    ("manifest_edit", manifest_edit),
     ("paper_decode", paper_decode),
+    ("rule_files", rule_files),
     ("varint_take", varint_take),
+    ("wal_payload", wal_payload),
 ];

@@ -1,0 +1,144 @@
+//! Bytes of version 1 of each file kind, written once and never edited: a change of what is
+//! written, or of how the old bytes are read, fails here. `UPDATE_GOLDEN=1` writes files that
+//! are not there yet.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use silverback_formats::block::{BlockBuilder, BlockHeader, BlockIndex, Check};
+use silverback_formats::chunk::{Chunk, ChunkBuilder};
+use silverback_formats::frame::{self, Frames, LogKind, Step};
+use silverback_formats::manifest::{BlockEntry, Edit, KIND_EDIT};
+use silverback_formats::wal::{
+    KIND_SAMPLES, KIND_SERIES, Row, Samples, Series, samples_into, series_into,
+};
+use std::path::PathBuf;
+
+const NAMES: [&[u8]; 3] = [b"servers.web01.cpu", b"m;dc=ams;host=a", b"\xff"];
+
+#[track_caller]
+fn check(name: &str, bytes: &[u8]) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/data").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() && !path.exists() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+    }
+    let golden = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    assert!(golden == bytes, "{name} is written otherwise than it was");
+}
+
+fn log(kind: LogKind, number: u64, frames: &[(u8, Vec<u8>)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    frame::header_into(kind, number, &mut out);
+    for (kind, payload) in frames {
+        let at = frame::start(*kind, &mut out);
+        out.extend_from_slice(payload);
+        frame::finish(at, &mut out);
+    }
+    out
+}
+
+fn frames(bytes: &[u8]) -> Vec<(u8, &[u8])> {
+    Frames::new(bytes)
+        .map(|step| match step {
+            Step::Frame { kind, payload, .. } => (kind, payload),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+fn rows() -> Vec<Row> {
+    let row = |id, time_s, value| Row { id, time_s, value };
+    vec![
+        row(0, 1_700_000_000, 12.5),
+        row(1, 1_700_000_000, 0.1),
+        row(2, 1_699_990_000, -0.0),
+        row(0, 1_700_000_060, f64::INFINITY),
+        row(u32::MAX - 1, 1, 3.0),
+    ]
+}
+
+#[test]
+fn wal() {
+    let (mut series, mut samples) = (Vec::new(), Vec::new());
+    series_into(0, NAMES.into_iter(), &mut series);
+    samples_into(1_700_000_001, &rows(), &mut samples);
+    let bytes = log(LogKind::Wal, 7, &[(KIND_SERIES, series), (KIND_SAMPLES, samples)]);
+    check("wal/v1_segment.bin", &bytes);
+
+    assert_eq!(frame::header_number(LogKind::Wal, &bytes), Ok(7));
+    let frames = frames(&bytes);
+    let names: Vec<_> = Series::new(frames[0].1).unwrap().map(Result::unwrap).collect();
+    assert_eq!(names, [(0, NAMES[0]), (1, NAMES[1]), (2, NAMES[2])]);
+    let back: Vec<Row> = Samples::new(frames[1].1).unwrap().map(Result::unwrap).collect();
+    assert_eq!(back, rows());
+}
+
+#[test]
+fn series_log() {
+    let mut names = Vec::new();
+    series_into(5, NAMES.into_iter(), &mut names);
+    let bytes = log(LogKind::Series, 0, &[(KIND_SERIES, names)]);
+    check("series/v1_log.bin", &bytes);
+    let read = Series::new(frames(&bytes)[0].1).unwrap().map(Result::unwrap);
+    assert_eq!(read.collect::<Vec<_>>(), [(5, NAMES[0]), (6, NAMES[1]), (7, NAMES[2])]);
+}
+
+#[test]
+fn manifest() {
+    let block = BlockEntry {
+        number: 3,
+        step_s: 60,
+        keep_s: 86_400,
+        min_s: 1_700_000_000,
+        max_s: 1_700_007_140,
+        len_bytes: 123_456,
+        chunks: 1000,
+    };
+    let none = Edit { wal_floor: 2, next_id: 1000, next_block: 4, ..Edit::default() };
+    let add = Edit { adds: vec![block], ..none.clone() };
+    let remove = Edit { removes: vec![3], wal_floor: 9, ..none };
+    let mut payloads = [Vec::new(), Vec::new()];
+    add.encode_into(&mut payloads[0]);
+    remove.encode_into(&mut payloads[1]);
+    let [first, second] = payloads;
+    let bytes = log(LogKind::Manifest, 0, &[(KIND_EDIT, first), (KIND_EDIT, second)]);
+    check("manifest/v1_edits.bin", &bytes);
+    let frames = frames(&bytes);
+    assert_eq!(Edit::decode(frames[0].1), Ok(add));
+    assert_eq!(Edit::decode(frames[1].1), Ok(remove));
+}
+
+#[test]
+fn block() {
+    let mut bytes = Vec::new();
+    let header = BlockHeader { number: 3, step_s: 60, keep_s: 86_400 };
+    let mut builder = BlockBuilder::new(header);
+    let samples = |id: u32| (0..40).map(move |slot| (slot * 2, f64::from(id * slot) / 10.0));
+    for id in 0..300 {
+        let start_s = 1_700_000_040 / 60 * 60;
+        let mut chunk = Vec::new();
+        ChunkBuilder::from_samples(start_s, samples(id)).unwrap().encode_into(&mut chunk);
+        builder.push(id * 3, start_s, start_s + 78 * 60, &chunk);
+    }
+    builder.finish();
+    bytes.append(builder.drain());
+    check("block/v1_block.bin", &bytes);
+
+    let index = BlockIndex::open(&bytes).unwrap();
+    assert_eq!((index.header, index.chunks), (header, 300));
+    assert!(index.pages > 1);
+    let mut next_id = 0;
+    for page in 0..index.pages {
+        let entry = index.page(&bytes, page);
+        let page = entry.bytes(&bytes, Check::Checksum).unwrap();
+        entry
+            .for_each(page, |id, chunk| {
+                assert_eq!(id, next_id * 3);
+                let mut read = Vec::new();
+                Chunk::parse(chunk, 60).unwrap().visit(|slot, v| read.push((slot, v))).unwrap();
+                assert!(read.into_iter().eq(samples(next_id)));
+                next_id += 1;
+            })
+            .unwrap();
+    }
+    assert_eq!(next_id, 300);
+}

@@ -1,0 +1,3 @@
+//! See [`silverback_fuzz::carbon_line`].
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| silverback_fuzz::carbon_line(data));
