@@ -7,6 +7,11 @@
 //! | [`server`] | listener, routers, and the frame around every request |
 //! | [`request`] | one request as a handler sees it, and its answer |
 //! | [`params`] | query string and body → parameters |
+//! | [`time`] | times in parameters → Unix seconds |
+//! | [`target`] | targets of a render → trees |
+//! | `plan`, `source` | trees → patterns and ranges → series |
+//! | `eval`, `functions` | trees and series → series |
+//! | `consolidate`, `encode` | series → bytes |
 //! | [`api`] | what all requests share |
 //! | [`routes`] | endpoints of the Graphite API |
 //! | [`node`] | endpoints of the node API |
@@ -15,16 +20,25 @@
 //! | [`counters`] | what was answered so far |
 
 pub mod api;
+mod consolidate;
 pub mod counters;
+mod encode;
+mod eval;
+mod functions;
 mod gate;
 mod listing;
 pub mod node;
 pub mod params;
+mod plan;
 pub mod refusal;
 pub mod request;
 pub mod routes;
+mod series;
 pub mod server;
+mod source;
 pub mod tag_expr;
+pub mod target;
+pub mod time;
 
 pub use api::{Api, ApiOptions, Cors, Limits};
 pub use refusal::Refusal;

@@ -54,7 +54,7 @@ pub fn reply(
 }
 
 /// Dotted and indexed names are enough for every client; anything more is somebody's script.
-fn is_function_name(text: &str) -> bool {
+pub(crate) fn is_function_name(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_$.[]".contains(&b))
 }
 

@@ -2,6 +2,9 @@
 //!
 //! | module | path |
 //! |---|---|
+//! | [`render`] | `/render` |
+//! | [`functions`] | `/functions` |
+//! | [`version`] | `/version` |
 //! | [`find`] | `/metrics/find`, `/metrics` |
 //! | [`expand`] | `/metrics/expand` |
 //! | [`index_json`] | `/metrics/index.json` |
@@ -12,9 +15,12 @@
 pub mod events;
 pub mod expand;
 pub mod find;
+pub mod functions;
 pub mod index_json;
 pub mod json_text;
+pub mod render;
 pub mod tags;
+pub mod version;
 
 use crate::counters::Endpoint;
 use crate::params::Params;
@@ -24,6 +30,10 @@ use crate::request::Handler;
 /// Path, what its requests are counted under, and what answers them. Each is served with and
 /// without a trailing slash.
 pub(crate) const ROUTES: &[(&str, Endpoint, Handler)] = &[
+    ("/render", Endpoint::Render, render::render),
+    ("/functions", Endpoint::Functions, functions::functions),
+    ("/functions/{name}", Endpoint::Functions, functions::functions),
+    ("/version", Endpoint::Other, version::version),
     ("/metrics", Endpoint::Find, find::find),
     ("/metrics/find", Endpoint::Find, find::find),
     ("/metrics/expand", Endpoint::Expand, expand::expand),

@@ -1,0 +1,6 @@
+//! Answers: series → bytes.
+
+pub(crate) mod json;
+mod number;
+
+pub(crate) use number::{percent_g, repr};

@@ -1,0 +1,99 @@
+//! The walk over the tree of a target: patterns become series, calls become their results.
+
+use crate::functions::FunctionError;
+use crate::functions::args::{Call, Given, Value, bind};
+use crate::functions::registry::Function;
+use crate::series::{Series, Window};
+use crate::source::Source;
+use crate::target::{Argument, ArgumentValue, Expr};
+
+/// Most expressions evaluated for one request. Functions that evaluate their argument over
+/// another window double the work below them, so nesting them must be bounded.
+const EVALUATIONS_MAX: usize = 100_000;
+
+/// Evaluates the targets of one request.
+#[derive(Debug)]
+pub(crate) struct Evaluator<'r> {
+    pub(crate) source: Source<'r>,
+    /// The request's default for series that have none of their own.
+    pub(crate) x_files_factor: f64,
+    evaluations: usize,
+}
+
+impl<'r> Evaluator<'r> {
+    pub(crate) fn new(source: Source<'r>, x_files_factor: f64) -> Self {
+        Self { source, x_files_factor, evaluations: 0 }
+    }
+
+    /// The series of `expr` over `window`.
+    ///
+    /// # Errors
+    /// When a call does not fit its function, or the request may not go on.
+    pub(crate) fn eval(
+        &mut self,
+        expr: &Expr,
+        window: Window,
+    ) -> Result<Vec<Series>, FunctionError> {
+        self.source.check()?;
+        self.evaluations += 1;
+        if self.evaluations > EVALUATIONS_MAX {
+            return Err(FunctionError::Input(format!(
+                "the targets need more than {EVALUATIONS_MAX} evaluations"
+            )));
+        }
+        match expr {
+            Expr::Path(pattern) => Ok(self.source.fetch(pattern, window, self.x_files_factor)?),
+            Expr::Template { body, .. } => self.eval(body, window),
+            Expr::Call { name, arguments } => self.call(name, arguments, window),
+        }
+    }
+
+    fn call(
+        &mut self,
+        name: &str,
+        arguments: &[Argument],
+        window: Window,
+    ) -> Result<Vec<Series>, FunctionError> {
+        let function = function(name)?;
+        let mut given = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            let value = match &argument.value {
+                ArgumentValue::Literal(literal) => Value::Literal(literal.clone()),
+                ArgumentValue::Expr(expr) => Value::Series(self.eval(expr, window)?),
+            };
+            given.push(Given { keyword: argument.keyword.clone(), value });
+        }
+        let slots = bind(function, name, given)?;
+        let first = arguments.iter().find_map(|argument| {
+            let param = function.params.first()?;
+            match (&argument.keyword, &argument.value) {
+                (Some(keyword), _) if keyword != param.name => None,
+                (_, ArgumentValue::Expr(expr)) => Some(expr),
+                _ => None,
+            }
+        });
+        (function.body)(&mut Call::new(self, window, slots, first))
+    }
+
+    /// Calls a function with a list of series as its only argument.
+    ///
+    /// # Errors
+    /// When there is no such function, or it needs more.
+    pub(crate) fn apply(
+        &mut self,
+        name: &str,
+        list: Vec<Series>,
+        window: Window,
+    ) -> Result<Vec<Series>, FunctionError> {
+        let function = function(name)?;
+        let given = vec![Given { keyword: None, value: Value::Series(list) }];
+        let slots = bind(function, name, given)?;
+        (function.body)(&mut Call::new(self, window, slots, None))
+    }
+}
+
+fn function(name: &str) -> Result<&'static Function, FunctionError> {
+    Function::named(name).ok_or_else(|| {
+        FunctionError::Input(format!("Received request for unknown function: {name}"))
+    })
+}

@@ -1,0 +1,93 @@
+//! Functions that make one series of each group of a list.
+
+use super::FunctionError;
+use super::aggregation::Aggregation;
+use super::args::Call;
+use super::combine::aggregate;
+use super::node::key;
+use super::registry::{Fixed, Function, Group, Kind, Param, SERIES_LIST};
+use crate::series::Series;
+use std::collections::HashMap;
+
+pub(super) const FUNCTIONS: [Function; 2] = [
+    Function {
+        names: &["groupByNode"],
+        group: Group::Combine,
+        params: &[
+            SERIES_LIST,
+            Param::required("nodeNum", Kind::NodeOrTag),
+            Param::optional("callback", Kind::AggOrSeriesFunc, Fixed::Text("average")),
+        ],
+        description: "Groups series by a node of their names, or a tag, and makes one of each \
+                      group with the callback.",
+        body: |call| {
+            let callback = call.text(2).to_owned();
+            group_by(call, 1, &callback)
+        },
+        other_window: None,
+    },
+    Function {
+        names: &["groupByNodes"],
+        group: Group::Combine,
+        params: &[
+            SERIES_LIST,
+            Param::required("callback", Kind::AggOrSeriesFunc),
+            Param::required("nodes", Kind::NodeOrTag).multiple(),
+        ],
+        description: "Groups series by several nodes of their names, or tags, and makes one of \
+                      each group with the callback.",
+        body: |call| {
+            let callback = call.text(1).to_owned();
+            group_by(call, 2, &callback)
+        },
+        other_window: None,
+    },
+];
+
+/// Series with equal keys together, in the order in which keys are first seen.
+pub(super) fn grouped(
+    list: Vec<Series>,
+    key: impl Fn(&Series) -> String,
+) -> Vec<(String, Vec<Series>)> {
+    let mut groups: Vec<(String, Vec<Series>)> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for series in list {
+        let key = key(&series);
+        let place = *places.entry(key).or_insert_with_key(|key| {
+            groups.push((key.clone(), Vec::new()));
+            groups.len() - 1
+        });
+        groups[place].1.push(series);
+    }
+    groups
+}
+
+fn group_by(
+    call: &mut Call<'_, '_>,
+    nodes_index: usize,
+    callback: &str,
+) -> Result<Vec<Series>, FunctionError> {
+    let nodes = call.nodes(nodes_index);
+    let groups = grouped(call.take_series(0), |series| key(series, &nodes));
+    let mut results = Vec::with_capacity(groups.len());
+    for (key, list) in groups {
+        let result = combined(call, list, callback)?;
+        results.extend(result.map(|series| Series { name: key, ..series }));
+    }
+    Ok(results)
+}
+
+/// One series of a group; `None` when the callback makes none.
+fn combined(
+    call: &mut Call<'_, '_>,
+    list: Vec<Series>,
+    callback: &str,
+) -> Result<Option<Series>, FunctionError> {
+    if Function::named(callback).is_none()
+        && let Some((aggregation, name)) = Aggregation::with_suffix(callback)
+    {
+        return aggregate(call, &list, aggregation, name, None).map(Some);
+    }
+    let window = call.window;
+    Ok(call.evaluator.apply(callback, list, window)?.into_iter().next())
+}

@@ -1,0 +1,224 @@
+//! Moving windows: each value becomes a function of itself and those before it.
+//!
+//! The values before the request's range come from evaluating the argument again over a
+//! range that begins earlier. That range is longer by a whole number of steps of every
+//! series, so timestamps stay those of the plain series, and each series looks back by its
+//! own steps (graphite-web moves timestamps for other windows, and shows stale values when
+//! steps differ).
+
+use super::FunctionError;
+use super::aggregation::{Aggregation, enough};
+use super::args::Call;
+use super::registry::{
+    Body, Fixed, Function, Group, Kind, Lookback, Param, SERIES_LIST, X_FILES_FACTOR,
+};
+use crate::encode::repr;
+use crate::series::{Series, Window};
+use crate::target::Literal;
+use crate::time::parse_offset;
+
+const WINDOW_SIZE: Param = Param::required("windowSize", Kind::IntOrInterval);
+
+pub(super) const FUNCTIONS: [Function; 6] = [
+    Function {
+        names: &["movingWindow"],
+        group: Group::Calculate,
+        params: &[
+            SERIES_LIST,
+            WINDOW_SIZE,
+            Param::optional("func", Kind::AggFunc, Fixed::Text("average")),
+            X_FILES_FACTOR,
+        ],
+        description: "A function of the last values: of a number of them, or of those within an \
+                      interval.",
+        body: |call| {
+            let (aggregation, name) = call.aggregation(2);
+            let name = name.to_owned();
+            moving(call, aggregation, &name, 3)
+        },
+        other_window: Some(lookback),
+    },
+    of_last(&["movingAverage"], "The mean of the last values.", |call| {
+        moving(call, Aggregation::Average, "average", 2)
+    }),
+    of_last(&["movingMedian"], "The median of the last values.", |call| {
+        moving(call, Aggregation::Median, "median", 2)
+    }),
+    of_last(&["movingSum"], "The sum of the last values.", |call| {
+        moving(call, Aggregation::Sum, "sum", 2)
+    }),
+    of_last(&["movingMin"], "The smallest of the last values.", |call| {
+        moving(call, Aggregation::Min, "min", 2)
+    }),
+    of_last(&["movingMax"], "The largest of the last values.", |call| {
+        moving(call, Aggregation::Max, "max", 2)
+    }),
+];
+
+const fn of_last(
+    names: &'static [&'static str],
+    description: &'static str,
+    body: Body,
+) -> Function {
+    Function {
+        names,
+        group: Group::Calculate,
+        params: &[SERIES_LIST, WINDOW_SIZE, X_FILES_FACTOR],
+        description,
+        body,
+        other_window: Some(lookback),
+    }
+}
+
+/// How far a window reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Size {
+    Points(i64),
+    Seconds(i64),
+}
+
+impl Size {
+    fn of(literal: &Literal) -> Option<Self> {
+        match literal {
+            Literal::Integer(points) => Some(Self::Points((*points).max(0))),
+            Literal::Float(points) => Some(Self::Points((*points as i64).max(0))),
+            Literal::Text(text) => Some(Self::Seconds(parse_offset(text).ok()?.saturating_abs())),
+            Literal::None | Literal::Bool(_) => None,
+        }
+    }
+
+    /// Points of a series of this step.
+    fn points(self, step_s: i64) -> i64 {
+        match self {
+            Self::Points(points) => points,
+            Self::Seconds(seconds) => seconds / step_s,
+        }
+    }
+
+    /// Seconds to look back for series of these steps: a multiple of each of them.
+    fn lookback_s(self, steps_s: &[i64]) -> i64 {
+        let common_s = steps_s.iter().copied().fold(1, common_multiple);
+        let longest_s = match self {
+            Self::Points(points) => {
+                points.saturating_mul(steps_s.iter().copied().max().unwrap_or(0))
+            }
+            Self::Seconds(seconds) => seconds,
+        };
+        let multiples = longest_s / common_s + i64::from(longest_s % common_s != 0);
+        multiples.saturating_mul(common_s)
+    }
+}
+
+/// The least common multiple, or the larger number where that would be absurdly long.
+fn common_multiple(a: i64, b: i64) -> i64 {
+    const LONGEST_S: i64 = 7 * 86_400;
+    let (mut divisor, mut rest) = (a, b);
+    while rest != 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    let multiple = (a / divisor).saturating_mul(b);
+    if multiple > LONGEST_S.max(a).max(b) { a.max(b) } else { multiple }
+}
+
+fn earlier(window: Window, lookback_s: i64) -> Window {
+    Window { from_s: window.from_s.saturating_sub(lookback_s), ..window }
+}
+
+fn lookback(call: &Lookback<'_>) -> Option<Window> {
+    Some(earlier(call.window, Size::of(call.second)?.lookback_s(call.steps_s)))
+}
+
+fn moving(
+    call: &mut Call<'_, '_>,
+    aggregation: Aggregation,
+    function_name: &str,
+    share_index: usize,
+) -> Result<Vec<Series>, FunctionError> {
+    let plain = call.take_series(0);
+    let literal = call.literal(1).cloned().unwrap_or(Literal::None);
+    let size = Size::of(&literal)
+        .ok_or_else(|| FunctionError::input("windowSize is neither a number nor an interval"))?;
+    let share = call.optional_float(share_index);
+    if plain.is_empty() {
+        return Ok(plain);
+    }
+    let steps_s: Vec<i64> = plain.iter().map(|series| series.step_s).collect();
+    let lookback_s = size.lookback_s(&steps_s);
+    let longer = call.refetch(earlier(call.window, lookback_s))?;
+    let (shown, tag) = match &literal {
+        Literal::Integer(points) => (points.to_string(), points.to_string()),
+        Literal::Float(points) => (repr(*points), repr(*points)),
+        Literal::Text(text) => (format!("\"{text}\""), text.clone()),
+        Literal::None | Literal::Bool(_) => unreachable!("these have no size"),
+    };
+    let function_name = format!("moving{}", capitalised(function_name));
+    let mut results = Vec::with_capacity(longer.len());
+    for series in longer {
+        call.evaluator.source.check()?;
+        let skipped = usize::try_from(lookback_s / series.step_s).unwrap_or(usize::MAX);
+        let points = usize::try_from(size.points(series.step_s)).unwrap_or(usize::MAX);
+        let share = share.unwrap_or(series.x_files_factor);
+        let values = windows(&series.values, skipped, points)
+            .map(|window| known_aggregate(aggregation, window, points, share))
+            .collect();
+        let name = format!("{function_name}({},{shown})", series.name);
+        let start_s = series.start_s.saturating_add(lookback_s);
+        let series = Series { start_s, ..series };
+        results.push(series.with_values(values).renamed(name).tagged(&function_name, &*tag));
+    }
+    Ok(results)
+}
+
+fn capitalised(name: &str) -> String {
+    let mut chars = name.chars();
+    chars
+        .next()
+        .map(|first| first.to_ascii_uppercase().to_string() + chars.as_str())
+        .unwrap_or_default()
+}
+
+/// For each value after the first `skipped`, the `points` values that end with it.
+fn windows(values: &[f64], skipped: usize, points: usize) -> impl Iterator<Item = &[f64]> {
+    let ends = (skipped..values.len()).map(|index| index + 1);
+    ends.map(move |end| &values[end.saturating_sub(points)..end])
+}
+
+/// The aggregate of the known values; unknown when they are too few of `points`.
+fn known_aggregate(aggregation: Aggregation, window: &[f64], points: usize, share: f64) -> f64 {
+    let known = window.iter().filter(|v| !v.is_nan()).count();
+    if !enough(known, points, share) {
+        return f64::NAN;
+    }
+    match aggregation {
+        // These two look at unknown values too, which a window leaves out.
+        Aggregation::AverageZero => Aggregation::Average.of(window),
+        Aggregation::Multiply => window.iter().filter(|v| !v.is_nan()).product(),
+        _ => aggregation.of(window),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lookback_is_a_multiple_of_every_step() {
+        assert_eq!(Size::Points(3).lookback_s(&[60]), 180);
+        assert_eq!(Size::Points(3).lookback_s(&[10, 60]), 180);
+        assert_eq!(Size::Seconds(90).lookback_s(&[60]), 120);
+        assert_eq!(Size::Seconds(30).lookback_s(&[60]), 60);
+        assert_eq!(Size::Seconds(100).lookback_s(&[20, 30]), 120);
+        assert_eq!(Size::Points(0).lookback_s(&[60]), 0);
+        assert_eq!(Size::Points(i64::MAX).lookback_s(&[60]), i64::MAX);
+    }
+
+    #[test]
+    fn windows_end_with_their_value() {
+        let values = [1.0, 2.0, 3.0, 4.0];
+        let found: Vec<&[f64]> = windows(&values, 2, 2).collect();
+        assert_eq!(found, [&[2.0, 3.0][..], &[3.0, 4.0]]);
+        assert_eq!(windows(&values, 9, 2).count(), 0);
+        assert_eq!(windows(&values, 3, 0).next(), Some(&[][..]));
+        assert!(known_aggregate(Aggregation::Sum, &[], 0, 0.0).is_nan());
+    }
+}

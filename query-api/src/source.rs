@@ -1,0 +1,294 @@
+//! Patterns and windows → series: the only file of the render path that asks the database.
+//!
+//! Each pattern is looked up once a request. What a series is read over is announced with
+//! [`Source::want`] first, so that [`Source::load`] can read each series once, over the
+//! widest range that any part of the request needs; windows are then cut out of that without
+//! copying. A window may need another archive than a wider one, so ranges are kept by series
+//! and archive.
+
+use crate::api::Api;
+use crate::refusal::Refusal;
+use crate::request::Request;
+use crate::series::{Column, Series, Tags, Window, stored_tags};
+use silverback_engine::schema::Policy;
+use silverback_engine::{Dialect, FetchRange, NodeKind, SeriesId};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// A series that a pattern matches.
+#[derive(Debug)]
+struct Leaf {
+    id: SeriesId,
+    name: String,
+    tags: Arc<Tags>,
+    policy: Arc<Policy>,
+}
+
+/// A series and the archive of its policy that answers.
+type Key = (SeriesId, usize);
+
+/// What was read of one archive of a series.
+#[derive(Debug)]
+struct Loaded {
+    /// The widest range wanted so far.
+    wanted: Window,
+    /// The answer over that range; `None` while it is not read.
+    grid: Option<Grid>,
+}
+
+/// Values on their step.
+#[derive(Debug, Clone)]
+struct Grid {
+    start_s: i64,
+    step_s: i64,
+    values: Column,
+}
+
+/// Reads series for one request, within its limits.
+#[derive(Debug)]
+pub(crate) struct Source<'r> {
+    api: &'r Api,
+    request: &'r Request,
+    now_s: i64,
+    found: HashMap<String, Arc<[Leaf]>>,
+    loaded: HashMap<Key, Loaded>,
+    /// Series read so far.
+    series: HashSet<SeriesId>,
+    /// Points read or made so far.
+    points: usize,
+}
+
+impl<'r> Source<'r> {
+    /// A source for one request, whose time is `now_s`.
+    pub(crate) fn new(api: &'r Api, request: &'r Request, now_s: i64) -> Self {
+        Self {
+            api,
+            request,
+            now_s,
+            found: HashMap::new(),
+            loaded: HashMap::new(),
+            series: HashSet::new(),
+            points: 0,
+        }
+    }
+
+    /// Whether the request may go on.
+    ///
+    /// # Errors
+    /// When it was cancelled or its time is over.
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        self.request.check(self.api.limits.request_timeout)
+    }
+
+    /// Counts points that are about to be read or made.
+    ///
+    /// # Errors
+    /// When the request has more than it may.
+    pub(crate) fn reserve(&mut self, points: usize) -> Result<(), Refusal> {
+        self.points = self.points.saturating_add(points);
+        let limit = self.api.limits.rendered_points;
+        if self.points > limit {
+            return Err(passed("rendered-points", limit));
+        }
+        Ok(())
+    }
+
+    /// Announces that `pattern` will be needed over `window`.
+    ///
+    /// # Errors
+    /// When the pattern cannot be looked up, or a limit is passed.
+    pub(crate) fn want(&mut self, pattern: &str, window: Window) -> Result<(), Refusal> {
+        for leaf in self.find(pattern)?.iter() {
+            self.want_leaf(leaf, window)?;
+        }
+        Ok(())
+    }
+
+    /// Steps that series of `pattern` have over `window`.
+    ///
+    /// # Errors
+    /// When the pattern cannot be looked up, or a limit is passed.
+    pub(crate) fn steps_s(&mut self, pattern: &str, window: Window) -> Result<Vec<i64>, Refusal> {
+        let now_s = self.now_s;
+        let step = |leaf: &Leaf| {
+            let archive = archive(&leaf.policy, now_s, window);
+            i64::from(leaf.policy.archives[archive].step_s)
+        };
+        Ok(self.find(pattern)?.iter().map(step).collect())
+    }
+
+    /// Reads everything that was announced.
+    ///
+    /// # Errors
+    /// When a series cannot be read, a limit is passed, or the request may not go on.
+    pub(crate) fn load(&mut self) -> Result<(), Refusal> {
+        let mut missing: Vec<(Key, Window)> = self
+            .loaded
+            .iter()
+            .filter(|(_, loaded)| loaded.grid.is_none())
+            .map(|(&key, loaded)| (key, loaded.wanted))
+            .collect();
+        // In order of ids, which is the order in which series lie on disk.
+        missing.sort_unstable_by_key(|(key, _)| *key);
+        for ((id, archive), wanted) in missing {
+            let grid = self.read(id, wanted)?;
+            let loaded = self.loaded.entry((id, archive));
+            loaded.and_modify(|loaded| loaded.grid = grid);
+        }
+        Ok(())
+    }
+
+    /// All series of `pattern` over `window`, sorted by name.
+    ///
+    /// # Errors
+    /// When the pattern cannot be looked up, a series cannot be read, a limit is passed, or
+    /// the request may not go on.
+    pub(crate) fn fetch(
+        &mut self,
+        pattern: &str,
+        window: Window,
+        x_files_factor: f64,
+    ) -> Result<Vec<Series>, Refusal> {
+        self.want(pattern, window)?;
+        self.load()?;
+        let leaves = self.find(pattern)?;
+        let path_expression: Arc<str> = pattern.into();
+        let mut list = Vec::with_capacity(leaves.len());
+        for leaf in leaves.iter() {
+            if let Some((grid, end_s)) = self.cut(leaf, window)? {
+                list.push(Series {
+                    name: leaf.name.clone(),
+                    path_expression: Arc::clone(&path_expression),
+                    tags: Arc::clone(&leaf.tags),
+                    start_s: grid.start_s,
+                    end_s,
+                    step_s: grid.step_s,
+                    values: grid.values,
+                    consolidation: crate::consolidate::Consolidation::Average,
+                    x_files_factor,
+                    is_integer: false,
+                });
+            }
+        }
+        Ok(list)
+    }
+
+    fn find(&mut self, pattern: &str) -> Result<Arc<[Leaf]>, Refusal> {
+        if let Some(leaves) = self.found.get(pattern) {
+            return Ok(Arc::clone(leaves));
+        }
+        self.check()?;
+        let limits = self.request.find_limits(self.api);
+        let found = self.api.db.find(pattern.as_bytes(), Dialect::Graphite, &limits);
+        let found = found.map_err(|error| Refusal::find(error, self.api.limits.request_timeout))?;
+        let leaves = found.into_iter().filter_map(|node| {
+            let NodeKind::Leaf(id) = node.kind else { return None };
+            let name = String::from_utf8_lossy(&node.path).into_owned();
+            // A series that expired since it was found is simply absent.
+            let policy = self.api.db.info(id)?.policy;
+            Some(Leaf { id, tags: Arc::new(stored_tags(&name)), name, policy })
+        });
+        let leaves: Arc<[Leaf]> = leaves.collect();
+        self.found.insert(pattern.to_owned(), Arc::clone(&leaves));
+        Ok(leaves)
+    }
+
+    fn want_leaf(&mut self, leaf: &Leaf, window: Window) -> Result<(), Refusal> {
+        let key = (leaf.id, archive(&leaf.policy, self.now_s, window));
+        let fresh = Loaded { wanted: window, grid: None };
+        let loaded = self.loaded.entry(key).or_insert(fresh);
+        let wider = Window {
+            from_s: loaded.wanted.from_s.min(window.from_s),
+            until_s: loaded.wanted.until_s.max(window.until_s),
+        };
+        if wider != loaded.wanted {
+            *loaded = Loaded { wanted: wider, grid: None };
+        }
+        self.series.insert(leaf.id);
+        let limit = self.api.limits.rendered_series;
+        if self.series.len() > limit {
+            return Err(passed("rendered-series", limit));
+        }
+        Ok(())
+    }
+
+    /// Reads one series; an empty grid when it keeps nothing of the range.
+    fn read(&mut self, id: SeriesId, wanted: Window) -> Result<Option<Grid>, Refusal> {
+        self.check()?;
+        let Window { from_s, until_s } = wanted;
+        if let Some(info) = self.api.db.info(id) {
+            let archive = &info.policy.archives[archive(&info.policy, self.now_s, wanted)];
+            let from_s = from_s.max(self.now_s.saturating_sub(info.policy.reach_s()));
+            let span_s = until_s.min(self.now_s).saturating_sub(from_s).max(0);
+            self.reserve(
+                usize::try_from(span_s / i64::from(archive.step_s)).unwrap_or(usize::MAX),
+            )?;
+        }
+        let range = FetchRange { from_s, until_s, now_s: self.now_s };
+        let fetched = self.api.db.fetch(id, range);
+        let fetched = fetched.map_err(|error| Refusal::Internal(error.to_string()))?;
+        Ok(Some(match fetched {
+            Some(fetched) => Grid {
+                start_s: fetched.start_s,
+                step_s: i64::from(fetched.step_s),
+                values: fetched.values.into(),
+            },
+            None => Grid { start_s: 0, step_s: 0, values: Vec::new().into() },
+        }))
+    }
+
+    /// The part of a loaded series that a request for `window` alone would give, and its end;
+    /// `None` when the window lies outside what the series keeps.
+    fn cut(&mut self, leaf: &Leaf, window: Window) -> Result<Option<(Grid, i64)>, Refusal> {
+        let key = (leaf.id, archive(&leaf.policy, self.now_s, window));
+        let Some(grid) = self.loaded.get(&key).and_then(|loaded| loaded.grid.clone()) else {
+            return Ok(None);
+        };
+        if grid.step_s == 0 {
+            return Ok(None);
+        }
+        let Some((start_s, end_s)) = self.bounds(leaf, window, grid.step_s) else {
+            return Ok(None);
+        };
+        let index = |time_s: i64| usize::try_from((time_s - grid.start_s) / grid.step_s).ok();
+        let is_inside = start_s >= grid.start_s && (start_s - grid.start_s) % grid.step_s == 0;
+        if let (true, Some(first), Some(last)) = (is_inside, index(start_s), index(end_s))
+            && last <= grid.values.len()
+        {
+            let values = grid.values.cut(first..last);
+            return Ok(Some((Grid { start_s, values, ..grid }, end_s)));
+        }
+        // A window inside one step, at the very end of the wider range: ask for it alone.
+        let alone = self.read(leaf.id, window)?.filter(|grid| grid.step_s > 0);
+        Ok(alone.map(|grid| {
+            let end_s = grid.start_s + grid.values.len() as i64 * grid.step_s;
+            (grid, end_s)
+        }))
+    }
+
+    /// First time and exclusive end of the points that whisper answers for a window.
+    fn bounds(&self, leaf: &Leaf, window: Window, step_s: i64) -> Option<(i64, i64)> {
+        let oldest_s = self.now_s.saturating_sub(leaf.policy.reach_s());
+        if window.from_s > self.now_s || window.until_s < oldest_s {
+            return None;
+        }
+        let next = |time_s: i64| time_s - time_s.rem_euclid(step_s) + step_s;
+        let start_s = next(window.from_s.max(oldest_s));
+        let end_s = next(window.until_s.min(self.now_s));
+        Some((start_s, if end_s == start_s { end_s + step_s } else { end_s }))
+    }
+}
+
+/// The finest archive that reaches back to the window's begin; the longest when none does.
+fn archive(policy: &Policy, now_s: i64, window: Window) -> usize {
+    let age_s = now_s.saturating_sub(window.from_s);
+    let reaching = policy.archives.iter().position(|archive| archive.reach_s() >= age_s);
+    reaching.unwrap_or(policy.archives.len() - 1)
+}
+
+/// The request asks for more than it may.
+fn passed(limit_name: &str, limit: usize) -> Refusal {
+    Refusal::BadRequest(format!(
+        "the request passes the limit {limit_name} = {limit}; ask for fewer series or less time"
+    ))
+}

@@ -1,0 +1,117 @@
+//! From characters to words: paths, quoted strings, punctuation.
+//!
+//! What a word means (path, number, function name) depends on what follows it, so the parser
+//! decides that.
+
+use super::parser::ParseError;
+
+/// A reading position in a target.
+#[derive(Debug)]
+pub(super) struct Lexer<'t> {
+    text: &'t str,
+    /// Byte offset, always on a character boundary.
+    position: usize,
+}
+
+impl<'t> Lexer<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Self { text, position: 0 }
+    }
+
+    /// Byte offset of the next character.
+    pub(super) fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Goes back to an offset that [`position`](Self::position) gave.
+    pub(super) fn rewind(&mut self, position: usize) {
+        self.position = position;
+    }
+
+    pub(super) fn skip_spaces(&mut self) {
+        let rest = self.rest();
+        self.position += rest.len() - rest.trim_start().len();
+    }
+
+    /// The next character after spaces.
+    pub(super) fn peek(&mut self) -> Option<char> {
+        self.skip_spaces();
+        self.rest().chars().next()
+    }
+
+    /// Takes `wanted` if it is the next character after spaces.
+    pub(super) fn take(&mut self, wanted: char) -> bool {
+        let found = self.peek() == Some(wanted);
+        if found {
+            self.position += wanted.len_utf8();
+        }
+        found
+    }
+
+    /// The rest of a string after its opening quote, and the closing quote.
+    pub(super) fn string(&mut self, quote: char) -> Result<&'t str, ParseError> {
+        let rest = self.rest();
+        let end = rest
+            .find(quote)
+            .ok_or_else(|| ParseError::new(self.text, self.position, "the string has no end"))?;
+        self.position += end + quote.len_utf8();
+        Ok(&rest[..end])
+    }
+
+    /// A letter or `_` followed by letters, digits and `_`; empty when there is none.
+    pub(super) fn name(&mut self) -> &'t str {
+        let rest = self.rest();
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let end = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
+        if rest.starts_with(|c: char| c.is_ascii_digit()) {
+            return "";
+        }
+        self.position += end;
+        &rest[..end]
+    }
+
+    /// A path as written: elements with `{…}` alternatives and escapes, joined by dots;
+    /// empty when there is none.
+    pub(super) fn path(&mut self) -> Result<&'t str, ParseError> {
+        let start = self.position;
+        let mut brace_at = None;
+        while let Some(next) = self.rest().chars().next() {
+            match next {
+                '{' if brace_at.is_some() => return Err(self.error("braces do not nest in a path")),
+                '{' => brace_at = Some(self.position),
+                '}' if brace_at.is_none() => return Err(self.error("`}` without `{` before it")),
+                '}' => brace_at = None,
+                ',' if brace_at.is_some() => {}
+                '\\' => {
+                    self.position += 1;
+                    match self.rest().chars().next() {
+                        Some('(' | ')' | '{' | '}' | ',' | '.' | '\'' | '"' | '\\' | '|' | '=') => {
+                        }
+                        _ => {
+                            return Err(
+                                self.error("a backslash must stand before one of (){},.'\"\\|=")
+                            );
+                        }
+                    }
+                }
+                '(' | ')' | ',' | '\'' | '"' | '|' => break,
+                space if space.is_whitespace() || space.is_control() => break,
+                _ => {}
+            }
+            self.position += self.rest().chars().next().map_or(0, char::len_utf8);
+        }
+        if let Some(at) = brace_at {
+            return Err(ParseError::new(self.text, at, "`{` is not closed (spaces end a path)"));
+        }
+        Ok(&self.text[start..self.position])
+    }
+
+    /// An error at the next character.
+    pub(super) fn error(&self, reason: &'static str) -> ParseError {
+        ParseError::new(self.text, self.position, reason)
+    }
+
+    fn rest(&self) -> &'t str {
+        &self.text[self.position..]
+    }
+}
