@@ -4,7 +4,7 @@ use super::FunctionError;
 use super::args::Call;
 use super::percentile::{Between, percentile};
 use super::registry::{Body, Function, Group, Kind, Param, SERIES_LIST};
-use crate::encode::percent_g;
+use crate::encode::{percent_g, repr};
 use crate::series::Series;
 
 pub(super) const FUNCTIONS: [Function; 4] = [
@@ -66,13 +66,17 @@ fn each(
     limit: impl Fn(&Series) -> f64,
     is_removed: impl Fn(f64, f64) -> bool,
 ) -> Result<Vec<Series>, FunctionError> {
-    let shown = percent_g(call.float(1));
+    let percent = call.float(1);
+    let shown = percent_g(percent);
     let results = call.take_series(0).into_iter().map(|series| {
         let limit = limit(&series);
         let is_integer = series.is_integer;
         let name = format!("{function_name}({}, {shown})", series.name);
         let series = series.mapped(|v| if is_removed(v, limit) { f64::NAN } else { v });
-        Series { is_integer, ..series.renamed(name) }
+        let series = Series { is_integer, ..series.renamed(name) };
+        // graphite-web computes a percentile by its function, which leaves its tag.
+        let has_percentile = function_name.ends_with("Percentile") && !limit.is_nan();
+        if has_percentile { series.tagged("nPercentile", repr(percent)) } else { series }
     });
     Ok(results.collect())
 }

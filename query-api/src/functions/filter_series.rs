@@ -227,7 +227,7 @@ fn first(mut list: Vec<Series>, count: i64) -> Vec<Series> {
 }
 
 fn remove_empty_series(call: &mut Call<'_, '_>) -> Output {
-    let share = call.optional_float(1).unwrap_or(call.evaluator.x_files_factor);
+    let share = call.optional_float(1).unwrap_or(0.0);
     let mut list = call.take_series(0);
     list.retain(|series| {
         let known = series.values.iter().filter(|v| !v.is_nan()).count();

@@ -32,7 +32,7 @@ pub(super) const FUNCTIONS: [Function; 2] = [
         params: &[
             SERIES_LIST,
             Param::required("callback", Kind::AggOrSeriesFunc),
-            Param::required("nodes", Kind::NodeOrTag).multiple(),
+            Param::optional("nodes", Kind::NodeOrTag, Fixed::None).multiple(),
         ],
         description: "Groups series by several nodes of their names, or tags, and makes one of \
                       each group with the callback.",

@@ -1,6 +1,6 @@
 //! `/render`: targets over a range of time → series.
 //!
-//! Parameters become a [`Wanted`], its targets become series, and those become bytes.
+//! Parameters become what is wanted, its targets become series, and those become bytes.
 
 use crate::api::Api;
 use crate::consolidate::limit_points;
