@@ -129,8 +129,8 @@ fn panel_of_the_server() {
         200,
         "[{\"target\": \"summarize(servers.web01.cpu.user, \\\"10min\\\", \\\"sum\\\")\", \
          \"tags\": {\"name\": \"servers.web01.cpu.user\", \"summarize\": \"10min\", \
-         \"summarizeFunction\": \"sum\"}, \"datapoints\": [[21.0, 1795400400], \
-         [115.0, 1795401000], [215.0, 1795401600], [114.0, 1795402200]]}]",
+         \"summarizeFunction\": \"sum\"}, \"datapoints\": [[10.0, 1795400400], \
+         [95.0, 1795401000], [195.0, 1795401600], [165.0, 1795402200]]}]",
     );
 }
 
