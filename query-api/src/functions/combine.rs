@@ -74,11 +74,15 @@ pub(super) const FUNCTIONS: [Function; 16] = [
         body: count_series,
         other_window: None,
     },
-    of_all(
-        &["powSeries"],
-        "The first series to the power of the second, to the power of the third, and so on.",
-        pow_series,
-    ),
+    Function {
+        names: &["powSeries"],
+        group: Group::Combine,
+        params: &[Param::required("seriesList", Kind::SeriesList).multiple().also("seriesLists")],
+        description: "The first series to the power of the second, to the power of the third, \
+                      and so on.",
+        body: pow_series,
+        other_window: None,
+    },
     Function {
         names: &["percentileOfSeries"],
         group: Group::Combine,
