@@ -269,6 +269,40 @@ async fn recorded_answers() {
     assert!(passed >= 850, "{counts}: functions were lost");
 }
 
+/// Wide reads shared by many targets answer what each target alone is answered.
+#[tokio::test]
+async fn targets_together_equal_targets_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = router(folder.path());
+    let range = [("from", "1699999400"), ("until", "1700000000"), ("format", "json")];
+    let uri = |targets: &[&str]| {
+        let mut form = form_urlencoded::Serializer::new(String::from("/render?"));
+        form.extend_pairs(range).extend_pairs(targets.iter().map(|target| ("target", target)));
+        form.finish()
+    };
+    let (mut targets, mut alone) = (Vec::new(), Vec::new());
+    let cases = vectors("cases-render.json");
+    for case in &cases {
+        let Some(target) = case["target"].as_str() else { continue };
+        // This one is meant to reach later targets.
+        if target.is_empty() || target.contains("ilesFactor(") {
+            continue;
+        }
+        let outcome = ask(&router, "GET", &uri(&[target])).await;
+        if outcome.status == 200 {
+            targets.push(target);
+            alone.extend(outcome.json.as_array().unwrap().clone());
+        }
+    }
+    assert!(targets.len() > 500, "only {} targets", targets.len());
+    let together = ask(&router, "GET", &uri(&targets)).await;
+    assert_eq!(together.status, 200, "{}", together.text);
+    // A request without any value answers no series at all, so leave those out here too.
+    let mut together = together.json.as_array().unwrap().clone();
+    together.retain(|series| series["datapoints"] != Value::Array(Vec::new()));
+    assert_eq!(difference(&Value::Array(alone), &Value::Array(together), "answer"), None);
+}
+
 #[tokio::test]
 async fn recorded_function_listings() {
     let folder = tempfile::tempdir().unwrap();
