@@ -12,7 +12,7 @@ use crate::request::Request;
 use crate::series::{Column, Series, Tags, Window, stored_tags};
 use silverback_engine::schema::Policy;
 use silverback_engine::{Dialect, FetchRange, NodeKind, SeriesId};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// A series that a pattern matches.
@@ -52,6 +52,8 @@ pub(crate) struct Source<'r> {
     now_s: i64,
     found: HashMap<String, Arc<[Leaf]>>,
     loaded: HashMap<Key, Loaded>,
+    /// Those of `loaded` that are not read.
+    unread: BTreeSet<Key>,
     /// Series read so far.
     series: HashSet<SeriesId>,
     /// Points read or made so far.
@@ -67,6 +69,7 @@ impl<'r> Source<'r> {
             now_s,
             found: HashMap::new(),
             loaded: HashMap::new(),
+            unread: BTreeSet::new(),
             series: HashSet::new(),
             points: 0,
         }
@@ -122,18 +125,11 @@ impl<'r> Source<'r> {
     /// # Errors
     /// When a series cannot be read, a limit is passed, or the request may not go on.
     pub(crate) fn load(&mut self) -> Result<(), Refusal> {
-        let mut missing: Vec<(Key, Window)> = self
-            .loaded
-            .iter()
-            .filter(|(_, loaded)| loaded.grid.is_none())
-            .map(|(&key, loaded)| (key, loaded.wanted))
-            .collect();
         // In order of ids, which is the order in which series lie on disk.
-        missing.sort_unstable_by_key(|(key, _)| *key);
-        for ((id, archive), wanted) in missing {
-            let grid = self.read(id, wanted)?;
-            let loaded = self.loaded.entry((id, archive));
-            loaded.and_modify(|loaded| loaded.grid = grid);
+        for key in std::mem::take(&mut self.unread) {
+            let Some(wanted) = self.loaded.get(&key).map(|loaded| loaded.wanted) else { continue };
+            let grid = self.read(key.0, wanted)?;
+            self.loaded.insert(key, Loaded { wanted, grid });
         }
         Ok(())
     }
@@ -203,6 +199,9 @@ impl<'r> Source<'r> {
         };
         if wider != loaded.wanted {
             *loaded = Loaded { wanted: wider, grid: None };
+        }
+        if loaded.grid.is_none() {
+            self.unread.insert(key);
         }
         self.series.insert(leaf.id);
         let limit = self.api.limits.rendered_series;
