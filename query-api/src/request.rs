@@ -11,13 +11,17 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use silverback_engine::{FindLimits, clock};
+use silverback_engine::{Fetched, FindLimits, clock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Most parameters of one request; each costs an allocation or two.
 const PARAMS_MAX: usize = 65_536;
+
+/// Header of answers from which samples are missing because a block is damaged; the log names
+/// the file and the offset.
+pub const DAMAGED: HeaderName = HeaderName::from_static("x-silverback-damaged");
 
 /// What a client asks for.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub struct Request {
     pub deadline: Instant,
     /// Set when the client went away or the time is over.
     pub cancelled: Arc<AtomicBool>,
+    /// Whether a damaged block was met on the way.
+    damaged: AtomicBool,
 }
 
 /// A handler: one endpoint's work.
@@ -57,7 +63,8 @@ impl Request {
         let params = parameters(parts.uri.query(), &parts.headers, &body)?;
         let path = parts.uri.path().to_owned();
         let (method, headers) = (parts.method, parts.headers);
-        Ok(Self { method, path, headers, params, body, deadline, cancelled })
+        let damaged = AtomicBool::new(false);
+        Ok(Self { method, path, headers, params, body, deadline, cancelled, damaged })
     }
 
     /// Bounds for one find on behalf of this request.
@@ -77,6 +84,17 @@ impl Request {
     pub fn check(&self, timeout: Duration) -> Result<(), Refusal> {
         let over = self.cancelled.load(Ordering::Relaxed) || clock::monotonic() >= self.deadline;
         if over { Err(Refusal::TimedOut(timeout)) } else { Ok(()) }
+    }
+
+    /// Notes what was fetched for the answer: when parts of it are damaged, the answer says so.
+    pub fn note(&self, fetched: &Fetched) {
+        self.damaged.fetch_or(fetched.damaged, Ordering::Relaxed);
+    }
+
+    /// Marks an answer from which samples are missing because a block is damaged.
+    #[must_use]
+    pub fn mark(&self, reply: Reply) -> Reply {
+        if self.damaged.load(Ordering::Relaxed) { reply.with_header(DAMAGED, "1") } else { reply }
     }
 
     /// The first value of a header as text; empty when absent or not text.

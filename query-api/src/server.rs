@@ -152,7 +152,7 @@ async fn work(
     let place = api.gate.enter().await?;
     let task = tokio::task::spawn_blocking(move || {
         let _place = place;
-        handler(&api, &request).map(IntoResponse::into_response)
+        handler(&api, &request).map(|reply| request.mark(reply).into_response())
     });
     task.await.unwrap_or_else(|panic| {
         tracing::error!(%panic, "a request handler failed");

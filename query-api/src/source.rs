@@ -227,11 +227,14 @@ impl<'r> Source<'r> {
         let fetched = self.api.db.fetch(id, range);
         let fetched = fetched.map_err(|error| Refusal::Internal(error.to_string()))?;
         Ok(Some(match fetched {
-            Some(fetched) => Grid {
-                start_s: fetched.start_s,
-                step_s: i64::from(fetched.step_s),
-                values: fetched.values.into(),
-            },
+            Some(fetched) => {
+                self.request.note(&fetched);
+                Grid {
+                    start_s: fetched.start_s,
+                    step_s: i64::from(fetched.step_s),
+                    values: fetched.values.into(),
+                }
+            }
             None => Grid { start_s: 0, step_s: 0, values: Vec::new().into() },
         }))
     }

@@ -120,6 +120,7 @@ fn fetch_all(api: &Api, request: &Request, targets: &[Target]) -> Result<Vec<Ser
             let NodeKind::Leaf(id) = node.kind else { continue };
             request.check(api.limits.request_timeout)?;
             if let Some(series) = fetch(api, target, id, now_s) {
+                request.note(&series.fetched);
                 budget.spend(&series)?;
                 all.push(series);
             }

@@ -255,3 +255,31 @@ async fn a_gigabyte_over_a_socket_is_refused_before_it_comes() {
     shutdown.cancel();
     server.await.unwrap();
 }
+
+#[tokio::test]
+async fn an_answer_with_a_damaged_part_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = silverback_engine::Options::new(folder.path());
+    options.clock = Arc::new(silverback_engine::clock::ManualClock::new(super::NOW_S));
+    let db = silverback_engine::Db::open(options).unwrap();
+    let point =
+        |name, value| silverback_formats::carbon::Point { name, time_s: super::NOW_S - 120, value };
+    db.append(&[point(b"lost", 1.5)]).unwrap();
+    db.seal().unwrap();
+    db.append(&[point(b"kept", 2.5)]).unwrap();
+    let block = std::fs::read_dir(folder.path().join("blocks")).unwrap().next().unwrap().unwrap();
+    // The block is mapped, so the change is seen at once; its first page follows 36 bytes of header.
+    let file = std::fs::OpenOptions::new().write(true).open(block.path()).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"\xff", 40).unwrap();
+
+    let api = Arc::new(Api::new(db, Limits::default()));
+    let range = format!("from={}&until={}", super::NOW_S - 300, super::NOW_S);
+    for router in [graphite_router(Arc::clone(&api)), node_router(api)] {
+        for (name, marked) in [("lost", "1"), ("kept", "")] {
+            let uri = format!("/render?format=json&target={name}&{range}");
+            let answer = get(&router, &uri).await;
+            answer.ok();
+            assert_eq!(answer.header("x-silverback-damaged"), marked, "{name}");
+        }
+    }
+}
