@@ -75,6 +75,7 @@ fn a_wide_directory_and_a_deep_path_come_back() {
     check(&names);
 }
 
+#[cfg(not(miri))] // too slow there
 #[test]
 fn very_deep_paths_do_not_exhaust_the_stack() {
     let index = LiveIndex::new();
@@ -103,6 +104,7 @@ fn a_path_that_is_both_gives_the_directory_first() {
     }
 }
 
+#[cfg(not(miri))] // too slow there
 #[test]
 fn limits_stop_the_walk() {
     let index = LiveIndex::new();
@@ -138,6 +140,7 @@ fn limits_stop_the_walk() {
     assert_eq!((broken, seen), (Ok(()), 1));
 }
 
+#[cfg(not(miri))] // too slow there
 #[test]
 fn memory_is_shared_between_alike_hosts() {
     let index = LiveIndex::new();
