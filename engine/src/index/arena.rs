@@ -24,7 +24,7 @@ const MIN_BITS: u32 = if cfg!(loom) { 1 } else { 8 };
 const STEP_BITS: u32 = 3;
 /// Enough chunks for every `u32` index; the models need few.
 const CHUNKS: usize =
-    if cfg!(loom) { 16 } else { ((33 - MIN_BITS - STEP_BITS) << STEP_BITS) as usize };
+    if cfg!(loom) { 24 } else { ((33 - MIN_BITS - STEP_BITS) << STEP_BITS) as usize };
 
 /// Chunk, offset in it, and its length.
 #[derive(Debug, PartialEq, Eq)]

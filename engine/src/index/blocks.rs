@@ -36,7 +36,7 @@ use std::sync::Arc;
 const CAPACITIES: [usize; 12] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
 /// Small, so that the models reach growth and tables with few entries.
 #[cfg(loom)]
-const CAPACITIES: [usize; 2] = [1, 2];
+const CAPACITIES: [usize; 2] = [1, 3];
 
 const CLASSES: usize = CAPACITIES.len();
 /// Entries beyond which a set becomes a table of blocks.

@@ -9,6 +9,15 @@
 //! | `glob` | [`Pattern`]: compiled once, tested per path node |
 //! | `walk` | the pattern over the tree, with limits |
 //! | `sync` | atomics and epochs, or Loom's |
+//!
+//! Beside the tests, two checks of the concurrency (Miri needs a nightly toolchain; it runs
+//! with Tree Borrows, which crossbeam-epoch needs):
+//!
+//! ```text
+//! RUSTFLAGS="--cfg loom" cargo test -p silverback-engine --lib --release loom
+//! MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-tree-borrows -Zmiri-permissive-provenance" \
+//!     cargo +nightly miri test -p silverback-engine --lib -- index::arena index::blocks index::tests
+//! ```
 
 mod arena;
 mod blocks;

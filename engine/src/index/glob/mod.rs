@@ -46,7 +46,8 @@ pub struct Pattern {
     states: Vec<State>,
 }
 
-/// Where the walk may stand after the nodes above. State 0 is the start.
+/// Where the walk may stand after the nodes above. State 0 is the start; edges and skips lead to
+/// later states only.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
     pub(super) edges: Vec<Edge>,
@@ -101,8 +102,8 @@ impl Pattern {
         &self.tests
     }
 
-    pub(super) fn state(&self, state: u32) -> &State {
-        &self.states[state as usize]
+    pub(super) fn states(&self) -> &[State] {
+        &self.states
     }
 }
 
