@@ -87,7 +87,7 @@ impl Pattern {
         let mut builder = Builder::new(dialect);
         for alternative in alternatives {
             let entered = builder.enter(alternative);
-            entered.ok_or_else(|| error(&text, "a node's automaton needs more than 16 MiB"))?;
+            entered.ok_or_else(|| error(&text, "a node's automaton needs more than 4 MiB"))?;
         }
         Ok(Self { text, tests: builder.tests, states: builder.states })
     }
