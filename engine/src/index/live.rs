@@ -152,7 +152,8 @@ impl LiveIndex {
         true
     }
 
-    /// Calls `visit` with the path and id of every series, in order of the paths' bytes.
+    /// Calls `visit` with the path and id of every series, in order of the paths' bytes, until it
+    /// breaks.
     pub fn for_each_leaf(&self, visit: &mut dyn FnMut(&[u8], SeriesId) -> ControlFlow<()>) {
         let pinned = pin();
         let mut path = Vec::new();

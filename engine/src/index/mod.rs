@@ -9,6 +9,16 @@
 //! | `glob` | [`Pattern`]: compiled once, tested per path node |
 //! | `walk` | the pattern over the tree, with limits |
 //! | `sync` | atomics and epochs, or Loom's |
+//!
+//! Beside the tests, two checks of the concurrency. Miri needs a nightly toolchain, Tree Borrows
+//! for crossbeam-epoch's sake, and no look at leaks, since epochs end with the process:
+//!
+//! ```text
+//! RUSTFLAGS="--cfg loom" cargo test -p silverback-engine --lib --release loom
+//! MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-tree-borrows -Zmiri-permissive-provenance \
+//!     -Zmiri-ignore-leaks" cargo +nightly miri test -p silverback-engine --lib -- \
+//!     index::arena index::blocks index::tests::writers
+//! ```
 
 mod arena;
 mod blocks;

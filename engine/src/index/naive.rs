@@ -193,7 +193,7 @@ fn check(dialect: Dialect, pattern: &[Part], names: &BTreeSet<String>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn finds_what_brute_force_finds(

@@ -24,6 +24,7 @@ const TESTS_BEFORE_MEMO: usize = 256;
 
 impl LiveIndex {
     /// Calls `visit` for every node that matches, each once, in no order, until it breaks.
+    /// Inserts go on meanwhile, but the memory that they replace is kept until the walk ends.
     ///
     /// # Errors
     /// When a limit is passed; the nodes visited before stand.
@@ -103,8 +104,12 @@ struct Walk<'a> {
     limits: &'a FindLimits,
     visit: &'a mut dyn FnMut(&[u8], NodeKind) -> ControlFlow<()>,
     tests: Vec<Test<'a>>,
+    /// By state: whether a match may follow, with the texts that exist here.
+    hopeful: Vec<bool>,
     sets: Vec<StateSet>,
     set_of: HashMap<Vec<u32>, usize>,
+    /// The same for sets met through a single state, by state: the usual case.
+    set_of_one: Vec<Option<usize>>,
     /// Edges of all sets, one range each.
     edges: Vec<Edge>,
     pending: Vec<Pending>,
@@ -133,15 +138,18 @@ impl<'a> Walk<'a> {
             }
             NodeTest::Shape(shape) => Test::Shape(shape, Memo::default()),
         };
+        let tests: Vec<Test<'a>> = pattern.tests().iter().map(test).collect();
         Self {
             index,
             pinned,
             pattern,
             limits,
             visit,
-            tests: pattern.tests().iter().map(test).collect(),
+            hopeful: hopeful(pattern, &tests),
+            tests,
             sets: Vec::new(),
             set_of: HashMap::new(),
+            set_of_one: Vec::new(),
             edges: Vec::new(),
             pending: Vec::new(),
             path: Vec::new(),
@@ -267,33 +275,53 @@ impl<'a> Walk<'a> {
 
     /// The number of the set of states in `next`, which may hold one twice.
     fn next_set(&mut self) -> usize {
+        if let [state] = self.next[..] {
+            let state = state as usize;
+            if let Some(&Some(set)) = self.set_of_one.get(state) {
+                return set;
+            }
+            let set = self.add_set();
+            self.set_of_one.resize(self.set_of_one.len().max(state + 1), None);
+            self.set_of_one[state] = Some(set);
+            return set;
+        }
         self.next.sort_unstable();
         self.next.dedup();
         if let Some(&set) = self.set_of.get(&self.next) {
             return set;
         }
+        let set = self.add_set();
+        self.set_of.insert(self.next.clone(), set);
+        set
+    }
+
+    fn add_set(&mut self) -> usize {
         let set = self.new_set();
         self.sets.push(set);
-        self.set_of.insert(self.next.clone(), self.sets.len() - 1);
         self.sets.len() - 1
     }
 
     fn new_set(&mut self) -> StateSet {
         let pattern = self.pattern;
-        let skips = self.next.iter().filter_map(|&state| pattern.state(state).skip);
+        let skips = self.next.iter().filter_map(|&state| pattern.states()[state as usize].skip);
         let mut states: Vec<u32> = self.next.iter().copied().chain(skips).collect();
+        states.retain(|&state| self.hopeful[state as usize]);
         states.sort_unstable();
         states.dedup();
         let start = self.edges.len();
         for &state in &states {
-            self.edges.extend(&pattern.state(state).edges);
+            let edges = &pattern.states()[state as usize].edges;
+            self.edges.extend(edges.iter().filter(|edge| self.hopeful[edge.to as usize]));
         }
         let edges = &self.edges[start..];
-        let any_depth: Vec<u32> =
-            states.iter().copied().filter(|&state| pattern.state(state).is_any_depth).collect();
+        let any_depth: Vec<u32> = states
+            .iter()
+            .copied()
+            .filter(|&state| pattern.states()[state as usize].is_any_depth)
+            .collect();
         StateSet {
-            accepts: states.iter().any(|&state| pattern.state(state).accepts),
-            child_accepts: edges.iter().any(|edge| pattern.state(edge.to).accepts),
+            accepts: states.iter().any(|&state| pattern.states()[state as usize].accepts),
+            child_accepts: edges.iter().any(|edge| pattern.states()[edge.to as usize].accepts),
             texts: if any_depth.is_empty() { self.texts(edges) } else { None },
             edges: start..self.edges.len(),
             any_depth,
@@ -330,7 +358,25 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Which states a match may follow, by the texts that exist. Edges lead to later states.
+fn hopeful(pattern: &Pattern, tests: &[Test<'_>]) -> Vec<bool> {
+    let states = pattern.states();
+    let mut hopeful = vec![false; states.len()];
+    for (number, state) in states.iter().enumerate().rev() {
+        let leads_on =
+            |edge: &Edge| hopeful[edge.to as usize] && tests[edge.test as usize].may_pass();
+        hopeful[number] = state.accepts
+            || state.skip.is_some_and(|to| hopeful[to as usize])
+            || state.edges.iter().any(leads_on);
+    }
+    hopeful
+}
+
 impl Test<'_> {
+    fn may_pass(&self) -> bool {
+        !matches!(self, Self::Segments(segments) if segments.is_empty())
+    }
+
     fn passes(&mut self, segment: SegmentId, index: &LiveIndex) -> bool {
         match self {
             Self::Segments(segments) => segments.binary_search(&segment).is_ok(),

@@ -46,7 +46,8 @@ pub struct Pattern {
     states: Vec<State>,
 }
 
-/// Where the walk may stand after the nodes above. State 0 is the start.
+/// Where the walk may stand after the nodes above. State 0 is the start; edges and skips lead to
+/// later states only.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
     pub(super) edges: Vec<Edge>,
@@ -86,7 +87,7 @@ impl Pattern {
         let mut builder = Builder::new(dialect);
         for alternative in alternatives {
             let entered = builder.enter(alternative);
-            entered.ok_or_else(|| error(&text, "a node's automaton needs more than 16 MiB"))?;
+            entered.ok_or_else(|| error(&text, "a node's automaton needs more than 4 MiB"))?;
         }
         Ok(Self { text, tests: builder.tests, states: builder.states })
     }
@@ -101,8 +102,8 @@ impl Pattern {
         &self.tests
     }
 
-    pub(super) fn state(&self, state: u32) -> &State {
-        &self.states[state as usize]
+    pub(super) fn states(&self) -> &[State] {
+        &self.states
     }
 }
 

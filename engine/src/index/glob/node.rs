@@ -13,7 +13,7 @@ const LITERALS: Budget = Budget { alternatives: 1 << 17, size: 1 << 23 };
 /// More never fits a word.
 const SEQUENCES: Budget = Budget { alternatives: 64, size: 512 };
 /// Most memory of a compiled automaton, in bytes.
-const AUTOMATON_BYTES: usize = 16 << 20;
+const AUTOMATON_BYTES: usize = 4 << 20;
 
 /// What a path node must be.
 #[derive(Debug, Clone)]

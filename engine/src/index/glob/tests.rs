@@ -251,7 +251,7 @@ fn hostile_patterns_stay_within_limits() {
         assert_eq!(reason(&format!("{{{many}.b}}"), dialect), Some(too_many));
         assert_eq!(reason(&"{a,b}".repeat(1000), dialect), None);
         assert_eq!(reason(&"{a}{b.c}".repeat(20_000), dialect), None);
-        let too_large = "a node's automaton needs more than 16 MiB";
+        let too_large = "a node's automaton needs more than 4 MiB";
         assert_eq!(reason(&"?a".repeat(1000), dialect), None);
         assert_eq!(reason(&"?a".repeat(100_000), dialect), Some(too_large));
         assert_eq!(
