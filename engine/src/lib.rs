@@ -1,6 +1,6 @@
-//! The embeddable store of Silverback: points in, series out, behind one [`Db`].
+#![doc = include_str!("../README.md")]
 //!
-//! It knows no HTTP, JSON, tokio or carbon socket: it is synchronous and owns its threads.
+//! # Modules, in the order that data flow
 //!
 //! | module | step |
 //! |---|---|
