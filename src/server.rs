@@ -194,6 +194,7 @@ impl Server {
         let options = Options {
             schema,
             wal_sync_interval: config.wal_sync_interval,
+            wal_budget_bytes: config.wal_budget_bytes,
             block_duration_s: config.block_duration_s,
             head_budget_bytes: config.head_budget_bytes,
             tags: config.tags,

@@ -93,6 +93,11 @@ impl Inner {
         if self.closed.load(Ordering::Acquire) {
             return Err(AppendError::Closed);
         }
+        // Sealing begins at the budget; beyond twice of it, it cannot keep up or cannot write.
+        let (head_bytes, limit_bytes) = (self.head.bytes(), 2 * self.options.head_budget_bytes);
+        if head_bytes > limit_bytes {
+            return Err(AppendError::Full { head_bytes, limit_bytes });
+        }
         let now_s = self.options.clock.now_s();
         self.resolve(points, scratch, &mut appended.refused);
         if !scratch.unknown.is_empty() {

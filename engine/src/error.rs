@@ -10,6 +10,14 @@ pub(crate) struct FileError {
     pub(crate) source: std::io::Error,
 }
 
+impl FileError {
+    /// A file whose format this program does not know: nothing is wrong with it.
+    pub(crate) fn newer(path: &std::path::Path, reason: &dyn std::fmt::Display) -> Self {
+        let source = std::io::Error::new(std::io::ErrorKind::Unsupported, reason.to_string());
+        Self { path: path.to_path_buf(), source }
+    }
+}
+
 /// Bytes on disk that are not as they were written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} is damaged at byte {offset}: {reason}", path.display())]
@@ -54,6 +62,14 @@ pub enum AppendError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// The head is full and cannot be sealed; try again when the disk is well.
+    #[error("{head_bytes} bytes of samples wait to be sealed, the limit is {limit_bytes}")]
+    Full {
+        /// Bytes of samples in the head.
+        head_bytes: usize,
+        /// Most bytes that the head may hold.
+        limit_bytes: usize,
     },
     /// The database was closed.
     #[error("the database is closed")]

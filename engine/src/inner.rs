@@ -163,9 +163,7 @@ impl Inner {
         use crate::block::{Block, OpenBlockError};
         Block::open(&*self.options.storage, &self.folders.blocks, entry).map(Arc::new).map_err(
             |error| match error {
-                OpenBlockError::Io(source) => {
-                    FileError { path: self.folders.blocks.clone(), source }
-                }
+                OpenBlockError::Io(error) => error,
                 OpenBlockError::Damaged(Damage { path, reason, .. }) => {
                     FileError { path, source: std::io::Error::other(reason) }
                 }

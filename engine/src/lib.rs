@@ -51,3 +51,4 @@ pub use fetch::{FetchRange, Fetched};
 pub use index::{Dialect, FindLimits, Found, NodeKind};
 pub use options::Options;
 pub use series::{SeriesId, SeriesInfo};
+pub use silverback_formats::carbon::Point;

@@ -11,7 +11,7 @@
 
 use crate::error::{Damage, FileError};
 use crate::storage::{Storage, StorageFile};
-use silverback_formats::frame::{self, Frames, LogKind, Step};
+use silverback_formats::frame::{self, FrameError, Frames, LogKind, Step};
 use silverback_formats::manifest::{BlockEntry, Edit, KIND_EDIT};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -88,8 +88,10 @@ pub(crate) fn read(storage: &dyn Storage, dir: &Path) -> Result<Found, FileError
     let damaged = |offset: usize, reason: String| {
         Ok(Found::Damaged(Damage { path: path.clone(), offset: offset as u64, reason }))
     };
-    if let Err(error) = frame::header_number(LogKind::Manifest, &bytes) {
-        return damaged(0, format!("header: {error}"));
+    match frame::header_number(LogKind::Manifest, &bytes) {
+        Ok(_) => {}
+        Err(error @ FrameError::Version { .. }) => return Err(FileError::newer(&path, &error)),
+        Err(error) => return damaged(0, format!("header: {error}")),
     }
     let (mut state, mut edits, mut torn_bytes) = (State::default(), 0, 0);
     for step in Frames::new(&bytes) {

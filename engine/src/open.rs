@@ -118,7 +118,7 @@ fn rebuild(storage: &dyn Storage, folders: &Folders) -> Result<State, FileError>
     let mut state = State::default();
     for name in list(storage, &folders.blocks)? {
         let path = folders.blocks.join(&name);
-        match Block::open_unlisted(storage, &path) {
+        match Block::open_unlisted(storage, &path).map_err(|source| file_error(&path, source))? {
             Some(block) => {
                 state.next_block = state.next_block.max(block.entry().number + 1);
                 state.blocks.insert(block.entry().number, *block.entry());
@@ -141,7 +141,7 @@ fn open_blocks(
     for entry in state.blocks.clone().into_values() {
         match Block::open(storage, &folders.blocks, entry) {
             Ok(block) => blocks.push(Arc::new(block)),
-            Err(OpenBlockError::Io(source)) => return Err(file_error(&folders.blocks, source)),
+            Err(OpenBlockError::Io(error)) => return Err(error),
             Err(OpenBlockError::Damaged(found)) => {
                 if let Err(error) = quarantine(storage, &folders.quarantine, &found.path)
                     && error.kind() != io::ErrorKind::NotFound
@@ -172,7 +172,8 @@ fn adopt_blocks(
         if listed.contains(&name) {
             continue;
         }
-        let newer = Block::open_unlisted(storage, &path).filter(|block| {
+        let whole = Block::open_unlisted(storage, &path);
+        let newer = whole.map_err(|source| file_error(&path, source))?.filter(|block| {
             block.entry().number >= state.next_block && block_name(block.entry().number) == name
         });
         match newer {

@@ -18,7 +18,8 @@ pub struct Options {
     pub wal_sync_interval: Duration,
     /// Span of one L0 block in seconds: the head is sealed when the clock passes a multiple of it.
     pub block_duration_s: u32,
-    /// Bytes of samples in the head above which it is sealed early.
+    /// Bytes of samples in the head above which it is sealed early. Above twice of it appends
+    /// are refused, until a seal succeeds.
     pub head_budget_bytes: usize,
     /// Bytes of WAL above which the head is sealed early, so that the WAL can be dropped. A
     /// sender that rewrites the same slots again and again grows the one and not the other.

@@ -6,7 +6,7 @@
 
 use crate::error::{Damage, FileError};
 use crate::storage::{Storage, StorageFile};
-use silverback_formats::frame::{self, Frames, LogKind, Step};
+use silverback_formats::frame::{self, FrameError, Frames, LogKind, Step};
 use silverback_formats::wal::{KIND_SERIES, Series, series_into};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,10 +47,12 @@ impl SeriesLog {
             }
             Err(source) => return Err(io(source)),
         };
-        if let Err(error) = frame::header_number(LogKind::Series, &bytes)
-            && bytes.len() >= frame::HEADER_BYTES
-        {
-            bad(0, format!("header: {error}"));
+        match frame::header_number(LogKind::Series, &bytes) {
+            Ok(_) => {}
+            Err(error @ FrameError::Version { .. }) => return Err(FileError::newer(&path, &error)),
+            // A crash before its header was whole; the names are in the WAL.
+            Err(FrameError::Truncated { .. }) => {}
+            Err(error) => bad(0, format!("header: {error}")),
         }
         let (mut next_id, mut end) = (0, frame::HEADER_BYTES.min(bytes.len()));
         for step in Frames::new(&bytes) {

@@ -454,12 +454,20 @@ const STORAGE: &[Key] = &[
     key("path", Text(""), AtStart, "folder of the data; empty: data-dir of [whisper]/silverback"),
 ];
 
-const WAL: &[Key] = &[key(
-    "sync-interval",
-    span("1s", Zero),
-    AtStart,
-    "longest time until a written point is safe from a power cut; 0s: at once",
-)];
+const WAL: &[Key] = &[
+    key(
+        "sync-interval",
+        span("1s", Zero),
+        AtStart,
+        "longest time until a written point is safe from a power cut; 0s: at once",
+    ),
+    key(
+        "budget",
+        Int { default: 4_294_967_296, least: 1_048_576 },
+        AtStart,
+        "bytes of log above which a block is sealed early, so that the log can be dropped",
+    ),
+];
 
 const BLOCK: &[Key] = &[
     key("duration", span("2h0m0s", AboveZero), AtStart, "span of a block, in whole seconds"),
@@ -467,7 +475,7 @@ const BLOCK: &[Key] = &[
         "head-budget",
         Int { default: 536_870_912, least: 1_048_576 },
         AtStart,
-        "bytes of points in memory above which a block is sealed early",
+        "bytes of points in memory above which a block is sealed early; above twice of it, points wait",
     ),
 ];
 

@@ -60,6 +60,8 @@ pub struct Config {
     pub wal_sync_interval: Duration,
     /// Span of a block, in seconds.
     pub block_duration_s: u32,
+    /// Bytes of WAL above which the head is sealed early.
+    pub wal_budget_bytes: u64,
     /// Bytes of points in memory above which a block is sealed early.
     pub head_budget_bytes: usize,
     /// Whether names with `;` are tagged series.
@@ -199,6 +201,8 @@ impl Config {
             wal_sync_interval: settings.table("wal").duration("sync-interval"),
             block_duration_s: u32::try_from(block.duration("duration").as_secs())
                 .expect("cross_checks bounds it"),
+            wal_budget_bytes: u64::try_from(settings.table("wal").int("budget"))
+                .unwrap_or(u64::MAX),
             head_budget_bytes: limit(block.int("head-budget")),
             tags: settings.table("tags").flag("enabled"),
             tcp: listener(&settings.table("tcp")),

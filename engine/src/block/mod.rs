@@ -10,7 +10,7 @@ mod writer;
 pub(crate) use set::BlockSet;
 pub(crate) use writer::BlockWriter;
 
-use crate::error::Damage;
+use crate::error::{Damage, FileError};
 use crate::storage::{FileBytes, Storage};
 use parking_lot::Mutex;
 use silverback_formats::block::{BlockError, BlockIndex, Check, PageEntry};
@@ -35,8 +35,8 @@ pub(crate) struct Block {
 /// Why a block could not be opened.
 #[derive(Debug)]
 pub(crate) enum OpenBlockError {
-    /// The system would not let us.
-    Io(io::Error),
+    /// The system would not let us, or the program is too old for it.
+    Io(FileError),
     /// The file is not what the manifest says.
     Damaged(Damage),
 }
@@ -52,15 +52,18 @@ impl Block {
         let damaged = |offset: u64, reason: String| {
             OpenBlockError::Damaged(Damage { path: path.clone(), offset, reason })
         };
+        let newer = |error: &BlockError| OpenBlockError::Io(FileError::newer(&path, error));
         let bytes = match storage.read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(damaged(0, "the file is missing".to_owned()));
             }
-            Err(error) => return Err(OpenBlockError::Io(error)),
+            Err(source) => return Err(OpenBlockError::Io(FileError { path, source })),
         };
-        let index =
-            BlockIndex::open(&bytes).map_err(|error| damaged(error.offset(), error.to_string()))?;
+        let index = BlockIndex::open(&bytes).map_err(|error| match error {
+            BlockError::Version { .. } => newer(&error),
+            _ => damaged(error.offset(), error.to_string()),
+        })?;
         let found = entry_of(&index, &bytes);
         if found != entry {
             return Err(damaged(0, format!("it is {found:?}, expected {entry:?}")));
@@ -68,11 +71,16 @@ impl Block {
         Ok(Self::new(path, bytes, index))
     }
 
-    /// Opens a block file that nobody vouches for.
-    pub(crate) fn open_unlisted(storage: &dyn Storage, path: &Path) -> Option<Self> {
-        let bytes = storage.read(path).ok()?;
-        let index = BlockIndex::open(&bytes).ok()?;
-        Some(Self::new(path.to_path_buf(), bytes, index))
+    /// Opens a block file that nobody vouches for; `None` when it is not a whole block.
+    pub(crate) fn open_unlisted(storage: &dyn Storage, path: &Path) -> io::Result<Option<Self>> {
+        let bytes = storage.read(path)?;
+        match BlockIndex::open(&bytes) {
+            Ok(index) => Ok(Some(Self::new(path.to_path_buf(), bytes, index))),
+            Err(error @ BlockError::Version { .. }) => {
+                Err(io::Error::new(io::ErrorKind::Unsupported, error.to_string()))
+            }
+            Err(_) => Ok(None),
+        }
     }
 
     fn new(path: PathBuf, bytes: FileBytes, index: BlockIndex) -> Self {

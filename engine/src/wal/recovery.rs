@@ -3,7 +3,7 @@
 use super::{segment_name, segments};
 use crate::error::{Damage, FileError};
 use crate::storage::Storage;
-use silverback_formats::frame::{self, Frames, LogKind, Step};
+use silverback_formats::frame::{self, FrameError, Frames, LogKind, Step};
 use silverback_formats::wal::{KIND_SAMPLES, KIND_SERIES, Row, Samples, Series};
 use std::path::Path;
 
@@ -50,6 +50,10 @@ pub(crate) fn replay(
         let before = replayed.damage.len();
         let bytes =
             storage.read(&path).map_err(|source| FileError { path: path.clone(), source })?;
+        if let Err(error @ FrameError::Version { .. }) = frame::header_number(LogKind::Wal, &bytes)
+        {
+            return Err(FileError::newer(&path, &error));
+        }
         replay_segment(&path, segment, &bytes, into, &mut replayed);
         if replayed.damage.len() > before {
             replayed.damaged.push(segment);

@@ -134,6 +134,28 @@ fn every_truncation_opens() {
 }
 
 #[test]
+fn files_of_a_newer_version_are_refused_and_left_alone() {
+    let bench = Bench::new("60s:1d");
+    let whole = filled(&bench);
+    for (ends, version_at, crc) in
+        [(".block", 8, 32..36), ("MANIFEST", 4, 16..20), ("SERIES", 4, 16..20), (".wal", 4, 16..20)]
+    {
+        let storage = whole.after_kill();
+        let path = file(&storage, ends);
+        storage.damage(&path, |bytes| {
+            bytes[version_at] = 2;
+            let sum = crc32c::crc32c(&bytes[..crc.start]);
+            bytes[crc].copy_from_slice(&sum.to_le_bytes());
+        });
+        let before = storage.paths();
+        let refused = Db::open(bench.options(std::sync::Arc::new(storage.clone()))).unwrap_err();
+        assert!(refused.to_string().contains("version is 2"), "{ends}: {refused}");
+        assert!(refused.to_string().contains(path.to_str().unwrap()), "{refused}");
+        assert_eq!(storage.paths(), before);
+    }
+}
+
+#[test]
 fn a_missing_wal_segment_is_named() {
     let bench = Bench::new("60s:1d");
     let storage = MemoryStorage::new();

@@ -66,6 +66,29 @@ fn a_seal_that_fails_half_way_is_done_later_with_what_came_since_apart() {
 }
 
 #[test]
+fn a_head_that_cannot_be_sealed_fills_up_and_no_further() {
+    let bench = Bench::new("60s:1d");
+    let memory = MemoryStorage::new();
+    let mut options = bench.options(Arc::new(memory.clone()));
+    options.head_budget_bytes = 20_000;
+    let db = Db::open(options).unwrap();
+    let names: Vec<String> = (0..10_000).map(|i| format!("s.{i}")).collect();
+    let mut refused = None;
+    for name in &names {
+        let point = Point { name: name.as_bytes(), time_s: NOW_S, value: 1.0 };
+        if let Err(error) = db.append(&[point]) {
+            refused = Some((name, error));
+            break;
+        }
+    }
+    let (name, error) = refused.expect("a head has an end");
+    assert!(matches!(error, AppendError::Full { limit_bytes: 40_000, .. }), "{error}");
+    assert_eq!(last(&db, &names[0], 300).len(), 1, "reads go on");
+    db.seal().unwrap();
+    put(&db, name, NOW_S, 1.0);
+}
+
+#[test]
 fn a_failed_sync_is_told_and_sealing_makes_it_good() {
     let bench = Bench::new("60s:1d");
     let (memory, faulty, db) = open(&bench);
