@@ -3,5 +3,6 @@
 
 mod cli;
 mod config;
-mod node;
 mod serving;
+#[path = "../support/mod.rs"]
+mod support;

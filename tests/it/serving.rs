@@ -1,15 +1,10 @@
 //! A whole server: points in, answers out, signals.
 
-use crate::node::{Node, silverback};
+use crate::support::node::{Node, silverback};
+use crate::support::now_s;
 use std::io::{BufRead, BufReader};
 use std::net::UdpSocket;
 use std::process::Stdio;
-use std::time::{SystemTime, UNIX_EPOCH};
-
-#[expect(clippy::disallowed_methods, reason = "a sender outside of the server has its own clock")]
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
-}
 
 fn is_found(node: &Node, name: &str) -> bool {
     node.get("node-api", &format!("/metrics/find/?query={name}&format=json")).contains(name)
