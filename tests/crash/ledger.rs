@@ -130,7 +130,8 @@ impl Ledger {
             }
         }
         let listed = http::get(node_api, "/metrics/list/?format=json").unwrap().json();
-        let listed = listed["Metrics"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
+        let listed =
+            listed["Metrics"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
         let listed: Vec<&str> = listed.filter(|name| name.starts_with("crash.")).collect();
         let unique: BTreeSet<String> = listed.iter().map(|&name| name.to_owned()).collect();
         assert_eq!(listed.len(), unique.len(), "names listed twice");

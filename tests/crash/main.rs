@@ -20,7 +20,7 @@ use load::{Random, SENDERS, Sender, Stream};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
-use support::node::Node;
+use support::node::{Node, config};
 use tempfile::TempDir;
 
 /// Seals every second, and syncs so often that kills land there too.
@@ -35,7 +35,8 @@ fn number_from(variable: &str) -> Option<u64> {
 #[test]
 fn nothing_answered_for_is_lost() {
     let rounds = number_from("SILVERBACK_CRASH_ROUNDS").unwrap_or(20);
-    let seed = number_from("SILVERBACK_CRASH_SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    let seed =
+        number_from("SILVERBACK_CRASH_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     println!("{rounds} rounds, seed {seed}");
     let mut random = Random(seed);
     let mut ledger = Ledger::new(support::now_s() - 86_400);
@@ -91,7 +92,8 @@ fn round(node: Node, ledger: &mut Ledger, random: &mut Random) -> (TempDir, bool
 fn kill_starts(mut folder: TempDir, random: &mut Random) -> (TempDir, usize) {
     let kills = random.below(3).saturating_sub(1) as usize * (1 + random.below(2) as usize);
     for _ in 0..kills {
-        let node = Node::spawn(folder, CONFIG);
+        let text = config(folder.path()) + CONFIG;
+        let node = Node::spawn(folder, &text);
         pause(random.below(80));
         folder = node.kill();
     }

@@ -3,6 +3,10 @@
 
 mod cli;
 mod config;
+mod folder;
+mod hostile;
+mod ingest;
 mod serving;
+mod stopping;
 #[path = "../support/mod.rs"]
 mod support;

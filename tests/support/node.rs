@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 /// Longest wait for anything; only a test that fails waits so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at whether it has happened.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A configuration with every listener on a port that the system chooses. Retention rules are
 /// those of `rules.conf` in the folder when it is there.
@@ -59,7 +61,13 @@ impl Node {
 
     /// The same in a folder that may have served another process before.
     pub(crate) fn start_in(folder: TempDir, extra: &str) -> Self {
-        let mut node = Self::spawn(folder, extra);
+        let text = config(folder.path()) + extra;
+        Self::start_with(folder, &text)
+    }
+
+    /// The same with this configuration and no other.
+    pub(crate) fn start_with(folder: TempDir, text: &str) -> Self {
+        let mut node = Self::spawn(folder, text);
         for line in BufReader::new(node.process.stdout.take().unwrap()).lines() {
             node.printed.push(line.unwrap());
             if node.printed.last().unwrap().starts_with("data in ") {
@@ -71,10 +79,10 @@ impl Node {
         panic!("silverback did not start: {errors}");
     }
 
-    /// Starts a server and does not wait for it.
-    pub(crate) fn spawn(folder: TempDir, extra: &str) -> Self {
+    /// Starts a server with this configuration and does not wait for it.
+    pub(crate) fn spawn(folder: TempDir, text: &str) -> Self {
         let file = folder.path().join("silverback.toml");
-        std::fs::write(&file, config(folder.path()) + extra).unwrap();
+        std::fs::write(&file, text).unwrap();
         let process = silverback(&["-config", file.to_str().unwrap()])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -134,12 +142,11 @@ impl Node {
     /// Waits until `happened`, and fails with the log when it never does.
     #[track_caller]
     pub(crate) fn wait_for(&self, what: &str, mut happened: impl FnMut(&Self) -> bool) {
-        let pause = Duration::from_millis(10);
-        for _ in 0..PATIENCE.as_millis() / pause.as_millis() {
+        for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
             if happened(self) {
                 return;
             }
-            std::thread::sleep(pause);
+            std::thread::sleep(PAUSE);
         }
         panic!("{what} never happened; log:\n{}", self.log());
     }
@@ -151,10 +158,16 @@ impl Node {
         assert!(status.success());
     }
 
-    /// Waits for the process to end.
+    /// Waits for the process to end, and fails with the log when it never does.
+    #[track_caller]
     pub(crate) fn wait(mut self) -> (ExitStatus, TempDir) {
-        let status = self.process.wait().unwrap();
-        (status, std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap()))
+        for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return (status, std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap()));
+            }
+            std::thread::sleep(PAUSE);
+        }
+        panic!("silverback never ended; log:\n{}", self.log());
     }
 
     /// Whether the process still runs.
