@@ -125,8 +125,8 @@ impl Ledger {
         for (round, accounts) in self.rounds.iter().enumerate() {
             for (sender, account) in accounts.iter().enumerate() {
                 let stream = Stream { round, sender };
-                stored.extend((0..account.answered_for).map(|line| stream.name(line)));
-                sent.extend((0..LINES).map(|line| stream.name(line)));
+                stored.extend(stream.names(account.answered_for));
+                sent.extend(stream.names(LINES));
             }
         }
         let listed = http::get(node_api, "/metrics/list/?format=json").unwrap().json();

@@ -68,6 +68,15 @@ impl Stream {
         }
     }
 
+    /// The names of the first `lines` lines, each once.
+    pub(crate) fn names(self, lines: usize) -> impl Iterator<Item = String> {
+        let is_first = |line: &usize| {
+            let changes = line % SERIES >= SERIES - CHANGING;
+            *line < SERIES || changes && (line / SERIES).is_multiple_of(NAME_SLOTS)
+        };
+        (0..lines).filter(is_first).map(move |line| self.name(line))
+    }
+
     /// The slot that a line is for, in seconds after the first slot of the first round.
     pub(crate) fn slot(self, line: usize) -> usize {
         self.round * SLOTS + ((line / SERIES) ^ 1)
