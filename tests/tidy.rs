@@ -227,7 +227,8 @@ fn files_are_short_and_say_what_they_are() {
         let lines = text.lines().count();
         assert!(lines <= LINES_MAX, "{} has {lines} lines", shown(&path));
         let is_main = path.ends_with("src/main.rs") || path.ends_with("tests.rs");
-        let explained = text.starts_with("//!") || is_test(&path) || is_main;
+        let explained = text.starts_with("//!") || text.starts_with("#![doc = include_str!");
+        let explained = explained || is_test(&path) || is_main;
         assert!(explained, "{} does not begin with what it is", shown(&path));
     }
 }

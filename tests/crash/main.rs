@@ -37,7 +37,7 @@ fn nothing_answered_for_is_lost() {
     let rounds = number_from("SILVERBACK_CRASH_ROUNDS").unwrap_or(20);
     let seed =
         number_from("SILVERBACK_CRASH_SEED").unwrap_or_else(|| u64::from(std::process::id()));
-    println!("{rounds} rounds, seed {seed}");
+    eprintln!("{rounds} rounds, seed {seed}");
     let mut random = Random(seed);
     let mut ledger = Ledger::new(support::now_s() - 86_400);
     let folder = tempfile::tempdir().unwrap();
@@ -53,7 +53,7 @@ fn nothing_answered_for_is_lost() {
         ledger.check(node.address("node-api"));
         check_unharmed(&node);
     }
-    println!(
+    eprintln!(
         "{} lines stored; {under_load} kills under load, {while_starting} while starting",
         ledger.stored()
     );

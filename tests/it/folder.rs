@@ -61,11 +61,11 @@ impl SmallDisk {
         match Command::new("mount").args(options).arg(&mount).output() {
             Ok(output) if output.status.success() => Some(Self { mount }),
             Ok(output) => {
-                println!("skipped: {}", String::from_utf8_lossy(&output.stderr).trim());
+                eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr).trim());
                 None
             }
             Err(error) => {
-                println!("skipped: mount cannot be run: {error}");
+                eprintln!("skipped: mount cannot be run: {error}");
                 None
             }
         }

@@ -109,14 +109,14 @@ fn open_files_max() -> usize {
 fn thousands_of_idle_connections() {
     // The rest is for the server's own files and the tests beside this one.
     let count = open_files_max().saturating_sub(800).min(10_000);
-    println!("{count} connections");
+    eprintln!("{count} connections");
     let node = Node::start("");
     let mut idle = Vec::new();
     for _ in 0..count {
         match TcpStream::connect(node.address("node-api")) {
             Ok(stream) => idle.push(stream),
             Err(error) => {
-                println!("only {}: {error}", idle.len());
+                eprintln!("only {}: {error}", idle.len());
                 break;
             }
         }

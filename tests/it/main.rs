@@ -4,6 +4,7 @@
 mod cli;
 mod config;
 mod folder;
+mod grafana;
 mod hostile;
 mod ingest;
 mod serving;
