@@ -1,6 +1,6 @@
 //! Flags, what they print and how they end.
 
-use crate::node::{config, run, silverback};
+use crate::support::node::{config, run, silverback};
 use std::process::Output;
 
 #[track_caller]

@@ -1,6 +1,6 @@
 //! What the program says about a configuration that it cannot use.
 
-use crate::node::{config, run};
+use crate::support::node::{config, run};
 use std::net::{TcpListener, UdpSocket};
 
 /// Lines of standard error of a start with this text, without the time before each; and the

@@ -3,5 +3,11 @@
 
 mod cli;
 mod config;
-mod node;
+mod folder;
+mod grafana;
+mod hostile;
+mod ingest;
 mod serving;
+mod stopping;
+#[path = "../support/mod.rs"]
+mod support;

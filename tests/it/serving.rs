@@ -1,15 +1,10 @@
 //! A whole server: points in, answers out, signals.
 
-use crate::node::{Node, silverback};
+use crate::support::node::{Node, run, silverback};
+use crate::support::now_s;
 use std::io::{BufRead, BufReader};
 use std::net::UdpSocket;
 use std::process::Stdio;
-use std::time::{SystemTime, UNIX_EPOCH};
-
-#[expect(clippy::disallowed_methods, reason = "a sender outside of the server has its own clock")]
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
-}
 
 fn is_found(node: &Node, name: &str) -> bool {
     node.get("node-api", &format!("/metrics/find/?query={name}&format=json")).contains(name)
@@ -136,4 +131,38 @@ fn without_a_configuration() {
     assert_eq!(lines[..5], expected);
     assert!(lines[5].starts_with("send a point: ") && lines[6].starts_with("see it: http://"));
     assert!(folder.path().join("silverback-data").exists());
+}
+
+/// Every section and key there is, with its default where that can be had.
+#[test]
+fn with_every_section_of_a_configuration() {
+    let printed = String::from_utf8(run(&["-config-print-default"]).stdout).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| format!("{:?}", folder.path().join(name));
+    let mut text = String::new();
+    for line in printed.lines() {
+        let (key, _) = line.split_once(" = ").unwrap_or((line, ""));
+        let value = match key {
+            "listen" => "\"127.0.0.1:0\"".to_owned(),
+            "enabled" => "true".to_owned(),
+            "user" | "schemas-file" => "\"\"".to_owned(),
+            "metric-interval" => "\"1h\"".to_owned(),
+            "data-dir" | "path" | "local-dir" => path(key),
+            "file" => path("silverback.log"),
+            _ => {
+                text += &format!("{line}\n");
+                continue;
+            }
+        };
+        text += &format!("{key} = {value}\n");
+    }
+    for section in ["[dump]", "[carbonlink]", "[grpc]", "[prometheus]", "[wal]", "[block]"] {
+        assert!(text.contains(&format!("{section}\n")), "{section} not in:\n{text}");
+    }
+    let node = Node::start_with(folder, &text);
+    node.send(format!("all.sections 1 {}\n", now_s()).as_bytes());
+    node.wait_for("point", |node| is_found(node, "all.sections"));
+    assert!(!node.log().contains("unknown keys"), "{}", node.log());
+    node.signal("TERM");
+    assert_eq!(node.wait().0.code(), Some(0));
 }

@@ -1,20 +1,28 @@
 //! A running `silverback`, for tests to talk to.
 
+use super::http;
+use super::series::{self, Series};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
 /// Longest wait for anything; only a test that fails waits so long.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at whether it has happened.
+const PAUSE: Duration = Duration::from_millis(10);
 
-/// A configuration with every listener on a port that the system chooses.
+/// A configuration with every listener on a port that the system chooses. Retention rules are
+/// those of `rules.conf` in the folder when it is there.
 pub(crate) fn config(folder: &Path) -> String {
+    let rules = folder.join("rules.conf");
+    let rules = if rules.exists() { rules } else { PathBuf::new() };
     format!(
         "[common]\nuser = \"\"\ngraph-prefix = \"own\"\nmetric-interval = \"1h\"\n\
-         [whisper]\nschemas-file = \"\"\n\
+         [whisper]\nschemas-file = {rules:?}\n\
          [tcp]\nlisten = \"127.0.0.1:0\"\n[udp]\nlisten = \"127.0.0.1:0\"\n\
          [carbonserver]\nenabled = true\nlisten = \"127.0.0.1:0\"\n\
          [graphite-api]\nenabled = true\nlisten = \"127.0.0.1:0\"\n\
@@ -48,15 +56,18 @@ pub(crate) struct Node {
 impl Node {
     /// Starts a server with `extra` after [`config`] and waits until it is ready.
     pub(crate) fn start(extra: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("silverback.toml");
-        std::fs::write(&file, config(folder.path()) + extra).unwrap();
-        let process = silverback(&["-config", file.to_str().unwrap()])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut node = Self { process, printed: Vec::new(), folder };
+        Self::start_in(tempfile::tempdir().unwrap(), extra)
+    }
+
+    /// The same in a folder that may have served another process before.
+    pub(crate) fn start_in(folder: TempDir, extra: &str) -> Self {
+        let text = config(folder.path()) + extra;
+        Self::start_with(folder, &text)
+    }
+
+    /// The same with this configuration and no other.
+    pub(crate) fn start_with(folder: TempDir, text: &str) -> Self {
+        let mut node = Self::spawn(folder, text);
         for line in BufReader::new(node.process.stdout.take().unwrap()).lines() {
             node.printed.push(line.unwrap());
             if node.printed.last().unwrap().starts_with("data in ") {
@@ -66,6 +77,24 @@ impl Node {
         let mut errors = String::new();
         node.process.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
         panic!("silverback did not start: {errors}");
+    }
+
+    /// Starts a server with this configuration and does not wait for it.
+    pub(crate) fn spawn(folder: TempDir, text: &str) -> Self {
+        let file = folder.path().join("silverback.toml");
+        std::fs::write(&file, text).unwrap();
+        let process = silverback(&["-config", file.to_str().unwrap()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self { process, printed: Vec::new(), folder }
+    }
+
+    /// Kills the process, which has no chance to notice, and gives back its folder.
+    pub(crate) fn kill(mut self) -> TempDir {
+        self.process.kill().unwrap();
+        self.wait().1
     }
 
     /// Folder with the configuration, the log and the data.
@@ -97,13 +126,12 @@ impl Node {
 
     /// Body of a GET request, whatever its status.
     pub(crate) fn get(&self, service: &str, path: &str) -> String {
-        let mut stream = TcpStream::connect(self.address(service)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        answer.split_once("\r\n\r\n").map_or(answer.clone(), |(_, body)| body.to_owned())
+        http::get(self.address(service), path).unwrap().text()
+    }
+
+    /// Known points of every series that `pattern` matches over these slots.
+    pub(crate) fn fetch(&self, pattern: &str, slots: Range<i64>) -> Vec<Series> {
+        series::fetch(self.address("node-api"), &[(pattern.to_owned(), slots)]).unwrap()
     }
 
     /// What was logged so far.
@@ -114,12 +142,11 @@ impl Node {
     /// Waits until `happened`, and fails with the log when it never does.
     #[track_caller]
     pub(crate) fn wait_for(&self, what: &str, mut happened: impl FnMut(&Self) -> bool) {
-        let pause = Duration::from_millis(10);
-        for _ in 0..PATIENCE.as_millis() / pause.as_millis() {
+        for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
             if happened(self) {
                 return;
             }
-            std::thread::sleep(pause);
+            std::thread::sleep(PAUSE);
         }
         panic!("{what} never happened; log:\n{}", self.log());
     }
@@ -131,10 +158,16 @@ impl Node {
         assert!(status.success());
     }
 
-    /// Waits for the process to end.
+    /// Waits for the process to end, and fails with the log when it never does.
+    #[track_caller]
     pub(crate) fn wait(mut self) -> (ExitStatus, TempDir) {
-        let status = self.process.wait().unwrap();
-        (status, std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap()))
+        for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return (status, std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap()));
+            }
+            std::thread::sleep(PAUSE);
+        }
+        panic!("silverback never ended; log:\n{}", self.log());
     }
 
     /// Whether the process still runs.
