@@ -48,6 +48,45 @@ fn a_folder_that_cannot_be_made() {
     assert!(error.contains(folder.path().join("data").to_str().unwrap()), "{error}");
 }
 
+/// Points outlive a change of the rules: they are read on the new step, from memory, from the
+/// log and from blocks alike.
+#[test]
+fn rules_that_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("rules.conf");
+    let set = |retentions: &str| {
+        let text = format!("[all]\npattern = .*\nretentions = {retentions}\n");
+        std::fs::write(&rules, text).unwrap();
+    };
+    set("10s:1d");
+    let first_s = now_s() / 600 * 600 - 3600;
+    let mut node = Node::start_in(folder, "[block]\nduration = \"1s\"\n");
+    for (number, retentions) in ["10s:1d", "60s:10d", "5s:1d,60s:10d"].into_iter().enumerate() {
+        let name = format!("rules.n{number}");
+        let mut text = String::new();
+        for slot in 0..60 {
+            text += &format!("{name} {slot} {}\n", first_s + slot * 60);
+        }
+        node.send(text.as_bytes());
+        let expected: Vec<_> = (0..60).map(|slot| (first_s + slot * 60, slot as f64)).collect();
+        let is_whole = |node: &Node, name: &str| {
+            let series = node.fetch(name, first_s..first_s + 3600);
+            series.len() == 1 && series[0].points == expected
+        };
+        node.wait_for(&name, |node| is_whole(node, &name));
+        if number == 1 {
+            node.wait_for("a seal", |node| node.log().contains("sealed"));
+        }
+        set(retentions);
+        node = Node::start_in(node.kill(), "[block]\nduration = \"1s\"\n");
+        for before in 0..=number {
+            let name = format!("rules.n{before}");
+            let series = node.fetch(&name, first_s..first_s + 3600);
+            assert!(is_whole(&node, &name), "{name} under {retentions}: {series:?}");
+        }
+    }
+}
+
 /// A small file system of its own, which a ballast file fills. Unmounted when dropped.
 struct SmallDisk {
     mount: PathBuf,

@@ -123,6 +123,11 @@ fn a_point_that_is_read_is_found() {
             let answer = node.get(service, path);
             assert!(answer.contains(&format!("\"{name}\"")), "{name} not in {path}: {answer}");
         }
+        let path = format!("/render?target={name}&from=-5min&format=json");
+        let rendered = http::get(node.address("graphite-api"), &path).unwrap().json();
+        let datapoints = rendered[0]["datapoints"].as_array().unwrap();
+        let point = serde_json::json!([f64::from(number), minute_s]);
+        assert!(datapoints.contains(&point), "{point} not in {datapoints:?}");
     }
 }
 
