@@ -211,6 +211,32 @@ fn a_full_disk() {
     drop(node);
 }
 
+/// A stop does not wait for space; what could not be stored is told.
+#[test]
+fn a_stop_on_a_full_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("rules.conf"), RULES).unwrap();
+    let Some(disk) = SmallDisk::mount(folder.path().join("data")) else { return };
+    let node = Node::start_in(folder, "");
+    let first_s = now_s() - 800_000;
+    node.send(format!("full.disk 0 {first_s}\n").as_bytes());
+    node.wait_for("point", |node| stored(node, first_s) == 1);
+    disk.fill_up_to(0);
+    let mut stream = TcpStream::connect(node.address("carbon-tcp")).unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    send_some(&mut stream, first_s, 1..10_000);
+    node.wait_for("stall", |node| node.log().contains("points cannot be stored"));
+    node.signal("TERM");
+    let (status, folder) = node.wait();
+    let log = std::fs::read_to_string(folder.path().join("silverback.log")).unwrap();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("points are lost"), "{log}");
+    disk.empty();
+    let node = Node::start_in(folder, "");
+    assert!(stored(&node, first_s) >= 1);
+    drop(node);
+}
+
 /// On a disk without room for its own files the server says so.
 fn refuses_to_start(folder: &Path) {
     let output = run(&["-config", folder.join("silverback.toml").to_str().unwrap()]);
