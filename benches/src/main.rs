@@ -12,12 +12,14 @@
 //! | [`lines`] | what senders say |
 //! | [`sender`] | how they say it |
 //! | [`node`], [`peer`] | the servers that are measured |
+//! | [`http`] | questions to them
 //! | [`process`] | time and memory of a process |
 //! | [`report`] | figures → table or JSON |
 
 mod codec;
 mod engine;
 mod error;
+mod http;
 mod ingest;
 mod lines;
 mod node;

@@ -4,8 +4,8 @@ use crate::error::{BenchError, Trying};
 use crate::process::Process;
 use silverback_engine::schema::{RuleFile, Schema};
 use silverback_engine::{Db, Options};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -112,11 +112,7 @@ impl Node {
 
     /// Asks for the names at the top and waits for the answer.
     pub(crate) fn answers(&self) -> Result<(), BenchError> {
-        let mut stream = TcpStream::connect(self.api).trying("connect to the node API")?;
-        let request = "GET /metrics/find/?query=*&format=json HTTP/1.1\r\n\
-                       Host: bench\r\nConnection: close\r\n\r\n";
-        stream.write_all(request.as_bytes()).trying("request to the node API")?;
-        stream.read_to_end(&mut Vec::new()).trying("answer of the node API")?;
+        crate::http::get(self.api, "/metrics/find/?query=*&format=json")?;
         Ok(())
     }
 }

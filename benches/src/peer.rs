@@ -18,6 +18,7 @@ pub(crate) struct VictoriaMetrics {
     child: Child,
     /// Plaintext over TCP.
     pub(crate) carbon: SocketAddr,
+    http: SocketAddr,
 }
 
 impl VictoriaMetrics {
@@ -41,13 +42,24 @@ impl VictoriaMetrics {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).trying(Self::PROGRAM),
         };
-        let mut started = Self { child, carbon };
+        let mut started = Self { child, carbon, http };
         started.wait_until_it_listens()?;
         Ok(Some(started))
     }
 
     pub(crate) fn process(&self) -> Process {
         Process::new(self.child.id())
+    }
+
+    /// Points that it says it took from Graphite lines and did not put aside.
+    pub(crate) fn stored_points(&self) -> Result<u64, BenchError> {
+        let metrics = crate::http::get(self.http, "/metrics")?;
+        let sum = |prefix: &str| -> u64 {
+            let lines = metrics.lines().filter(|line| line.starts_with(prefix));
+            lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+        };
+        let taken = sum("vm_rows_inserted_total{type=\"graphite\"}");
+        Ok(taken.saturating_sub(sum("vm_rows_ignored_total{")))
     }
 
     fn wait_until_it_listens(&mut self) -> Result<(), BenchError> {
