@@ -1,2 +1,86 @@
-//! `silverback-bench`.
-fn main() {}
+//! Measures Silverback: `silverback-bench ingest`, `engine`, `codec`.
+//!
+//! Processor time and not elapsed time is what counts in every figure that has "cpu" in its
+//! name, so that a busy machine spoils a run less. Each figure is taken in several runs and shown
+//! as median, least and most.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`ingest`] | lines over loopback into a server process, and into its peers |
+//! | [`engine`] | the database without sockets |
+//! | [`codec`] | Gorilla over recorded series |
+//! | [`lines`] | what senders say |
+//! | [`sender`] | how they say it |
+//! | [`node`], [`peer`] | the servers that are measured |
+//! | [`http`] | questions to them
+//! | [`process`] | time and memory of a process |
+//! | [`report`] | figures → table or JSON |
+
+mod codec;
+mod engine;
+mod error;
+mod http;
+mod ingest;
+mod lines;
+mod node;
+mod peer;
+mod process;
+mod report;
+mod sender;
+
+use clap::{Parser, Subcommand};
+use report::{Format, Report};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Measures Silverback and prints a table.
+#[derive(Debug, Parser)]
+#[command(name = "silverback-bench")]
+struct Flags {
+    #[command(subcommand)]
+    bench: Bench,
+    /// Print one JSON object a figure instead of a table
+    #[arg(long, global = true)]
+    json: bool,
+    /// Runs of which the median is taken
+    #[arg(long, global = true, default_value_t = 3,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    runs: u16,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Lines over loopback into a server process of its own
+    Ingest(ingest::Flags),
+    /// The database in this process, without sockets
+    Engine(engine::Flags),
+    /// Gorilla over recorded series
+    Codec(codec::Flags),
+    /// Run the server itself; what `ingest` starts
+    #[command(hide = true)]
+    Serve {
+        /// Configuration file
+        config: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let Flags { bench, json, runs } = Flags::parse();
+    let mut report = Report::default();
+    let measured = match &bench {
+        Bench::Ingest(flags) => ingest::run(flags, runs, &mut report),
+        Bench::Engine(flags) => engine::run(flags, runs, &mut report),
+        Bench::Codec(flags) => codec::run(flags, runs, &mut report),
+        Bench::Serve { config } => {
+            return silverback::commands::run(["-config".into(), config.display().to_string()]);
+        }
+    };
+    let format = if json { Format::JsonLines } else { Format::Table };
+    match measured.and_then(|()| report.print(format)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("silverback-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

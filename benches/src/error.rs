@@ -1,0 +1,62 @@
+//! Why nothing could be measured.
+
+use silverback_engine::{AppendError, FetchError, FindError, OpenError, SealError};
+use std::io;
+use std::path::PathBuf;
+
+/// Why nothing could be measured.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BenchError {
+    /// The system refused something.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        source: io::Error,
+    },
+    /// A server ended before it was ready.
+    #[error("{program} did not start:\n{output}")]
+    NotStarted {
+        program: &'static str,
+        /// What it printed.
+        output: String,
+    },
+    /// What was sent is not what is there, so no figure of this run means anything.
+    #[error("{found} points are stored, {expected} were sent")]
+    Lost { found: u64, expected: u64 },
+    /// A data set is not in the format that `codec` reads.
+    #[error("{}:{line}: {problem}", path.display())]
+    DataSet {
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        problem: &'static str,
+    },
+    /// The database refused to open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The database took a batch not.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The database could not seal.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// A name was not found.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// A series could not be read.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+}
+
+/// Names what was tried when the system refuses it.
+pub(crate) trait Trying<T> {
+    /// The result with `what` in front of its error.
+    fn trying(self, what: impl Into<String>) -> Result<T, BenchError>;
+}
+
+impl<T, E: Into<io::Error>> Trying<T> for Result<T, E> {
+    fn trying(self, what: impl Into<String>) -> Result<T, BenchError> {
+        self.map_err(|source| BenchError::Io { what: what.into(), source: source.into() })
+    }
+}

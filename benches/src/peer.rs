@@ -1,0 +1,97 @@
+//! Other programs that take the same lines, as they are installed on this machine.
+
+use crate::error::{BenchError, Trying};
+use crate::process::Process;
+use silverback_engine::clock::monotonic;
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Longest wait for a peer to listen.
+const START_MAX: Duration = Duration::from_secs(30);
+
+/// VictoriaMetrics with its Graphite listener. Killed when dropped.
+#[derive(Debug)]
+pub(crate) struct VictoriaMetrics {
+    child: Child,
+    /// Plaintext over TCP.
+    pub(crate) carbon: SocketAddr,
+    http: SocketAddr,
+}
+
+impl VictoriaMetrics {
+    /// Name in messages and of the program; Debian's package has the same.
+    pub(crate) const PROGRAM: &'static str = "victoria-metrics";
+
+    /// Starts it with its data in `folder`; `None` when it is not installed.
+    pub(crate) fn start(folder: &Path) -> Result<Option<Self>, BenchError> {
+        let (carbon, http) = free_ports()?;
+        let spawned = Command::new(Self::PROGRAM)
+            .arg(format!("-storageDataPath={}", folder.display()))
+            .arg(format!("-graphiteListenAddr={carbon}"))
+            .arg(format!("-httpListenAddr={http}"))
+            .args(["-retentionPeriod=1", "-loggerLevel=WARN"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
+        let child = match spawned {
+            Ok(child) => child,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).trying(Self::PROGRAM),
+        };
+        let mut started = Self { child, carbon, http };
+        started.wait_until_it_listens()?;
+        Ok(Some(started))
+    }
+
+    pub(crate) fn process(&self) -> Process {
+        Process::new(self.child.id())
+    }
+
+    /// Points that it says it took from Graphite lines and did not put aside.
+    pub(crate) fn stored_points(&self) -> Result<u64, BenchError> {
+        let metrics = crate::http::get(self.http, "/metrics")?;
+        let sum = |prefix: &str| -> u64 {
+            let lines = metrics.lines().filter(|line| line.starts_with(prefix));
+            lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+        };
+        let taken = sum("vm_rows_inserted_total{type=\"graphite\"}");
+        Ok(taken.saturating_sub(sum("vm_rows_ignored_total{")))
+    }
+
+    fn wait_until_it_listens(&mut self) -> Result<(), BenchError> {
+        let begin = monotonic();
+        while TcpStream::connect(self.carbon).is_err() {
+            let ended = self.child.try_wait().trying(Self::PROGRAM)?.is_some();
+            if ended || begin.elapsed() > START_MAX {
+                // A program that still runs would hold its output open.
+                let _ = self.child.kill();
+                let mut output = String::new();
+                let mut stderr = self.child.stderr.take().expect("it is piped");
+                stderr.read_to_string(&mut output).trying(Self::PROGRAM)?;
+                return Err(BenchError::NotStarted { program: Self::PROGRAM, output });
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for VictoriaMetrics {
+    fn drop(&mut self) {
+        // Fails when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Two ports that are free now; the program cannot be asked to choose them and tell.
+fn free_ports() -> Result<(SocketAddr, SocketAddr), BenchError> {
+    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).trying("a free port");
+    let (one, two) = (bind()?, bind()?);
+    let address = |listener: &TcpListener| listener.local_addr().trying("a free port");
+    Ok((address(&one)?, address(&two)?))
+}
