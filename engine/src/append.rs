@@ -129,6 +129,7 @@ impl Inner {
         unknown.clear();
         hashes.clear();
         hashes.extend(points.iter().map(|point| self.names.hash(point.name)));
+        let names = self.names.view();
         for (at, (point, &hash)) in points.iter().zip(hashes.iter()).enumerate() {
             let time_s = u32::try_from(point.time_s).unwrap_or(0);
             if time_s == 0 {
@@ -136,7 +137,7 @@ impl Inner {
             } else if point.value.is_nan() {
                 refused.not_a_number += 1;
             } else {
-                let id = self.names.id(hash).map_or_else(
+                let id = names.id(hash).map_or_else(
                     || {
                         unknown.push((rows.len(), at));
                         REFUSED
