@@ -13,7 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("carbon-ingest", &["engine", "formats"]),
     ("query-api", &["engine", "formats"]),
     (".", &["carbon-ingest", "engine", "formats", "query-api"]),
-    ("benches", &["engine", "formats"]),
+    ("benches", &[".", "engine", "formats"]),
     ("fuzz", &["carbon-ingest", "engine", "formats", "query-api"]),
 ];
 
@@ -53,8 +53,10 @@ const LICENCES: &[&str] = &[
 ];
 
 /// Crates that are there in two versions, and why that cannot be helped.
-const DOUBLED: &[(&str, &str)] =
-    &[("syn", "the derives of prost and tracing are a version behind the others")];
+const DOUBLED: &[(&str, &str)] = &[
+    ("itertools", "criterion, of the benches alone, is behind prost's derive"),
+    ("syn", "the derives of prost and tracing are a version behind the others"),
+];
 
 /// Lines of the longest file.
 const LINES_MAX: usize = 900;
@@ -158,7 +160,10 @@ fn dependencies(name: &str) -> BTreeSet<String> {
 fn crates_know_only_those_below_them() {
     for (name, allowed) in ARROWS {
         let dependencies = dependencies(name);
-        let ours = dependencies.iter().filter_map(|name| name.strip_prefix("silverback-"));
+        let ours = dependencies.iter().filter_map(|name| match name.as_str() {
+            "silverback" => Some("."),
+            name => name.strip_prefix("silverback-"),
+        });
         for other in ours {
             assert!(allowed.contains(&other), "{name} may not depend on {other}");
         }

@@ -63,7 +63,7 @@ fn nothing_answered_for_is_lost() {
     let (status, folder) = node.wait();
     assert_eq!(status.code(), Some(0));
     let node = Node::start_in(folder, CONFIG);
-    ledger.check(node.address("node-api"));
+    ledger.check_all(node.address("node-api"));
 }
 
 /// Load, a read-back and a kill. Says whether lines were still being sent at the kill.
