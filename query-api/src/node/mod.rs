@@ -8,6 +8,7 @@
 //! | [`info`] | `/info/` |
 //! | [`list`] | `/metrics/list/` |
 //! | [`capabilities`] | `/_internal/capabilities/` |
+//! | [`routes`](crate::routes) | what graphite-web asks of its nodes beside: names and tags |
 //! | [`mod@format`] | which encoding a client wants |
 //! | [`proto_json`] | protobuf messages as JSON |
 
@@ -23,6 +24,7 @@ use crate::api::Api;
 use crate::counters::Endpoint;
 use crate::refusal::Refusal;
 use crate::request::{Handler, Reply, Request};
+use crate::routes::{expand, index_json, tags};
 use silverback_engine::schema::AggregationMethod;
 
 /// Path, what its requests are counted under, and what answers them. Each is served with and
@@ -33,6 +35,12 @@ pub(crate) const ROUTES: &[(&str, Endpoint, Handler)] = &[
     ("/metrics/list", Endpoint::NodeList, list::list),
     ("/info", Endpoint::NodeInfo, info::info),
     ("/_internal/capabilities", Endpoint::NodeCapabilities, capabilities::capabilities),
+    // A graphite-web over the node leaves it out for a minute after any status but 200.
+    ("/metrics/index.json", Endpoint::Index, index_json::index_json),
+    ("/metrics/expand", Endpoint::Expand, expand::expand),
+    ("/tags/findSeries", Endpoint::Tags, tags::find_series),
+    ("/tags/autoComplete/tags", Endpoint::Tags, tags::complete_tags),
+    ("/tags/autoComplete/values", Endpoint::Tags, tags::complete_values),
     ("/robots.txt", Endpoint::Other, robots_txt),
 ];
 

@@ -299,3 +299,22 @@ async fn no_cut_and_no_flipped_byte_of_a_request_is_our_failure() {
         }
     }
 }
+
+#[tokio::test]
+async fn graphite_web_over_a_node_never_sees_404() {
+    let router = Store::of(&["a.b", "disk.used;host=web01"]).node();
+    for (path, expected) in [
+        ("/metrics/index.json?local=1", r#"["a.b", "disk.used;host=web01"]"#),
+        ("/metrics/expand?query=*&local=1", r#"{"results": ["a", "disk"]}"#),
+        ("/tags/autoComplete/tags?limit=9&local=1", r#"["host", "name"]"#),
+        ("/tags/autoComplete/values?tag=host&local=1", r#"["web01"]"#),
+        ("/tags/findSeries?expr=host%3Dweb01&local=1", r#"["disk.used;host=web01"]"#),
+        ("/metrics/find/?format=pickle&query=none&local=1", ""),
+    ] {
+        let answer = get(&router, path).await;
+        assert_eq!(answer.status, 200, "{path}");
+        if !expected.is_empty() {
+            assert_eq!(answer.text(), expected, "{path}");
+        }
+    }
+}
