@@ -1,5 +1,4 @@
 //! The steps that every point takes, one by one: parse, push, decode.
-#![allow(missing_docs, reason = "criterion's macros make public functions")]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use silverback_formats::carbon::plain;

@@ -142,7 +142,7 @@ impl Series {
     }
 }
 
-/// Name of a series, 40 to 60 bytes.
+/// Name of a series, 45 to 70 bytes.
 fn name(at: usize) -> String {
     const SITES: [&str; 4] = ["eu-west-1", "eu-central-2", "us-east-1", "ap-south-1"];
     const ROLES: [&str; 5] = ["frontend", "database", "cache", "worker", "balancer"];
@@ -217,7 +217,7 @@ mod tests {
         let lines = round(&mut Lines::new(0, 3000, Values::Mixed, Order::Fixed));
         let names = names(&lines);
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), 3000);
-        assert!(names.iter().all(|name| (35..=65).contains(&name.len())));
+        assert!(names.iter().all(|name| (45..=70).contains(&name.len())));
         assert!(lines.iter().all(|line| line.ends_with(" 60")));
     }
 

@@ -62,6 +62,11 @@ impl VictoriaMetrics {
         Ok(taken.saturating_sub(sum("vm_rows_ignored_total{")))
     }
 
+    /// Has it write what it holds in memory; merging goes on afterwards.
+    pub(crate) fn flush(&self) -> Result<(), BenchError> {
+        crate::http::get(self.http, "/internal/force_flush").map(drop)
+    }
+
     fn wait_until_it_listens(&mut self) -> Result<(), BenchError> {
         let begin = monotonic();
         while TcpStream::connect(self.carbon).is_err() {
