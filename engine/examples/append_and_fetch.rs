@@ -4,8 +4,7 @@
 
 #![expect(clippy::print_stdout, reason = "an example shows what it found")]
 
-use silverback_engine::{Db, FetchRange, Options};
-use silverback_formats::carbon::Point;
+use silverback_engine::{Db, FetchRange, Options, Point};
 use std::error::Error;
 use std::path::PathBuf;
 

@@ -5,8 +5,7 @@
 #![expect(clippy::print_stdout, reason = "an example shows what it found")]
 
 use silverback_engine::storage::MemoryStorage;
-use silverback_engine::{Db, Dialect, FindLimits, NodeKind, Options};
-use silverback_formats::carbon::Point;
+use silverback_engine::{Db, Dialect, FindLimits, NodeKind, Options, Point};
 use std::error::Error;
 use std::sync::Arc;
 

@@ -20,8 +20,7 @@ use std::sync::atomic::Ordering;
 ///
 /// # Examples
 /// ```
-/// use silverback_engine::{Db, Dialect, FetchRange, FindLimits, Options};
-/// use silverback_formats::carbon::Point;
+/// use silverback_engine::{Db, Dialect, FetchRange, FindLimits, Options, Point};
 ///
 /// let dir = tempfile::tempdir()?;
 /// let db = Db::open(Options::new(dir.path()))?;
