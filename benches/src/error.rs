@@ -35,13 +35,13 @@ pub(crate) enum BenchError {
     /// The database refused to open.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The database took a batch not.
+    /// The database refused a batch.
     #[error(transparent)]
     Append(#[from] AppendError),
     /// The database could not seal.
     #[error(transparent)]
     Seal(#[from] SealError),
-    /// A name was not found.
+    /// A pattern could not be searched for.
     #[error(transparent)]
     Find(#[from] FindError),
     /// A series could not be read.

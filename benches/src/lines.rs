@@ -5,7 +5,7 @@
 use clap::ValueEnum;
 use std::fmt::Write as _;
 
-/// Metrics of a host, which its agent sends together.
+/// Metrics of a host, which it sends together.
 const HOST_METRICS: usize = 100;
 
 /// What values look like.
