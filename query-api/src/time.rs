@@ -35,8 +35,16 @@ pub enum TimeError {
 /// Reads a time as Unix seconds. Relative ones start at `now_s`; civil ones are read in `zone`.
 ///
 /// # Errors
-/// When the text is not a time.
+/// When the text is not a time, or one that no calendar has: those could not be calculated with.
 pub fn parse_time(text: &str, now_s: i64, zone: &TimeZone) -> Result<i64, TimeError> {
+    let time_s = read_time(text, now_s, zone)?;
+    match Timestamp::from_second(time_s) {
+        Ok(_) => Ok(time_s),
+        Err(_) => Err(TimeError::Range(text.to_owned())),
+    }
+}
+
+fn read_time(text: &str, now_s: i64, zone: &TimeZone) -> Result<i64, TimeError> {
     let text: String =
         text.trim().to_lowercase().chars().filter(|c| !matches!(c, ' ' | '_' | ',')).collect();
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && !is_date(&text) {
@@ -318,6 +326,9 @@ mod tests {
             "99999999999999999999",
             "-99999999999999999999s",
             "-999999999999999y",
+            "9223372036854775807",
+            "-9223372036854775807s",
+            "now+9000y",
             "12:",
             "1/2/3/4",
             "é",
