@@ -22,7 +22,12 @@ pub(super) fn run(loaded: Loaded) -> ExitCode {
     }
     log_notices(&loaded.config);
     match runtime(loaded.config.threads) {
-        Ok(runtime) => runtime.block_on(serve(loaded)),
+        Ok(runtime) => {
+            let code = runtime.block_on(serve(loaded));
+            // Nobody waits for the answer to a request whose work is not done by now.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => super::fail(&format!("threads cannot be started: {error}")),
     }
 }
