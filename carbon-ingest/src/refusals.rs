@@ -22,16 +22,36 @@ pub(crate) enum Refusal {
     Unterminated,
 }
 
+/// The logger of a receiver: operators send the lines of each to a place of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Logger {
+    Tcp,
+    Udp,
+}
+
+/// An event of a receiver. A target must be known at compile time, hence one event for each.
+macro_rules! log {
+    ($logger:expr, $level:ident, $($arguments:tt)+) => {
+        match $logger {
+            $crate::refusals::Logger::Tcp => tracing::$level!(target: "tcp", $($arguments)+),
+            $crate::refusals::Logger::Udp => tracing::$level!(target: "udp", $($arguments)+),
+        }
+    };
+}
+pub(crate) use log;
+
 /// The log of one receiver's refused lines.
 #[derive(Debug)]
 pub(crate) struct RefusalLog {
+    pub(crate) logger: Logger,
     lines: Sampler,
     points: Sampler,
 }
 
 impl RefusalLog {
-    pub(crate) fn new(per_second: u32) -> Self {
-        Self { lines: Sampler::new(per_second), points: Sampler::new(per_second) }
+    pub(crate) fn new(logger: Logger, per_second: u32) -> Self {
+        let (lines, points) = (Sampler::new(per_second), Sampler::new(per_second));
+        Self { logger, lines, points }
     }
 
     /// `count` lines were refused, `line` among them.
@@ -44,7 +64,8 @@ impl RefusalLog {
     ) {
         if let Some(left_out) = self.lines.admit(clock::monotonic(), count) {
             let peer = peer.map(tracing::field::display);
-            tracing::warn!(peer, line = %excerpt(line), left_out, "line refused: {refusal}");
+            let line = excerpt(line);
+            log!(self.logger, warn, peer, line, left_out, "line refused: {refusal}");
         }
     }
 
@@ -56,7 +77,9 @@ impl RefusalLog {
             return;
         }
         if let Some(left_out) = self.points.admit(clock::monotonic(), count) {
-            tracing::warn!(
+            log!(
+                self.logger,
+                warn,
                 no_schema,
                 bad_name,
                 bad_tags,

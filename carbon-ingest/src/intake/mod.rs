@@ -12,7 +12,7 @@
 use crate::batch::Batch;
 use crate::counters::ReceiverCounters;
 use crate::framing::Framed;
-use crate::refusals::{Refusal, RefusalLog};
+use crate::refusals::{Refusal, RefusalLog, log};
 use silverback_engine::{AppendError, Appended, Db};
 use silverback_formats::carbon::Point;
 use std::net::SocketAddr;
@@ -153,7 +153,7 @@ impl<S: Store> Intake<S> {
         self.counters.add_refused(&appended.refused);
         self.log.points(&appended.refused);
         if self.stalled.load(Ordering::Relaxed) && self.stalled.swap(false, Ordering::Relaxed) {
-            tracing::info!("points are stored again");
+            log!(self.log.logger, info, "points are stored again");
         }
         Ok(())
     }
@@ -164,14 +164,19 @@ impl<S: Store> Intake<S> {
                 OnStall::Wait => "senders have to wait",
                 OnStall::Drop => "they are dropped",
             };
-            tracing::error!("points cannot be stored, {then}: {error}");
+            log!(self.log.logger, error, "points cannot be stored, {then}: {error}");
         }
     }
 
     fn drop_points(&self, count: usize) {
         self.counters.points_dropped.add(count);
         if self.on_stall == OnStall::Wait {
-            tracing::error!(count, "points are lost: they could not be stored before the end");
+            log!(
+                self.log.logger,
+                error,
+                count,
+                "points are lost: they could not be stored before the end"
+            );
         }
     }
 }

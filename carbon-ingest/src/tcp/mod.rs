@@ -7,7 +7,7 @@ use crate::counters::{ActiveConnection, ReceiverCounters};
 use crate::framing::LineBuffer;
 use crate::intake::{Closed, Intake, OnStall, Store};
 use crate::limits::{TcpOptions, quiet_until};
-use crate::refusals::RefusalLog;
+use crate::refusals::{Logger, RefusalLog};
 use silverback_engine::Db;
 use silverback_formats::carbon::Point;
 use std::io;
@@ -42,7 +42,7 @@ async fn serve<S: Store>(
     counters: Arc<ReceiverCounters>,
     shutdown: CancellationToken,
 ) {
-    let log = RefusalLog::new(options.refusals_logged_per_s);
+    let log = RefusalLog::new(Logger::Tcp, options.refusals_logged_per_s);
     let intake = Arc::new(Intake::new(store, counters, log, OnStall::Wait, &shutdown));
     let options = Arc::new(options);
     let mut acceptor = Acceptor { listener, full: false, failures: 0 };

@@ -9,7 +9,7 @@ use crate::counters::ReceiverCounters;
 use crate::framing::DatagramBuffer;
 use crate::intake::{Closed, Intake, OnStall, Store};
 use crate::limits::{UdpOptions, quiet_until};
-use crate::refusals::RefusalLog;
+use crate::refusals::{Logger, RefusalLog};
 use silverback_engine::Db;
 use silverback_formats::carbon::Point;
 use std::io;
@@ -41,7 +41,7 @@ async fn serve<S: Store>(
     counters: Arc<ReceiverCounters>,
     shutdown: CancellationToken,
 ) {
-    let log = RefusalLog::new(options.refusals_logged_per_s);
+    let log = RefusalLog::new(Logger::Udp, options.refusals_logged_per_s);
     let intake = Intake::new(store, counters, log, OnStall::Drop, &shutdown);
     let (datagrams, spare) = (DatagramBuffer::new(), Vec::new());
     let mut receiver = Receiver { socket, intake: &intake, datagrams, spare };
