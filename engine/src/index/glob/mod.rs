@@ -74,7 +74,7 @@ impl Pattern {
     /// what is malformed literally), or stands for more than the limits allow.
     pub fn compile(text: &[u8], dialect: Dialect) -> Result<Self, FindError> {
         let items = parse::parse(text, dialect)?;
-        let text = String::from_utf8_lossy(text).into_owned();
+        let text = shown(text);
         let error = |text: &String, reason| FindError::Pattern {
             pattern: text.clone(),
             position: text.find('{').unwrap_or(0),
@@ -92,7 +92,8 @@ impl Pattern {
         Ok(Self { text, tests: builder.tests, states: builder.states })
     }
 
-    /// The pattern as it was given, with a replacement character for what is not UTF-8.
+    /// The pattern as it was given, cut when it is long, with a replacement character for what
+    /// is not UTF-8.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -104,6 +105,15 @@ impl Pattern {
 
     pub(super) fn states(&self) -> &[State] {
         &self.states
+    }
+}
+
+/// A pattern as messages show it: they go to people, and repeat what may be a megabyte.
+fn shown(text: &[u8]) -> String {
+    const BYTES_MAX: usize = 1000;
+    match text.get(..BYTES_MAX) {
+        Some(beginning) => String::from_utf8_lossy(beginning).into_owned() + "...",
+        None => String::from_utf8_lossy(text).into_owned(),
     }
 }
 

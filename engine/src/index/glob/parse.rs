@@ -14,6 +14,7 @@
 //! | empty node | dropped; an empty pattern is `*` | matches nothing |
 //! | malformed | an error that names the place | literal |
 
+use super::shown;
 use crate::error::FindError;
 use crate::index::Dialect;
 use regex_syntax::hir::{ClassUnicode, ClassUnicodeRange};
@@ -98,13 +99,13 @@ enum Token {
 /// The items of a pattern.
 pub(super) fn parse(text: &[u8], dialect: Dialect) -> Result<Vec<Item>, FindError> {
     let error = |mistake: Mistake| FindError::Pattern {
-        pattern: String::from_utf8_lossy(text).into_owned(),
+        pattern: shown(text),
         position: mistake.position,
         reason: mistake.reason,
     };
     if text.len() > LEN_MAX {
         return Err(FindError::Pattern {
-            pattern: String::from_utf8_lossy(&text[..64]).into_owned() + "...",
+            pattern: shown(text),
             position: LEN_MAX,
             reason: "the pattern is longer than 1 MiB",
         });
