@@ -3,6 +3,7 @@
 //! Bodies are one line of plain text, because Grafana shows them to people as they are; only the
 //! tag endpoints answer in JSON, which is what their clients parse.
 
+use axum::Extension;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -68,6 +69,16 @@ impl Refusal {
         }
     }
 
+    /// The reason for people: one line of bearable length, whatever of the request it repeats.
+    fn line(&self) -> String {
+        const CHARACTERS_MAX: usize = 2000;
+        let text = self.to_string().replace(['\r', '\n'], " ");
+        match text.char_indices().nth(CHARACTERS_MAX) {
+            Some((cut, _)) => format!("{}... ({} bytes)", &text[..cut], text.len()),
+            None => text,
+        }
+    }
+
     /// A refusal of the Graphite API because of one parameter.
     #[must_use]
     pub fn parameters(reason: impl std::fmt::Display) -> Self {
@@ -91,16 +102,20 @@ impl Refusal {
     }
 }
 
+/// Goes with the response to the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Reason(pub(crate) String);
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = self.status();
+        let reason = Extension(Reason(self.line()));
         if let Self::BadTagRequest(error) = self {
             let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-            return (status, json, json!({ "error": error }).to_string()).into_response();
+            return (status, reason, json, json!({ "error": error }).to_string()).into_response();
         }
         let nosniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // A name or pattern from the request must not break the one line.
-        let line = self.to_string().replace(['\r', '\n'], " ") + "\n";
-        (status, [nosniff], line).into_response()
+        let body = reason.0.0.clone() + "\n";
+        (status, reason, [nosniff], body).into_response()
     }
 }

@@ -8,7 +8,7 @@
 use crate::api::{Api, Cors};
 use crate::counters::Endpoint;
 use crate::node;
-use crate::refusal::Refusal;
+use crate::refusal::{Reason, Refusal};
 use crate::request::{Handler, Request};
 use crate::routes;
 use axum::Router;
@@ -190,7 +190,7 @@ async fn observe(
 ) -> Response {
     let started = clock::monotonic();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
-    let line = format!("{} {}", request.method(), request.uri());
+    let line = excerpt(format!("{} {}", request.method(), request.uri()));
     let who = who_asks(request.headers());
     let mut unanswered = Unanswered(Some(Arc::clone(&api)));
     let response = next.run(request).await;
@@ -200,20 +200,33 @@ async fn observe(
     let status = response.status().as_u16();
     api.counters.answered(endpoint, status, duration);
     let size_bytes = axum::body::HttpBody::size_hint(response.body()).exact();
-    let duration_ms = duration.as_secs_f64() * 1e3;
+    let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let peer = peer.map(tracing::field::display);
+    let who = Some(who).filter(|who| !who.is_empty());
+    let reason = response.extensions().get::<Reason>();
+    let reason = reason.map(|reason| excerpt(reason.0.clone()));
     // A miss is an ordinary answer of the node API.
     if status < 400 || status == 404 {
-        tracing::debug!(status, duration_ms, size_bytes, ?peer, who, line, "answered");
+        tracing::debug!(status, duration_us, size_bytes, peer, who, line, "answered");
     } else {
-        tracing::info!(status, duration_ms, size_bytes, ?peer, who, line, "refused");
+        tracing::info!(status, reason, duration_us, size_bytes, peer, who, line, "refused");
     }
     response
+}
+
+/// The beginning of a text from outside: enough for a log.
+fn excerpt(text: String) -> String {
+    const CHARACTERS_MAX: usize = 500;
+    match text.char_indices().nth(CHARACTERS_MAX) {
+        Some((cut, _)) => format!("{}... ({} bytes)", &text[..cut], text.len()),
+        None => text,
+    }
 }
 
 fn who_asks(headers: &HeaderMap) -> String {
     let given = WHO_ASKS.iter().filter_map(|&name| Some((name, headers.get(name)?)));
     let given = given.filter(|(_, value)| !value.is_empty());
-    given.map(|(name, value)| format!("{name}={value:?}")).collect::<Vec<_>>().join(" ")
+    excerpt(given.map(|(name, value)| format!("{name}={value:?}")).collect::<Vec<_>>().join(" "))
 }
 
 /// Serves `router` on `listener` until `shutdown` is cancelled, then lets the requests in flight
