@@ -24,6 +24,10 @@ pub struct Limits {
     pub rendered_series: usize,
     /// Most points that one request may fetch.
     pub rendered_points: usize,
+    /// Most bytes that the series of one request may take at once, beside the points fetched.
+    pub series_bytes: usize,
+    /// Most bytes that one answer may have.
+    pub answer_bytes: usize,
 }
 
 impl Default for Limits {
@@ -37,6 +41,8 @@ impl Default for Limits {
             globbed_nodes: 10_000_000,
             rendered_series: 1_000_000,
             rendered_points: 100_000_000,
+            series_bytes: 1 << 30,
+            answer_bytes: 1 << 30,
         }
     }
 }

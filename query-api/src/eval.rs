@@ -3,6 +3,7 @@
 use crate::functions::FunctionError;
 use crate::functions::args::{Call, Given, Value, bind};
 use crate::functions::registry::Function;
+use crate::refusal::Refusal;
 use crate::series::{Series, Window};
 use crate::source::Source;
 use crate::target::{Argument, ArgumentValue, Expr};
@@ -18,11 +19,13 @@ pub(crate) struct Evaluator<'r> {
     /// The request's default for series that have none of their own.
     pub(crate) x_files_factor: f64,
     evaluations: usize,
+    /// Bytes of the series that are alive: results so far, and arguments of running calls.
+    held_bytes: usize,
 }
 
 impl<'r> Evaluator<'r> {
     pub(crate) fn new(source: Source<'r>, x_files_factor: f64) -> Self {
-        Self { source, x_files_factor, evaluations: 0 }
+        Self { source, x_files_factor, evaluations: 0, held_bytes: 0 }
     }
 
     /// The series of `expr` over `window`.
@@ -41,11 +44,27 @@ impl<'r> Evaluator<'r> {
                 "the targets need more than {EVALUATIONS_MAX} evaluations"
             )));
         }
-        match expr {
-            Expr::Path(pattern) => Ok(self.source.fetch(pattern, window, self.x_files_factor)?),
-            Expr::Template { body, .. } => self.eval(body, window),
-            Expr::Call { name, arguments } => self.call(name, arguments, window),
-        }
+        let held_before_bytes = self.held_bytes;
+        let list = match expr {
+            Expr::Path(pattern) => self.source.fetch(pattern, window, self.x_files_factor)?,
+            Expr::Template { body, .. } => self.eval(body, window)?,
+            Expr::Call { name, arguments } => self.call(name, arguments, window)?,
+        };
+        // The arguments are gone, the result is there.
+        self.held_bytes = held_before_bytes;
+        self.hold(list.iter().map(Series::own_bytes).sum())?;
+        Ok(list)
+    }
+
+    /// Counts memory that a running call takes for its result; called for each series where
+    /// few letters of a target can make much of it.
+    ///
+    /// # Errors
+    /// When the request takes more than it may, or may not go on.
+    pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.source.check()?;
+        self.held_bytes = self.held_bytes.saturating_add(bytes);
+        self.source.bound_series_bytes(self.held_bytes)
     }
 
     fn call(
@@ -63,6 +82,10 @@ impl<'r> Evaluator<'r> {
             };
             given.push(Given { keyword: argument.keyword.clone(), value });
         }
+        // Most functions write their texts into the name or the tags of every series.
+        let texts_bytes: usize = given.iter().map(|given| given.value.text_bytes()).sum();
+        let series: usize = given.iter().map(|given| given.value.series()).sum();
+        self.source.bound_series_bytes(texts_bytes.saturating_mul(series))?;
         let slots = bind(function, name, given)?;
         let first = arguments.iter().find_map(|argument| {
             let param = function.params.first()?;

@@ -95,6 +95,22 @@ impl Series {
         self
     }
 
+    /// Bytes of memory that this series alone takes: what it shares with others is not counted.
+    pub(crate) fn own_bytes(&self) -> usize {
+        let mut bytes = size_of::<Self>() + self.name.len();
+        if Arc::strong_count(&self.values.values) == 1 {
+            bytes += self.values.values.len() * size_of::<f64>();
+        }
+        if Arc::strong_count(&self.tags) == 1 {
+            let of_one = |(tag, value): (&String, &String)| tag.len() + value.len();
+            bytes += self.tags.iter().map(of_one).sum::<usize>() + size_of::<Tags>();
+        }
+        if Arc::strong_count(&self.path_expression) == 1 {
+            bytes += self.path_expression.len();
+        }
+        bytes
+    }
+
     /// The same series with one more tag.
     pub(crate) fn tagged(mut self, tag: &str, value: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.tags).insert(tag.to_owned(), value.into());

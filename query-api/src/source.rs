@@ -91,9 +91,18 @@ impl<'r> Source<'r> {
         self.points = self.points.saturating_add(points);
         let limit = self.api.limits.rendered_points;
         if self.points > limit {
-            return Err(passed("rendered-points", limit));
+            return Err(passed(&format!("{limit} points")));
         }
         Ok(())
+    }
+
+    /// Bounds the memory that series take beside the points read.
+    ///
+    /// # Errors
+    /// When it is more than a request may take.
+    pub(crate) fn bound_series_bytes(&self, bytes: usize) -> Result<(), Refusal> {
+        let limit = self.api.limits.series_bytes;
+        if bytes > limit { Err(passed(&format!("{limit} bytes of series"))) } else { Ok(()) }
     }
 
     /// Announces that `pattern` will be needed over `window`.
@@ -206,7 +215,7 @@ impl<'r> Source<'r> {
         self.series.insert(leaf.id);
         let limit = self.api.limits.rendered_series;
         if self.series.len() > limit {
-            return Err(passed("rendered-series", limit));
+            return Err(passed(&format!("{limit} series (max-metrics-rendered)")));
         }
         Ok(())
     }
@@ -289,8 +298,8 @@ fn archive(policy: &Policy, now_s: i64, window: Window) -> usize {
 }
 
 /// The request asks for more than it may.
-fn passed(limit_name: &str, limit: usize) -> Refusal {
+fn passed(limit: &str) -> Refusal {
     Refusal::BadRequest(format!(
-        "the request passes the limit {limit_name} = {limit}; ask for fewer series or less time"
+        "the request needs more than {limit}; ask for fewer series or less time"
     ))
 }

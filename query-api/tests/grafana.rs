@@ -201,17 +201,39 @@ async fn limits_are_named() {
         (
             Limits { rendered_series: 1, ..Limits::default() },
             "servers.*.cpu.user",
-            "rendered-series",
+            "more than 1 series (max-metrics-rendered)",
         ),
         (
             Limits { rendered_points: 20, ..Limits::default() },
             "servers.web01.cpu.user",
-            "rendered-points",
+            "more than 20 points",
         ),
         (
             Limits { rendered_points: 1000, ..Limits::default() },
             "summarize(servers.web01.cpu.user,'1s')",
-            "rendered-points",
+            "more than 1000 points",
+        ),
+        (
+            Limits { series_bytes: 2_000, ..Limits::default() },
+            "group(servers.*.cpu.user,servers.*.cpu.user,servers.*.cpu.user,servers.*.cpu.user,\
+             servers.*.cpu.user,servers.*.cpu.user,servers.*.cpu.user,servers.*.cpu.user,\
+             servers.*.cpu.user,servers.*.cpu.user,servers.*.cpu.user,servers.*.cpu.user,\
+             servers.*.cpu.user,servers.*.cpu.user,servers.*.cpu.user,servers.*.cpu.user)",
+            "more than 2000 bytes of series",
+        ),
+        (
+            Limits { series_bytes: 10_000, ..Limits::default() },
+            // Four letters that become 16 Ki of them.
+            "aliasSub(aliasSub(aliasSub(alias(servers.web01.cpu.user,'long'),'(.+)',\
+             '\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1'),'(.+)',\
+             '\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1'),'(.+)',\
+             '\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1')",
+            "more than 10000 bytes of series",
+        ),
+        (
+            Limits { answer_bytes: 500, ..Limits::default() },
+            "servers.web01.cpu.user",
+            "the most is 500",
         ),
     ];
     for (limits, target, name) in cases {

@@ -125,11 +125,20 @@ pub(crate) enum Points {
     Known,
 }
 
+/// About how many bytes the answer of a render request has.
+pub(crate) fn rendered_bytes(list: &[Series]) -> usize {
+    let of_one = |series: &Series| {
+        let tags = series.tags.iter().map(|(tag, value)| tag.len() + value.len() + 8);
+        series.values.len() * 24 + series.name.len() + tags.sum::<usize>() + 50
+    };
+    list.iter().map(of_one).fold(0, usize::saturating_add)
+}
+
 /// The answer of a render request.
 pub(crate) fn render(list: &[Series], points: Points, layout: Layout) -> Vec<u8> {
     let mut json = JsonWriter::new(layout);
     let values: usize = list.iter().map(|series| series.values.len()).sum();
-    json.out.reserve(values * 24 + list.len() * 200);
+    json.out.reserve(rendered_bytes(list));
     json.open(b'[');
     // graphite-web answers nothing at all when no series has a value.
     let shown = if values == 0 { &[] } else { list };

@@ -15,7 +15,7 @@ pub(super) const FUNCTIONS: [Function; 6] = [
         description: "Shows every series under the given name.",
         body: |call| {
             let name = call.text(1).to_owned();
-            each(call, |_| name.clone())
+            each(call, |_| Ok(name.clone()))
         },
         other_window: None,
     },
@@ -44,7 +44,7 @@ pub(super) const FUNCTIONS: [Function; 6] = [
         body: |call| {
             each(call, |series| {
                 let path = path_of(&series.name);
-                path.rsplit('.').next().unwrap_or(path).to_owned()
+                Ok(path.rsplit('.').next().unwrap_or(path).to_owned())
             })
         },
         other_window: None,
@@ -74,7 +74,7 @@ pub(super) const FUNCTIONS: [Function; 6] = [
                       of 0 means the end.",
         body: |call| {
             let (start, stop) = (call.integer(1), call.integer(2));
-            each(call, |series| substr(&series.name, start, stop))
+            each(call, |series| Ok(substr(&series.name, start, stop)))
         },
         other_window: None,
     },
@@ -82,9 +82,17 @@ pub(super) const FUNCTIONS: [Function; 6] = [
 
 type Output = Result<Vec<Series>, FunctionError>;
 
-fn each(call: &mut Call<'_, '_>, name: impl Fn(&Series) -> String) -> Output {
-    let named = |series: Series| Series { name: name(&series), ..series };
-    Ok(call.take_series(0).into_iter().map(named).collect())
+fn each(
+    call: &mut Call<'_, '_>,
+    name: impl Fn(&Series) -> Result<String, FunctionError>,
+) -> Output {
+    let list = call.take_series(0).into_iter();
+    let named = list.map(|series| {
+        let name = name(&series)?;
+        call.evaluator.hold(name.len())?;
+        Ok(Series { name, ..series })
+    });
+    named.collect()
 }
 
 fn alias_by_node(call: &mut Call<'_, '_>) -> Output {
@@ -94,8 +102,7 @@ fn alias_by_node(call: &mut Call<'_, '_>) -> Output {
 
 fn alias_sub(call: &mut Call<'_, '_>) -> Output {
     let substitution = Substitution::new(call.text(1), call.text(2))?;
-    let list = call.take_series(0).into_iter();
-    list.map(|series| Ok(Series { name: substitution.apply(&series.name)?, ..series })).collect()
+    each(call, |series| substitution.apply(&series.name))
 }
 
 /// Nodes `start..stop` of what stands between the last `(` and the first `)` of a name.

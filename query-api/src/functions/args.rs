@@ -22,12 +22,32 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// As Python writes it, for messages.
+    /// Bytes of a text; zero for anything else.
+    pub(crate) fn text_bytes(&self) -> usize {
+        match self {
+            Self::Literal(Literal::Text(text)) => text.len(),
+            _ => 0,
+        }
+    }
+
+    /// How many series it is.
+    pub(crate) fn series(&self) -> usize {
+        match self {
+            Self::Series(list) => list.len(),
+            Self::Literal(_) => 0,
+        }
+    }
+
+    /// As Python writes it, for messages; of many series the first ones.
     fn python(&self) -> String {
+        const SHOWN: usize = 10;
         match self {
             Self::Literal(literal) => python(literal),
             Self::Series(list) => {
-                let shown: Vec<String> = list.iter().map(python_series).collect();
+                let mut shown: Vec<String> = list.iter().take(SHOWN).map(python_series).collect();
+                if list.len() > SHOWN {
+                    shown.push("...".to_owned());
+                }
                 format!("[{}]", shown.join(", "))
             }
         }

@@ -10,6 +10,7 @@ use super::registry::{
 };
 use crate::encode::percent_g;
 use crate::series::{Series, Tags};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A function that aggregates all series it is given.
@@ -288,14 +289,17 @@ fn with_wildcards(
     name: &str,
     positions_index: usize,
 ) -> Output {
-    let positions = call.integers(positions_index);
-    let left_out = |index: usize| positions.iter().any(|&p| usize::try_from(p) == Ok(index));
-    let groups = super::group_by::grouped(call.take_series(0), |series| {
+    let positions = call.integers(positions_index).into_iter();
+    let positions: HashSet<usize> = positions.filter_map(|p| usize::try_from(p).ok()).collect();
+    let list = call.take_series(0);
+    let groups = super::group_by::grouped(list, |series| {
         let nodes = series.name.split('.').enumerate();
         let kept: Vec<&str> =
-            nodes.filter(|(index, _)| !left_out(*index)).map(|(_, node)| node).collect();
-        kept.join(".")
-    });
+            nodes.filter(|(index, _)| !positions.contains(index)).map(|(_, node)| node).collect();
+        let key = kept.join(".");
+        call.evaluator.hold(key.len())?;
+        Ok(key)
+    })?;
     let aggregated = groups.into_iter().map(|(key, list)| {
         Ok(Series { name: key, ..aggregate(call, &list, aggregation, name, None)? })
     });

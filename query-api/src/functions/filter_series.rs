@@ -240,6 +240,7 @@ fn matching(call: &mut Call<'_, '_>, keeps_matches: bool) -> Output {
     let pattern = Pattern::new(call.text(1))?;
     let mut kept = Vec::new();
     for series in call.take_series(0) {
+        call.evaluator.source.check()?;
         if pattern.is_match(&series.name)? == keeps_matches {
             kept.push(series);
         }

@@ -4,7 +4,7 @@ use super::FunctionError;
 use super::aggregation::Aggregation;
 use super::args::Call;
 use super::combine::aggregate;
-use super::node::key;
+use super::node::{Node, key};
 use super::registry::{Fixed, Function, Group, Kind, Param, SERIES_LIST};
 use crate::series::Series;
 use std::collections::HashMap;
@@ -45,21 +45,38 @@ pub(super) const FUNCTIONS: [Function; 2] = [
 ];
 
 /// Series with equal keys together, in the order in which keys are first seen.
+///
+/// # Errors
+/// When a key cannot be made, or the request may not go on.
 pub(super) fn grouped(
     list: Vec<Series>,
-    key: impl Fn(&Series) -> String,
-) -> Vec<(String, Vec<Series>)> {
+    mut key: impl FnMut(&Series) -> Result<String, FunctionError>,
+) -> Result<Vec<(String, Vec<Series>)>, FunctionError> {
     let mut groups: Vec<(String, Vec<Series>)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     for series in list {
-        let key = key(&series);
+        let key = key(&series)?;
         let place = *places.entry(key).or_insert_with_key(|key| {
             groups.push((key.clone(), Vec::new()));
             groups.len() - 1
         });
         groups[place].1.push(series);
     }
-    groups
+    Ok(groups)
+}
+
+/// The key of a series by some nodes, counted as memory of the call.
+///
+/// # Errors
+/// When it is too long, or the request may not go on.
+pub(super) fn held_key(
+    call: &mut Call<'_, '_>,
+    series: &Series,
+    nodes: &[Node],
+) -> Result<String, FunctionError> {
+    let key = key(series, nodes)?;
+    call.evaluator.hold(key.len())?;
+    Ok(key)
 }
 
 fn group_by(
@@ -68,7 +85,8 @@ fn group_by(
     callback: &str,
 ) -> Result<Vec<Series>, FunctionError> {
     let nodes = call.nodes(nodes_index);
-    let groups = grouped(call.take_series(0), |series| key(series, &nodes));
+    let list = call.take_series(0);
+    let groups = grouped(list, |series| held_key(call, series, &nodes))?;
     let mut results = Vec::with_capacity(groups.len());
     for (key, list) in groups {
         let result = combined(call, list, callback)?;

@@ -1,5 +1,6 @@
 //! Nodes of names: what `aliasByNode`, `groupByNode` and their kin name series after.
 
+use super::FunctionError;
 use crate::series::Series;
 
 /// Which part of a series' identity is meant.
@@ -29,9 +30,31 @@ fn node<'s>(series: &'s Series, node: &Node) -> &'s str {
 }
 
 /// The named parts of a series, joined by dots.
-pub(crate) fn key(series: &Series, nodes: &[Node]) -> String {
-    let parts: Vec<&str> = nodes.iter().map(|n| node(series, n)).collect();
-    parts.join(".")
+///
+/// # Errors
+/// When that is longer than a name may be: a target can name a long part many times.
+pub(crate) fn key(series: &Series, nodes: &[Node]) -> Result<String, FunctionError> {
+    let mut key = String::new();
+    for (number, part) in nodes.iter().map(|n| node(series, n)).enumerate() {
+        if number > 0 {
+            key.push('.');
+        }
+        key.push_str(part);
+        bound_name(&key)?;
+    }
+    Ok(key)
+}
+
+/// Longest name that a function may make, in bytes.
+const NAME_BYTES_MAX: usize = 1 << 20;
+
+/// # Errors
+/// When the name is longer than a name may be.
+pub(crate) fn bound_name(name: &str) -> Result<(), FunctionError> {
+    if name.len() <= NAME_BYTES_MAX {
+        return Ok(());
+    }
+    Err(FunctionError::input("a series gets a name that is longer than 1 MiB"))
 }
 
 /// The position that a Python index means in a list of `len`.
@@ -122,7 +145,7 @@ mod tests {
     #[test]
     fn keys() {
         let series = Series::built("cpu.load;dc=x;host=h".into(), 0, 60, vec![]);
-        let at = |nodes: &[Node]| key(&series, nodes);
+        let at = |nodes: &[Node]| key(&series, nodes).unwrap();
         assert_eq!(at(&[Node::Index(0), Node::Index(-1)]), "cpu.load");
         assert_eq!(at(&[Node::Index(5), Node::Tag("dc".into())]), ".x");
         assert_eq!(at(&[]), "");

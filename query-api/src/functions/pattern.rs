@@ -1,6 +1,7 @@
 //! Regular expressions as Python writes them: patterns and replacements.
 
 use super::FunctionError;
+use super::node::bound_name;
 use fancy_regex::{Captures, Regex, RegexBuilder};
 
 /// A compiled pattern. Matching is bounded: patterns with look-around or back-references,
@@ -85,29 +86,33 @@ impl Substitution {
     /// `text` with every match replaced.
     ///
     /// # Errors
-    /// When matching takes too many steps.
+    /// When matching takes too many steps, or the result is longer than a name may be.
     pub(crate) fn apply(&self, text: &str) -> Result<String, FunctionError> {
         match self {
             // What `.` does not match, the whole pattern does not.
             Self::Wrap { .. } if text.contains('\n') => Ok(text.to_owned()),
             Self::Wrap { before, after } => Ok(format!("{before}{text}{after}")),
-            Self::Replace { pattern, pieces } => replace_all(&pattern.0, pieces, text)
-                .map_err(|error| invalid(pattern.0.as_str(), &error)),
+            Self::Replace { pattern, pieces } => replace_all(&pattern.0, pieces, text),
         }
     }
 }
 
 /// Replaces as Python does: an empty match may follow right after another match, but not
 /// after an empty one.
-fn replace_all(regex: &Regex, pieces: &[Piece], text: &str) -> fancy_regex::Result<String> {
+fn replace_all(regex: &Regex, pieces: &[Piece], text: &str) -> Result<String, FunctionError> {
     let mut out = String::with_capacity(text.len());
     let mut copied = 0;
     let mut position = 0;
     while position <= text.len() {
-        let Some(captures) = regex.captures_from_pos(text, position)? else { break };
+        let captures = regex.captures_from_pos(text, position);
+        let captures = captures.map_err(|error| invalid(regex.as_str(), &error))?;
+        let Some(captures) = captures else { break };
         let Some(whole) = captures.get(0) else { break };
         out.push_str(&text[copied..whole.start()]);
-        pieces.iter().for_each(|piece| piece.write(&captures, &mut out));
+        for piece in pieces {
+            piece.write(&captures, &mut out);
+            bound_name(&out)?;
+        }
         copied = whole.end();
         position = whole.end();
         if whole.start() == whole.end() {
@@ -218,6 +223,14 @@ mod tests {
         }
         check("(^.*$)", "gone", "a", "gone");
         check("(^.*$)", r"\1\1", "a", "aa");
+    }
+
+    #[test]
+    fn a_replacement_does_not_grow_without_bound() {
+        let substitution = Substitution::new("(.+)", &r"\1".repeat(1000)).unwrap();
+        let longer = substitution.apply(&"x".repeat(1000)).unwrap();
+        assert_eq!(longer.len(), 1_000_000);
+        assert!(substitution.apply(&longer).is_err());
     }
 
     #[test]

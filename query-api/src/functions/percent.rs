@@ -5,13 +5,13 @@ use super::aggregation::Aggregation;
 use super::align::align;
 use super::args::Call;
 use super::combine::{aggregate, path_expressions};
-use super::group_by::grouped;
-use super::node::{Node, key};
+use super::group_by::{grouped, held_key};
+use super::node::Node;
 use super::registry::{Fixed, Function, Group, Kind, Param, SERIES_LIST};
 use crate::encode::repr;
 use crate::series::Series;
 use crate::target::Literal;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 pub(super) const FUNCTIONS: [Function; 1] = [Function {
     names: &["asPercent", "pct"],
@@ -122,9 +122,9 @@ fn of_pairs(call: &Call<'_, '_>, mut list: Vec<Series>, mut totals: Vec<Series>)
     Ok(results.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
-fn of_group_sums(call: &Call<'_, '_>, list: Vec<Series>, nodes: &[Node]) -> Output {
+fn of_group_sums(call: &mut Call<'_, '_>, list: Vec<Series>, nodes: &[Node]) -> Output {
     let mut results = Vec::with_capacity(list.len());
-    for (_, group) in grouped(list, |series| key(series, nodes)) {
+    for (_, group) in grouped(list, |series| held_key(call, series, nodes))? {
         let total = total_of(call, &group)?;
         results.extend(of_one(call, &group, &total)?);
     }
@@ -140,30 +140,32 @@ fn total_of(call: &Call<'_, '_>, group: &[Series]) -> Result<Series, FunctionErr
 }
 
 fn of_groups(
-    call: &Call<'_, '_>,
+    call: &mut Call<'_, '_>,
     list: Vec<Series>,
     totals: Vec<Series>,
     nodes: &[Node],
 ) -> Output {
-    let mut unused = Vec::new();
+    let (mut keys, mut used) = (Vec::new(), HashSet::new());
     let mut total_by_key = HashMap::new();
-    for (key, group) in grouped(totals, |series| key(series, nodes)) {
-        unused.push(key.clone());
+    for (key, group) in grouped(totals, |series| held_key(call, series, nodes))? {
+        keys.push(key.clone());
         total_by_key.insert(key, total_of(call, &group)?);
     }
     let mut results = Vec::with_capacity(list.len());
-    for (key, group) in grouped(list, |series| key(series, nodes)) {
-        unused.retain(|unused| *unused != key);
+    for (key, group) in grouped(list, |series| held_key(call, series, nodes))? {
         match total_by_key.get(&key) {
-            Some(total) => results.extend(of_one(call, &group, total)?),
+            Some(total) => {
+                results.extend(of_one(call, &group, total)?);
+                used.insert(key);
+            }
             None => results.extend(group.iter().map(|series| {
                 unknown(call, series, format!("asPercent({},MISSING)", series.name))
             })),
         }
     }
     results.extend(
-        unused
-            .iter()
+        keys.iter()
+            .filter(|key| !used.contains(*key))
             .filter_map(|key| total_by_key.get(key))
             .map(|total| unknown(call, total, format!("asPercent(MISSING,{})", total.name))),
     );

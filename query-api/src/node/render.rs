@@ -166,9 +166,7 @@ impl<'a> Budget<'a> {
         })?;
         self.points = self.points.checked_sub(series.fetched.values.len()).ok_or_else(|| {
             let limit = limits.rendered_points;
-            Refusal::BadRequest(format!(
-                "Bad request (more than {limit} points: max-points-rendered)"
-            ))
+            Refusal::BadRequest(format!("Bad request (more than {limit} points)"))
         })?;
         Ok(())
     }

@@ -26,7 +26,7 @@ pub fn find(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let mut found = found.map_err(|error| Refusal::find(error, api.limits.request_timeout))?;
     found.retain(|node| asked.kinds == Kinds::All || node.kind != NodeKind::Directory);
     let reply = match asked.format {
-        Format::TreeJson => json(&tree(&found, &asked), request)?,
+        Format::TreeJson => json(&tree(api, &found, &asked)?, request)?,
         Format::Completer => json(&completions(&found, &asked), request)?,
         Format::NodeList => json(&nodes(&found, asked.position)?, request)?,
         Format::Json => json(&paths(api, &found), request)?,
@@ -145,10 +145,21 @@ impl TreeEntry {
 
 /// Distinct last nodes, branches first, each sorted. Matches under several parents are one entry,
 /// whose id keeps the query's wildcards, so that a client can go on below all of them.
-fn tree(found: &[Found], asked: &Asked) -> Vec<TreeEntry> {
+///
+/// # Errors
+/// When the ids make a longer answer than there may be: each repeats the query.
+fn tree(api: &Api, found: &[Found], asked: &Asked) -> Result<Vec<TreeEntry>, Refusal> {
     let names: BTreeSet<(bool, &[u8])> =
         found.iter().map(|node| (is_leaf(node), last_node(&node.path))).collect();
     let prefix = asked.pattern.rfind('.').map_or("", |dot| &asked.pattern[..=dot]);
+    let limit_bytes = api.limits.answer_bytes;
+    if names.len().saturating_mul(prefix.len()) > limit_bytes {
+        return Err(Refusal::parameters(format!(
+            "{} names under a query of {} bytes make an answer of more than {limit_bytes} bytes",
+            names.len(),
+            prefix.len()
+        )));
+    }
     let mut entries = Vec::with_capacity(names.len() + 1);
     if asked.wildcards && names.len() > 1 {
         let all_leaves = names.iter().all(|&(leaf, _)| leaf);
@@ -158,7 +169,7 @@ fn tree(found: &[Found], asked: &Asked) -> Vec<TreeEntry> {
         let id = format!("{prefix}{}", String::from_utf8_lossy(name));
         TreeEntry::new(unquoted(name), id, leaf)
     }));
-    entries
+    Ok(entries)
 }
 
 fn is_leaf(node: &Found) -> bool {

@@ -45,6 +45,13 @@ pub fn render(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     if let Some(points_max) = wanted.points_max {
         limit_points(&mut list, points_max);
     }
+    let (bytes, limit_bytes) = (json::rendered_bytes(&list), api.limits.answer_bytes);
+    if bytes > limit_bytes {
+        return Err(Refusal::BadRequest(format!(
+            "the answer has about {bytes} bytes, the most is {limit_bytes}; ask for fewer series, \
+             less time or a smaller maxDataPoints"
+        )));
+    }
     json::reply(json::render(&list, wanted.points, wanted.layout), wanted.callback)
 }
 

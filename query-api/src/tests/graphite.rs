@@ -1,6 +1,7 @@
 //! What Grafana sends, and what it must be given.
 
 use super::{Answer, Store, encoded, get, post};
+use crate::{ApiOptions, Limits, graphite_router};
 
 const SERIES: &[&str] = &[
     "servers.db-1.load",
@@ -158,4 +159,41 @@ async fn find_in_the_encodings_of_graphite_web() {
     expected.push(0xcb);
     expected.extend_from_slice(&end);
     assert_eq!(msgpack.body, expected);
+}
+
+/// Each id repeats the query, so that a long one over many names would fill the memory.
+#[tokio::test]
+async fn long_ids_are_bounded() {
+    let store = Store::of(&["a.b", "a.c"]);
+    let limits = Limits { answer_bytes: 1000, ..Limits::default() };
+    let router = graphite_router(store.api_with(limits, ApiOptions::default()));
+    let long = format!("query={{a,{}}}.*", "x".repeat(1000));
+    let answer = post(&router, "/metrics/find", &long).await;
+    let (status, text) = answer.refused();
+    assert_eq!(status, 400);
+    assert!(text.contains("2 names under a query of"), "{text}");
+    get(&router, "/metrics/find?query=a.*").await.ok();
+}
+
+/// What a refusal repeats of the request is cut.
+#[tokio::test]
+async fn refusals_are_short() {
+    let router = Store::of(&[]).graphite();
+    let long = format!("target=nope(a.b)&target={}", "x".repeat(100_000));
+    let answer = post(&router, "/render?format=json", &long).await;
+    let (status, text) = answer.refused();
+    assert_eq!(status, 400);
+    assert!(text.len() < 3000 && text.starts_with("Invalid parameters"), "{text}");
+}
+
+/// Times that no calendar has could not be calculated with.
+#[tokio::test]
+async fn times_at_the_ends_of_the_numbers_are_refused() {
+    let router = Store::of(&["a.b"]).graphite();
+    for time in ["9223372036854775807", "-9223372036854775807s", "253402300800"] {
+        for name in ["from", "until", "now"] {
+            let answer = get(&router, &format!("/render?target=a.b&{name}={time}")).await;
+            assert_eq!(answer.refused().0, 400, "{name}={time}");
+        }
+    }
 }
