@@ -41,11 +41,12 @@ pub fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     bind(&socket, address)?;
     if let Err(error) = socket.set_recv_buffer_size(UDP_RECEIVE_BUFFER_BYTES) {
-        tracing::warn!(%address, "udp receive buffer stays at the system's size: {error}");
+        tracing::warn!(target: "udp", %address, "udp receive buffer stays at the system's size: {error}");
     }
     let granted = socket.recv_buffer_size()?;
     if granted < UDP_RECEIVE_BUFFER_BYTES {
         tracing::info!(
+            target: "udp",
             %address,
             "udp receive buffer is {granted} bytes, {UDP_RECEIVE_BUFFER_BYTES} were asked for: \
              raise net.core.rmem_max if datagrams get lost"

@@ -108,8 +108,10 @@ impl<'r> Source<'r> {
     /// Announces that `pattern` will be needed over `window`.
     ///
     /// # Errors
-    /// When the pattern cannot be looked up, or a limit is passed.
+    /// When the pattern cannot be looked up, a limit is passed, or the request may not go on.
     pub(crate) fn want(&mut self, pattern: &str, window: Window) -> Result<(), Refusal> {
+        // A target may name a pattern of very many series very often.
+        self.check()?;
         for leaf in self.find(pattern)?.iter() {
             self.want_leaf(leaf, window)?;
         }
