@@ -142,7 +142,8 @@ impl Settings {
         let (root, errors) = DeTable::parse_recoverable(&text);
         for error in errors {
             let line = error.span().map_or(1, |span| reader.line(span.start));
-            reader.problem(line, format!("not TOML: {}", error.message()));
+            let shown = text.lines().nth(line - 1).unwrap_or_default().trim();
+            reader.problem(line, format!("not TOML: {}: {shown}", error.message()));
         }
         if reader.problems.is_empty() {
             reader.root(root.get_ref());

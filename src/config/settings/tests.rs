@@ -192,3 +192,11 @@ fn broken_toml_is_told_with_its_line() {
         assert!(found[0].message.starts_with("not TOML: "), "{found:?}");
     }
 }
+
+#[test]
+fn a_mistake_of_toml_shows_its_line() {
+    let text = "[tcp]\nlisten = \":1\"\nlisten = \":2\"\n";
+    let found = Settings::parse("f.toml", text).unwrap_err();
+    let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(lines, ["f.toml:3: not TOML: duplicate key: listen = \":2\""]);
+}
