@@ -336,6 +336,29 @@ fn settings_change_in_place() {
 }
 
 #[test]
+fn nothing_below_an_archive_that_knows_too_little_is_computed() {
+    let archives = [(1, 20), (10, 20), (100, 20)];
+    let mut file = create_with(&archives, AggregationMethod::Average, 0.5, Rules::SILVERBACK);
+    let start_s = NOW_S - NOW_S % 100;
+    let points: Vec<Point> = (0..90).map(|index| point(start_s + index, 2.0)).collect();
+    for chunk in points.chunks(10) {
+        file.update_many(chunk, chunk[9].time_s.into()).unwrap();
+    }
+    let coarsest = |file: &Whisper<Vec<u8>>| {
+        let now_s = start_s + 200;
+        file.fetch_step(100, start_s - 1, start_s, now_s).unwrap().unwrap().values[0]
+    };
+    assert_eq!(coarsest(&file), 2.0);
+    file.set_aggregation(AggregationMethod::Sum, 0.5).unwrap();
+    // One of ten is too few for the archive between, so the coarsest is not asked for its sum.
+    file.update(point(start_s + 95, 2.0), start_s + 95).unwrap();
+    assert_eq!(coarsest(&file), 2.0);
+    let five: Vec<Point> = (95..100).map(|index| point(start_s + index, 2.0)).collect();
+    file.update_many(&five, start_s + 99).unwrap();
+    assert_eq!(coarsest(&file), 9.0 * 2.0 + 5.0 * 2.0);
+}
+
+#[test]
 fn a_run_from_the_future_longer_than_the_ring_stays_in_it() {
     let mut file = average(&[(60, 10), (300, 10)]);
     let start_s = NOW_S - NOW_S % 300;
