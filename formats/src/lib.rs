@@ -12,6 +12,7 @@
 //! | [`chunk`] | a sealed stretch of one series: which slots hold a value, and the values |
 //! | [`block`] | a sealed block: pages of chunks of many series |
 //! | [`manifest`] | what the frames of the manifest hold |
+//! | [`whisper`] | Graphite's own files, one for each series |
 //! | [`reply`] | answers on the wire |
 //! | [`bits`], [`varint`] | single bits; integers in as few bytes as they need |
 
@@ -25,3 +26,4 @@ pub mod manifest;
 pub mod reply;
 pub mod varint;
 pub mod wal;
+pub mod whisper;
