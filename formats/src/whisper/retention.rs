@@ -10,6 +10,133 @@ pub struct Retention {
     pub points: u32,
 }
 
+impl Retention {
+    /// Seconds that the archive reaches back.
+    #[must_use]
+    pub const fn reach_s(self) -> u64 {
+        self.step_s as u64 * self.points as u64
+    }
+
+    /// Reads one archive, such as `60:1440` or `10s:6h`.
+    ///
+    /// A bare step is in seconds and a bare length in points. Units are any prefix of
+    /// `seconds`, `minutes`, `hours`, `days`, `weeks`, `years`; a year has 365 days. A length
+    /// that is no multiple of the step is rounded down.
+    ///
+    /// # Errors
+    /// When the text is not of that form, and when it asks for no points or too many.
+    pub fn parse(text: &str) -> Result<Self, RetentionError> {
+        let shape = || RetentionError::Shape { text: text.to_owned() };
+        let (step, length) = text.trim().split_once(':').ok_or_else(shape)?;
+        let (step, step_unit_s) = quantity(step)?;
+        let (length, length_unit_s) = quantity(length)?;
+        let step_s = step * step_unit_s.unwrap_or(1);
+        let points = match length_unit_s {
+            None => length,
+            Some(unit_s) => (length * unit_s)
+                .checked_div(step_s)
+                .ok_or(RetentionError::ZeroStep { points: 0 })?,
+        };
+        let narrow = |value, side: &str| {
+            u32::try_from(value).map_err(|_| RetentionError::Overflow { text: side.to_owned() })
+        };
+        let retention = Self { step_s: narrow(step_s, text)?, points: narrow(points, text)? };
+        retention.check()?;
+        Ok(retention)
+    }
+
+    /// Reads archives joined by commas, in the order given.
+    ///
+    /// ```
+    /// use silverback_formats::whisper::Retention;
+    ///
+    /// let archives = Retention::parse_list("10s:6h, 1min:30days")?;
+    /// assert_eq!(archives[1], Retention { step_s: 60, points: 43_200 });
+    /// # Ok::<(), silverback_formats::whisper::RetentionError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When one of them cannot be read; whether they fit together is
+    /// [another question](check_list).
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, RetentionError> {
+        text.split(',').map(Self::parse).collect()
+    }
+
+    /// Whether the archive can be at all.
+    fn check(self) -> Result<(), RetentionError> {
+        let Self { step_s, points } = self;
+        if step_s == 0 {
+            return Err(RetentionError::ZeroStep { points });
+        }
+        if points == 0 {
+            return Err(RetentionError::ZeroPoints { step_s });
+        }
+        if self.reach_s() > u64::from(u32::MAX) {
+            return Err(RetentionError::Reach { step_s, points, reach_s: self.reach_s() });
+        }
+        Ok(())
+    }
+}
+
+/// A number and, where it has one, the seconds of its unit; both at most 2^32.
+fn quantity(text: &str) -> Result<(u64, Option<u64>), RetentionError> {
+    const UNITS: [(&str, u64); 6] = [
+        ("seconds", 1),
+        ("minutes", 60),
+        ("hours", 3600),
+        ("days", 86_400),
+        ("weeks", 604_800),
+        ("years", 31_536_000),
+    ];
+    let length = || RetentionError::Length { text: text.to_owned() };
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, unit) = text.split_at(digits);
+    if digits.is_empty() {
+        return Err(length());
+    }
+    let number: u32 =
+        digits.parse().map_err(|_| RetentionError::Overflow { text: text.to_owned() })?;
+    let unit_s = match unit {
+        "" => None,
+        unit => {
+            let named = UNITS.iter().find(|(name, _)| name.starts_with(unit));
+            Some(named.ok_or_else(length)?.1)
+        }
+    };
+    Ok((number.into(), unit_s))
+}
+
+/// Whether archives, finest first, can make a file together.
+///
+/// # Errors
+/// The first rule that they break.
+pub fn check_list(archives: &[Retention]) -> Result<(), RetentionError> {
+    if archives.is_empty() {
+        return Err(RetentionError::NoArchives);
+    }
+    archives.iter().try_for_each(|archive| archive.check())?;
+    archives.windows(2).try_for_each(|pair| check_pair(pair[0], pair[1]))
+}
+
+fn check_pair(fine: Retention, coarse: Retention) -> Result<(), RetentionError> {
+    let (fine_s, coarse_s) = (fine.step_s, coarse.step_s);
+    if fine_s == coarse_s {
+        return Err(RetentionError::SameStep { step_s: fine_s });
+    }
+    if coarse_s < fine_s || coarse_s % fine_s != 0 {
+        return Err(RetentionError::Uneven { fine_s, coarse_s });
+    }
+    let (fine_reach_s, coarse_reach_s) = (fine.reach_s(), coarse.reach_s());
+    if coarse_reach_s <= fine_reach_s {
+        return Err(RetentionError::NoFarther { coarse_s, coarse_reach_s, fine_reach_s });
+    }
+    let need_points = coarse_s / fine_s;
+    if fine.points < need_points {
+        return Err(RetentionError::TooFewPoints { fine_s, points: fine.points, need_points });
+    }
+    Ok(())
+}
+
 /// Why archives cannot make a file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -18,20 +145,16 @@ pub enum RetentionError {
     #[error("no archive is given, at least one is needed")]
     NoArchives,
     /// A step of zero seconds.
-    #[error("archive {step_s}:{points} has a step of 0 seconds")]
+    #[error("archive 0:{points} has a step of 0 seconds")]
     ZeroStep {
-        /// Its step, 0.
-        step_s: u32,
         /// Its points.
         points: u32,
     },
     /// An archive that keeps nothing.
-    #[error("archive {step_s}:{points} keeps no point")]
+    #[error("archive {step_s}:0 keeps no point")]
     ZeroPoints {
         /// Its step in seconds.
         step_s: u32,
-        /// Its points, 0.
-        points: u32,
     },
     /// An archive reaches farther back than a file can say.
     #[error("archive {step_s}:{points} reaches back {reach_s} seconds, at most 4294967295 fit")]
