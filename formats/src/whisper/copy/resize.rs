@@ -13,7 +13,9 @@ pub enum ResizeMode {
     #[default]
     Rewrite,
     /// Each new slot is computed from all old points that fall into it, finest preferred, as in
-    /// `whisper-resize --aggregate`.
+    /// `whisper-resize --aggregate`, whose stretches go with the clock: one starts at every step
+    /// up to the clock's own distance from a slot, so that they straddle slots, and that of now
+    /// is left out where now starts a slot.
     Aggregate,
     /// Archives of a step that the old file has are copied and all others stay empty, as
     /// go-carbon's migration does.
@@ -57,10 +59,9 @@ impl<F: FileBytes> Whisper<F> {
             let step_s = i64::from(archive.step_s);
             let shift_s = now_s.rem_euclid(step_s);
             let first_s = now_s - archive.reach_s() + shift_s;
-            let slots = (archive.reach_s() + step_s) / step_s;
             let mut rest = &old[old.partition_point(|(time_s, _)| *time_s < first_s)..];
             let mut computed = Vec::new();
-            for start_s in (0..slots).map(|slot| first_s + slot * step_s) {
+            for start_s in (0..i64::from(archive.points)).map(|slot| first_s + slot * step_s) {
                 let end = rest.partition_point(|(time_s, _)| *time_s < start_s + step_s);
                 let (within, later) = rest.split_at(end);
                 rest = later;
