@@ -14,10 +14,12 @@
 mod formats;
 mod logs;
 mod outside;
+mod whisper;
 
 pub use formats::{chunk_decode, gorilla_decode, paper_decode, varint_take};
 pub use logs::{block_open, log_frames, manifest_edit, wal_payload};
 pub use outside::{carbon_line, carbon_name, glob_find, rule_files};
+pub use whisper::whisper_read;
 
 /// A body of a fuzz target.
 pub type Body = fn(&[u8]);
@@ -36,4 +38,5 @@ pub const BODIES: &[(&str, Body)] = &[
     ("rule_files", rule_files),
     ("varint_take", varint_take),
     ("wal_payload", wal_payload),
+    ("whisper_read", whisper_read),
 ];

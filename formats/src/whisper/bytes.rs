@@ -99,7 +99,7 @@ mod tests {
             file.write_at(offset, &two).unwrap_err();
         }
         assert_eq!(file, [1, 2, 3]);
-        file.set_len(5).unwrap();
+        FileBytes::set_len(&mut file, 5).unwrap();
         file.write_at(3, &two).unwrap();
         assert_eq!(file, [1, 2, 3, 2, 3]);
     }

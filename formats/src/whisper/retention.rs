@@ -229,3 +229,73 @@ pub enum RetentionError {
         text: String,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each recorded text is read as Python whisper reads it, except for what no file can have.
+    #[test]
+    fn recorded_texts_are_read_as_python_reads_them() {
+        let recorded = include_str!("../../../tests/vectors/whisper/retention_defs.json");
+        let recorded: serde_json::Value = serde_json::from_str(recorded).unwrap();
+        let refused = ["0:10", "60s:59s", "99999999999:10", "99999999999s:1d", "1s:200y"];
+        let refused = [&refused[..], &["1s:4294967296"]].concat();
+        let recorded = recorded.as_array().unwrap();
+        assert_eq!(recorded.len(), 44);
+        for case in recorded {
+            let text = case["def"].as_str().unwrap();
+            let found = Retention::parse_list(text);
+            match case["python_whisper"].as_array() {
+                Some(archives) if !refused.contains(&text) => {
+                    let archives = archives.iter().map(|pair| Retention {
+                        step_s: pair[0].as_u64().unwrap() as u32,
+                        points: pair[1].as_u64().unwrap() as u32,
+                    });
+                    assert_eq!(found, Ok(archives.collect()), "{text:?}");
+                }
+                _ => assert!(found.is_err(), "{text:?} is read as {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn errors_name_what_is_wrong() {
+        let error = |text: &str| Retention::parse_list(text).unwrap_err();
+        let text = |text: &str| text.to_owned();
+        assert_eq!(error("60"), RetentionError::Shape { text: text("60") });
+        assert_eq!(error("60:1d,"), RetentionError::Shape { text: text("") });
+        assert_eq!(error("10s:6hrs"), RetentionError::Length { text: text("6hrs") });
+        assert_eq!(error("-60:1"), RetentionError::Length { text: text("-60") });
+        assert_eq!(error("1:4294967296"), RetentionError::Overflow { text: text("4294967296") });
+        assert_eq!(error("200y:200y"), RetentionError::Overflow { text: text("200y:200y") });
+        assert_eq!(error("0:10"), RetentionError::ZeroStep { points: 10 });
+        assert_eq!(error("0s:1d"), RetentionError::ZeroStep { points: 0 });
+        assert_eq!(error("60s:59s"), RetentionError::ZeroPoints { step_s: 60 });
+        let reach = RetentionError::Reach { step_s: 1, points: 1, reach_s: 1 };
+        assert_eq!(std::mem::discriminant(&error("1d:200y")), std::mem::discriminant(&reach));
+    }
+
+    #[test]
+    fn each_rule_between_archives_is_held() {
+        let check = |archives: &[(u32, u32)]| {
+            let of = |&(step_s, points)| Retention { step_s, points };
+            check_list(&archives.iter().map(of).collect::<Vec<_>>())
+        };
+        assert_eq!(check(&[]), Err(RetentionError::NoArchives));
+        assert_eq!(check(&[(0, 1)]), Err(RetentionError::ZeroStep { points: 1 }));
+        assert_eq!(check(&[(1, 0)]), Err(RetentionError::ZeroPoints { step_s: 1 }));
+        assert_eq!(check(&[(60, 10), (60, 20)]), Err(RetentionError::SameStep { step_s: 60 }));
+        let uneven = RetentionError::Uneven { fine_s: 60, coarse_s: 90 };
+        assert_eq!(check(&[(60, 10), (90, 20)]), Err(uneven));
+        let uneven = RetentionError::Uneven { fine_s: 60, coarse_s: 30 };
+        assert_eq!(check(&[(60, 10), (30, 200)]), Err(uneven));
+        let no_farther =
+            RetentionError::NoFarther { coarse_s: 300, coarse_reach_s: 600, fine_reach_s: 600 };
+        assert_eq!(check(&[(60, 10), (300, 2)]), Err(no_farther));
+        let too_few = RetentionError::TooFewPoints { fine_s: 60, points: 4, need_points: 5 };
+        assert_eq!(check(&[(60, 4), (300, 20)]), Err(too_few));
+        assert_eq!(check(&[(60, 5), (300, 2)]), Ok(()));
+        assert_eq!(check(&[(1, u32::MAX)]), Ok(()));
+    }
+}

@@ -12,10 +12,10 @@ pub enum ResizeMode {
     /// ones overwrite them.
     #[default]
     Rewrite,
-    /// Each new slot is computed from all old points that fall into it, finest preferred, as in
-    /// `whisper-resize --aggregate`, whose stretches go with the clock: one starts at every step
-    /// up to the clock's own distance from a slot, so that they straddle slots, and that of now
-    /// is left out where now starts a slot.
+    /// Each new slot is computed from all old points that fall into its stretch, finest
+    /// preferred, as in `whisper-resize --aggregate`. Its stretches are whole steps from
+    /// `now - reach + now % step` on: they straddle slots unless `now` is a multiple of the step,
+    /// and then leave out the slot of `now` itself.
     Aggregate,
     /// Archives of a step that the old file has are copied and all others stay empty, as
     /// go-carbon's migration does.
