@@ -160,7 +160,10 @@ impl<F: FileBytes> Compressed<F> {
             self.index.archives.iter_mut().for_each(|archive| archive.summary = summary);
         }
         (self.index.method, self.index.x_files_factor) = (method, x_files_factor);
-        self.index.write(&mut self.storage)
+        match self.conduct {
+            Conduct::Corrected => self.index.write(&mut self.storage),
+            Conduct::GoWhisper => self.index.write_settings(&mut self.storage),
+        }
     }
 
     /// All points of an archive's blocks and of its buffer, oldest first, however old; of those

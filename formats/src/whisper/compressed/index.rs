@@ -36,6 +36,12 @@ pub(super) const BLOCK_RECORD_BYTES: u64 = 16;
 /// Bytes of a buffer cell.
 pub(super) const CELL_BYTES: u64 = 12;
 
+/// Where the aggregation code is.
+const METHOD_OFFSET: u64 = 19;
+
+/// Where the xFilesFactor is.
+const X_FILES_FACTOR_OFFSET: u64 = 27;
+
 /// Where the checksum is.
 const CRC_OFFSET: usize = 43;
 
@@ -128,6 +134,12 @@ impl Index {
     /// Whatever the place of the bytes answers.
     pub fn write<F: FileBytes + ?Sized>(&self, file: &mut F) -> Result<(), CompressedError> {
         Ok(file.write_at(0, &self.to_bytes())?)
+    }
+
+    /// Writes method and xFilesFactor alone, which leaves the checksum stale.
+    pub(super) fn write_settings<F: FileBytes>(&self, file: &mut F) -> Result<(), CompressedError> {
+        file.write_at(METHOD_OFFSET, &self.method.code().to_be_bytes())?;
+        Ok(file.write_at(X_FILES_FACTOR_OFFSET, &self.x_files_factor.to_be_bytes())?)
     }
 
     /// The index area.

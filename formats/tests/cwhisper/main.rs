@@ -1,0 +1,92 @@
+//! Recorded compressed files of go-whisper, read and written.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod case;
+mod codec;
+mod replay;
+
+use silverback_formats::whisper::compressed::{Compressed, Conduct, Damage};
+use silverback_formats::whisper::{Rules, Whisper};
+
+use case::{Answer, Case, Read, cases, recorded};
+use replay::replay;
+
+/// Files that are read but not written, and why.
+const NOT_WRITTEN: &[(&str, &str)] = &[
+    ("c46_config_wrong_flag", "the header is overwritten as if it were a standard one"),
+    ("c58_update_call_on_compressed", "a cell is written over a block"),
+    ("c59_old_version_duplicates", "an old version repeats times"),
+];
+
+#[test]
+fn every_read_of_every_file_is_answered_as_by_go_whisper() {
+    let mut reads = 0;
+    for (name, case) in cases() {
+        for read in &case.fetch {
+            let answer = answer(&case, read, Conduct::GoWhisper);
+            assert_eq!(answer, read.answer(), "{name} {}", read_of(read));
+            reads += 1;
+        }
+    }
+    assert!(reads > 1000, "only {reads} reads");
+}
+
+#[test]
+fn every_file_is_written_byte_for_byte() {
+    let mut failed = Vec::new();
+    let mut files = 0;
+    for (name, case) in cases() {
+        if is_written(&case) {
+            files += 1;
+            let found = replay(&case, Conduct::GoWhisper);
+            failed.extend((found != recorded(&case)).then_some(name));
+        }
+    }
+    assert!(failed.is_empty(), "written otherwise: {failed:#?}");
+    assert!(files >= 62, "only {files} files");
+}
+
+fn is_written(case: &Case) -> bool {
+    !NOT_WRITTEN.iter().any(|(name, _)| case.name == *name)
+}
+
+fn answer(case: &Case, read: &Read, conduct: Conduct) -> Answer {
+    let Read { from, until, now, .. } = *read;
+    let bytes = recorded(case);
+    if case.structure.compressed == Some(false) {
+        let file = Whisper::open(bytes, Rules::GO).unwrap();
+        return match file.fetch(from, until, now) {
+            Err(_) => Answer::Error,
+            Ok(fetched) => fetched.as_ref().map_or(Answer::None, Answer::of),
+        };
+    }
+    let Ok(file) = Compressed::open(bytes, conduct) else { return Answer::Error };
+    let fetched = match &read.spec {
+        Some(spec) => file.fetch_summary(spec.summary(), from, until, now),
+        None => file.fetch(from, until, now),
+    };
+    match fetched {
+        Err(_) => Answer::Error,
+        Ok(fetched) => fetched.as_ref().map_or(Answer::None, Answer::of),
+    }
+}
+
+fn read_of(read: &Read) -> String {
+    format!("from {} until {} at {}", read.from, read.until, read.now)
+}
+
+#[test]
+fn checksums_and_blocks_are_found_as_sound_as_they_are() {
+    for (name, case) in cases() {
+        let Ok(file) = Compressed::open(recorded(&case), Conduct::GoWhisper) else { continue };
+        let found = file.verify().unwrap();
+        if case.structure.integrity.as_deref() == Some("ok") {
+            assert_eq!(found, [], "{name}");
+        } else {
+            eprintln!("{name}: {:?} {found:?}", case.structure.integrity);
+            assert_ne!(found, [], "{name}");
+        }
+        let stale_index = name == "c44_config_inplace";
+        assert_eq!(found.contains(&Damage::Index), stale_index, "{name}");
+    }
+}
