@@ -9,7 +9,7 @@ use silverback_formats::whisper::compressed::{Compressed, Conduct, Damage};
 use silverback_formats::whisper::{Rules, Whisper};
 
 use case::{Answer, Case, Read, cases, recorded};
-use replay::replay;
+use replay::{replay, replay_standard};
 
 /// Files that are read but not written, and why.
 const NOT_WRITTEN: &[(&str, &str)] = &[
@@ -89,4 +89,66 @@ fn checksums_and_blocks_are_found_as_sound_as_they_are() {
         let stale_index = name == "c44_config_inplace";
         assert_eq!(found.contains(&Damage::Index), stale_index, "{name}");
     }
+}
+
+/// Files that differ when nothing may be lost, and why.
+const CORRECTED: &[(&str, &str)] = &[];
+
+/// What go-whisper does right is done in the same way.
+#[test]
+fn files_differ_only_where_go_whisper_loses_points() {
+    let mut differ = Vec::new();
+    for (name, case) in cases() {
+        if is_written(&case) && case.structure.compressed == Some(true) {
+            let found = replay(&case, Conduct::Corrected);
+            assert_eq!(
+                Compressed::open(found.clone(), Conduct::Corrected)
+                    .map_or(vec![Damage::Index], |file| file.verify().unwrap()),
+                [],
+                "{name}"
+            );
+            differ.extend((found != recorded(&case)).then_some(name));
+        }
+    }
+    let expected: Vec<&str> = CORRECTED.iter().map(|(name, _)| *name).collect();
+    assert_eq!(differ, expected);
+}
+
+/// Cases in which a standard file answers otherwise, and why.
+const NOT_AS_STANDARD: &[(&str, &str)] = &[];
+
+/// Nothing is lost or hidden: a compressed file answers as the standard file of the same points.
+#[test]
+fn answers_are_those_of_a_standard_file() {
+    let mut differ = Vec::new();
+    let mut reads = 0;
+    for (name, case) in cases() {
+        let Some(twin) = replay_standard(&case) else { continue };
+        let file = Compressed::open(replay(&case, Conduct::Corrected), Conduct::Corrected).unwrap();
+        let differs = |read: &&Read| {
+            let found = file.fetch(read.from, read.until, read.now);
+            let expected = twin.fetch(read.from, read.until, read.now);
+            match (found, expected) {
+                (Ok(found), Ok(expected)) => {
+                    found.as_ref().map(Answer::of) != expected.as_ref().map(Answer::of)
+                }
+                (found, expected) => found.is_ok() || expected.is_ok(),
+            }
+        };
+        reads += case.fetch.len();
+        if let Some(read) = case.fetch.iter().find(differs) {
+            let a = file.fetch(read.from, read.until, read.now).unwrap().unwrap();
+            let b = twin.fetch(read.from, read.until, read.now).unwrap().unwrap();
+            let d: Vec<_> = (0..a.values.len())
+                .filter(|&i| a.values[i].to_bits() != b.values[i].to_bits())
+                .map(|i| (a.start_s + i as i64 * i64::from(a.step_s), a.values[i], b.values[i]))
+                .take(6)
+                .collect();
+            eprintln!("DBG {name} {} step {} {:?}", read_of(read), a.step_s, d);
+            differ.push(name);
+        }
+    }
+    let expected: Vec<&str> = NOT_AS_STANDARD.iter().map(|(name, _)| *name).collect();
+    assert_eq!(differ, expected);
+    assert!(reads > 800, "only {reads} reads");
 }

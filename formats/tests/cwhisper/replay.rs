@@ -4,7 +4,7 @@ use silverback_formats::whisper::compressed::{
     BYTES_PER_POINT, Compressed, CompressedLayout, Conduct, POINTS_PER_BLOCK, Trial, is_compressed,
 };
 use silverback_formats::whisper::{
-    Allocation, Fetched, Layout, Point, Retention, Rules, Whisper,
+    AggregationMethod, Allocation, Fetched, Layout, Point, Retention, Rules, Whisper,
 };
 
 use crate::case::{Case, Op};
@@ -12,10 +12,27 @@ use crate::case::{Case, Op};
 /// The file that all operations of a case leave. Following go-whisper, each call also drops and
 /// extends what its calls did.
 pub(crate) fn replay(case: &Case, conduct: Conduct) -> Vec<u8> {
+    replay_as(case, conduct, |op| op.compressed)
+}
+
+/// The same in a standard file, which loses and hides nothing; `None` where there is no such
+/// file.
+pub(crate) fn replay_standard(case: &Case) -> Option<Whisper<Vec<u8>>> {
+    let possible = |op: &Op| match op.op.as_str() {
+        "create" => op.method() != AggregationMethod::Mix,
+        name => matches!(name, "update_each" | "update_chunks" | "update_many"),
+    };
+    let all = case.ops.iter().all(possible);
+    all.then(|| replay_as(case, Conduct::Corrected, |_| false))
+        .map(|bytes| Whisper::open(bytes, Rules::GO).unwrap())
+}
+
+fn replay_as(case: &Case, conduct: Conduct, compressed: fn(&Op) -> bool) -> Vec<u8> {
     let mut file = Vec::new();
     for op in &case.ops {
         file = match op.op.as_str() {
-            "create" => create(op, conduct),
+            "create" if compressed(op) => create(op, conduct),
+            "create" => create_standard(op),
             "compress_to" => compress_to(file, conduct),
             "update_config" => update_config(op, file, conduct),
             _ => update(&case.name, op, file, conduct),
@@ -33,11 +50,6 @@ fn bytes(file: Compressed<Vec<u8>>) -> Vec<u8> {
 fn create(op: &Op, conduct: Conduct) -> Vec<u8> {
     let (retentions, mix) = (op.retentions(), op.mix());
     let x_files_factor = op.xff.unwrap().0 as f32;
-    if !op.compressed {
-        let layout = Layout { retentions: &retentions, method: op.method(), x_files_factor };
-        let file = Whisper::create(Vec::new(), &layout, Allocation::Filled, Rules::GO).unwrap();
-        return file.into_inner();
-    }
     let estimate = op.point_size.map_or(BYTES_PER_POINT, |size| size.0 as f32);
     let estimates = vec![estimate; retentions.len()];
     let layout = CompressedLayout {
@@ -47,6 +59,12 @@ fn create(op: &Op, conduct: Conduct) -> Vec<u8> {
         ..CompressedLayout::new(&retentions, op.method(), x_files_factor)
     };
     bytes(Compressed::create(Vec::new(), &layout, conduct).unwrap())
+}
+
+fn create_standard(op: &Op) -> Vec<u8> {
+    let (retentions, x_files_factor) = (op.retentions(), op.xff.unwrap().0 as f32);
+    let layout = Layout { retentions: &retentions, method: op.method(), x_files_factor };
+    Whisper::create(Vec::new(), &layout, Allocation::Filled, Rules::GO).unwrap().into_inner()
 }
 
 fn update(name: &str, op: &Op, mut file: Vec<u8>, conduct: Conduct) -> Vec<u8> {

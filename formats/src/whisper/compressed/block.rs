@@ -218,8 +218,10 @@ impl<'a> BlockPoints<'a> {
         let bit_offset = self.bits.position();
         if !self.first {
             match read_point(&mut self.bits, self.times, self.values, self.step_s) {
+                // A writer leaves room for the end marker, so this is none.
+                Ok(Some(_)) if self.bits.remaining() == 0 => return Ok(None),
                 Ok(Some((time_s, xor))) => self.advance(bit_offset, time_s, xor)?,
-                // A block may be full to its last bit.
+                // Bytes that are no block, or the end of one that was cut.
                 Ok(None) | Err(CodeError::OutOfBits(_)) => return Ok(None),
                 Err(error) => return Err(error),
             }

@@ -76,9 +76,15 @@ impl<'a> CompressedLayout<'a> {
             max_retention_s: max_retention_s(&archives),
             x_files_factor: self.x_files_factor,
             points_per_block,
-            bytes_per_point: BYTES_PER_POINT,
+            bytes_per_point: self.stated_bytes_per_point(),
             archives,
         })
+    }
+
+    /// What the header states, as other writers have it: nothing follows from it.
+    fn stated_bytes_per_point(&self) -> f32 {
+        let first = self.bytes_per_point.first().filter(|_| self.method == AggregationMethod::Mix);
+        first.copied().unwrap_or(BYTES_PER_POINT)
     }
 
     /// The retentions, finest first, each with its estimate.

@@ -88,7 +88,7 @@ impl<F: FileBytes> Update<'_, F> {
                 None => self.copy_blocks(level, &mut bytes, archive)?,
             }
             let old = &self.index.archives[level];
-            archive.dropped = old.dropped;
+            archive.dropped = archive.dropped.wrapping_add(old.dropped);
             archive.buffer = old.buffer.clone();
             archive.extended = old.extended + u32::from(renewal.estimate.is_some());
         }

@@ -83,9 +83,10 @@ impl<F: FileBytes> Compressed<F> {
         if update.index.is_mixed() && update.base_rotated {
             update.write_mix()?;
         }
+        // Not those that go-whisper counts when it copies an unused block.
+        let dropped = update.dropped().wrapping_sub(dropped_before);
         update.index.write(update.storage)?;
         update.extend_small_blocks()?;
-        let dropped = update.dropped().wrapping_sub(dropped_before);
         Ok(Updated { too_old, dropped, extended: update.extended })
     }
 }
