@@ -83,7 +83,6 @@ fn checksums_and_blocks_are_found_as_sound_as_they_are() {
         if case.structure.integrity.as_deref() == Some("ok") {
             assert_eq!(found, [], "{name}");
         } else {
-            eprintln!("{name}: {:?} {found:?}", case.structure.integrity);
             assert_ne!(found, [], "{name}");
         }
         let stale_index = name == "c44_config_inplace";
@@ -92,7 +91,27 @@ fn checksums_and_blocks_are_found_as_sound_as_they_are() {
 }
 
 /// Files that differ when nothing may be lost, and why.
-const CORRECTED: &[(&str, &str)] = &[];
+const CORRECTED: &[(&str, &str)] = &[
+    ("c20_out_of_order_dropped", "late points are kept"),
+    ("c21_rewrite_single", "the last value of a time counts, not the first"),
+    ("c22_rewrite_buffered", "values are replaced in blocks too"),
+    ("c24_big_batch", "blocks grow before live ones are recycled"),
+    ("c27_custom_ppb_extend", "points per block outlive an extension"),
+    ("c28_custom_ppb", "the same"),
+    ("c29_batch_across_archives", "a batch is cut where archives end"),
+    ("c36_flush_order_bug", "the older interval leaves the buffer first"),
+    ("c40_compress_to", "intervals that were half converted become whole"),
+    ("c41_migrate_retention", "the same"),
+    ("c42_migrate_std_to_comp", "the same"),
+    ("c44_config_inplace", "the checksum is kept right"),
+    ("c48_future_points", "points before future ones are kept"),
+    ("c52_four_archives", "no point is made out of an end marker"),
+    ("c54_no_buffer_last_level", "a batch is cut where archives end"),
+    ("c55_update_many_ignore_now", "the same"),
+    ("c56_phantom_after_two_extensions", "no point is made out of an end marker"),
+    ("c57_convert_then_phantom", "the same"),
+    ("c61_xff_drops_partial_flush", "late points are kept"),
+];
 
 /// What go-whisper does right is done in the same way.
 #[test]
@@ -101,12 +120,8 @@ fn files_differ_only_where_go_whisper_loses_points() {
     for (name, case) in cases() {
         if is_written(&case) && case.structure.compressed == Some(true) {
             let found = replay(&case, Conduct::Corrected);
-            assert_eq!(
-                Compressed::open(found.clone(), Conduct::Corrected)
-                    .map_or(vec![Damage::Index], |file| file.verify().unwrap()),
-                [],
-                "{name}"
-            );
+            let file = Compressed::open(found.clone(), Conduct::Corrected).unwrap();
+            assert_eq!(file.verify().unwrap(), [], "{name}");
             differ.extend((found != recorded(&case)).then_some(name));
         }
     }
@@ -115,7 +130,10 @@ fn files_differ_only_where_go_whisper_loses_points() {
 }
 
 /// Cases in which a standard file answers otherwise, and why.
-const NOT_AS_STANDARD: &[(&str, &str)] = &[];
+const NOT_AS_STANDARD: &[(&str, &str)] = &[(
+    "c29_batch_across_archives",
+    "its oldest slot was overwritten by the newest before the coarser point was made",
+)];
 
 /// Nothing is lost or hidden: a compressed file answers as the standard file of the same points.
 #[test]
@@ -125,7 +143,7 @@ fn answers_are_those_of_a_standard_file() {
     for (name, case) in cases() {
         let Some(twin) = replay_standard(&case) else { continue };
         let file = Compressed::open(replay(&case, Conduct::Corrected), Conduct::Corrected).unwrap();
-        let differs = |read: &&Read| {
+        let differs = |read: &Read| {
             let found = file.fetch(read.from, read.until, read.now);
             let expected = twin.fetch(read.from, read.until, read.now);
             match (found, expected) {
@@ -136,17 +154,7 @@ fn answers_are_those_of_a_standard_file() {
             }
         };
         reads += case.fetch.len();
-        if let Some(read) = case.fetch.iter().find(differs) {
-            let a = file.fetch(read.from, read.until, read.now).unwrap().unwrap();
-            let b = twin.fetch(read.from, read.until, read.now).unwrap().unwrap();
-            let d: Vec<_> = (0..a.values.len())
-                .filter(|&i| a.values[i].to_bits() != b.values[i].to_bits())
-                .map(|i| (a.start_s + i as i64 * i64::from(a.step_s), a.values[i], b.values[i]))
-                .take(6)
-                .collect();
-            eprintln!("DBG {name} {} step {} {:?}", read_of(read), a.step_s, d);
-            differ.push(name);
-        }
+        differ.extend(case.fetch.iter().any(differs).then_some(name));
     }
     let expected: Vec<&str> = NOT_AS_STANDARD.iter().map(|(name, _)| *name).collect();
     assert_eq!(differ, expected);

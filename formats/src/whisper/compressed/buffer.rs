@@ -53,6 +53,18 @@ impl Buffer {
         if self.is_absent() { [0; 2] } else { [self.interval_s(0), self.interval_s(1)] }
     }
 
+    /// A point that is not in the cell of its time, or in another interval than its unit.
+    pub(super) fn misplaced(&self) -> Option<Point> {
+        let units = self.intervals_s();
+        let misplaced = |(place, cell): &(usize, &Point)| {
+            let (unit, place) = (place / self.ratio, place % self.ratio);
+            let start_s = self.coarse_s(cell.time_s);
+            cell.time_s != 0
+                && (start_s != units[unit] || cell.time_s - start_s != place as u32 * self.step_s)
+        };
+        self.cells.iter().enumerate().find(misplaced).map(|(_, &cell)| cell)
+    }
+
     /// Puts a point into its cell of a unit.
     pub(super) fn put(&mut self, unit: usize, point: Point) {
         let cell = (point.time_s - self.coarse_s(point.time_s)) / self.step_s;

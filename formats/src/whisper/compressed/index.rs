@@ -12,7 +12,7 @@
 //! Numbers are u32 unless said, all big-endian. The blocks follow at once,
 //! archive by archive.
 
-use super::block::crc32;
+use super::block::{FIRST_POINT_BYTES, MARKER_RESERVE_BYTES, crc32};
 use super::buffer::Buffer;
 use super::wire::{Fields, put_point};
 use super::{Archive, BlockRecord, CompressedError, OpenBlock, Point, Summary};
@@ -44,6 +44,9 @@ const X_FILES_FACTOR_OFFSET: u64 = 27;
 
 /// Where the checksum is.
 const CRC_OFFSET: usize = 43;
+
+/// More archives than any schema has: a mixed file may have several for each step.
+const ARCHIVES_MAX: u32 = 256;
 
 /// An archive that claims more points than this must have bytes for them.
 const POINTS_UNPROVEN_MAX: u64 = 1 << 22;
@@ -192,6 +195,8 @@ impl Index {
             }
         }
         check_places(&index)?;
+        index.archives.iter_mut().for_each(settle_place);
+        index.archives.iter().try_for_each(check_open)?;
         Ok(index)
     }
 }
@@ -257,8 +262,9 @@ fn parse_prefix(
     }
     let points_per_block = fields.u32()?;
     let archive_count = fields.u32()?;
-    if archive_count == 0 {
-        return Err(CompressedError::field("number of archives", 0, "1 at least"));
+    if !(1..=ARCHIVES_MAX).contains(&archive_count) {
+        let expected = format!("1 to {ARCHIVES_MAX}");
+        return Err(CompressedError::field("number of archives", archive_count, expected));
     }
     let bytes_per_point = fields.f32()?;
     // The checksum and what is reserved.
@@ -376,6 +382,9 @@ fn parse_buffer(
     for cell in &mut buffer.cells {
         *cell = cells_bytes.point()?;
     }
+    if let Some(point) = buffer.misplaced() {
+        return Err(CompressedError::field("time of a buffer cell", point.time_s, "another"));
+    }
     Ok(buffer)
 }
 
@@ -409,7 +418,14 @@ fn check_places(index: &Index) -> Result<(), CompressedError> {
             return Err(CompressedError::field("points", archive.info.points, points_max));
         }
     }
-    index.archives.iter().try_for_each(check_open)
+    Ok(())
+}
+
+/// An offset of 0 stands for the start of the block.
+fn settle_place(archive: &mut Archive) {
+    if archive.open.last_byte_offset == 0 && (archive.current as usize) < archive.blocks.len() {
+        archive.open.last_byte_offset = archive.block_offset(archive.current);
+    }
 }
 
 fn check_open(archive: &Archive) -> Result<(), CompressedError> {
@@ -417,10 +433,22 @@ fn check_open(archive: &Archive) -> Result<(), CompressedError> {
     if archive.current as usize >= block_count {
         return Err(CompressedError::field("current block", archive.current, block_count));
     }
+    // Less does not hold a point and the end marker.
+    let least = FIRST_POINT_BYTES as u32 + MARKER_RESERVE_BYTES as u32;
+    if archive.block_bytes <= least {
+        let expected = format!("more than {least}");
+        return Err(CompressedError::field("size of a block", archive.block_bytes, expected));
+    }
     let (place, bit) = (archive.open.last_byte_offset, archive.open.bit_position);
     let start = archive.block_offset(archive.current);
-    if place != 0 && !(start..start + archive.block_bytes).contains(&place) {
-        return Err(CompressedError::field("offset of the last byte", place, start));
+    // The end marker has to fit behind, and an empty block is written from its start.
+    let last = match archive.open.is_empty() {
+        true => start,
+        false => start + archive.block_bytes - MARKER_RESERVE_BYTES as u32 - 1,
+    };
+    if !(start..=last).contains(&place) || (archive.open.is_empty() && bit != 7) {
+        let expected = format!("{start} to {last}");
+        return Err(CompressedError::field("offset of the last byte", place, expected));
     }
     if bit > 7 {
         return Err(CompressedError::field("bit position", bit, "0 to 7"));

@@ -10,6 +10,7 @@ use std::mem;
 use super::block::crc32;
 use super::fetch::visit_stored;
 use super::file::{last_of_each_time, points_of_block, stored_points};
+use super::live::groups;
 use super::rewrite::can_grow;
 use super::sizing::GROWTH_MARGIN;
 use super::update::Update;
@@ -119,17 +120,26 @@ impl<F: FileBytes> Update<'_, F> {
     /// Makes the aggregates anew that late points, oldest first, are a part of. Those of intervals
     /// that still wait in the buffer are made when they leave it.
     fn aggregate_again(&mut self, level: usize, late: &[Point]) -> Result<(), CompressedError> {
-        let buffer = &self.index.archives[level].buffer;
-        let waiting = buffer.intervals_s();
+        let archive = &self.index.archives[level];
+        let waiting = archive.buffer.intervals_s();
+        let coarse_step_s = self.index.archives[level + 1].info.step_s;
         let mut intervals_s: Vec<u32> =
-            late.iter().map(|point| buffer.coarse_s(point.time_s)).collect();
+            late.iter().map(|point| archive.buffer.coarse_s(point.time_s)).collect();
         intervals_s.dedup();
-        let mut aggregates = Vec::new();
-        for interval_s in intervals_s.into_iter().filter(|interval_s| !waiting.contains(interval_s))
-        {
-            let points = self.with_stored(level, interval_s, &[])?;
-            aggregates.extend(self.index.aggregate(level, interval_s, &points));
-        }
+        let (Some(&first_s), Some(&last_s)) = (intervals_s.first(), intervals_s.last()) else {
+            return Ok(());
+        };
+        let end_s = i64::from(last_s) + i64::from(coarse_step_s);
+        let mut stored = Vec::new();
+        visit_stored(self.storage, archive, first_s.into(), end_s - 1, |point| stored.push(point))?;
+        let stored = last_of_each_time(stored);
+        let changed = |interval_s| {
+            intervals_s.binary_search(&interval_s).is_ok() && !waiting.contains(&interval_s)
+        };
+        let aggregates: Vec<Point> = groups(&stored, coarse_step_s)
+            .filter(|group| changed(group.interval_s))
+            .filter_map(|group| self.index.aggregate(level, group.interval_s, group.points))
+            .collect();
         self.feed(level + 1, &aggregates)
     }
 

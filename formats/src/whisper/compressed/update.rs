@@ -143,34 +143,37 @@ impl<F: FileBytes> Update<'_, F> {
     }
 
     fn feed_buffer(&mut self, level: usize, points: &[Point]) -> Result<(), CompressedError> {
+        let mut units = self.index.archives[level].buffer.intervals_s();
         for &point in points {
             let interval_s = self.index.archives[level].buffer.coarse_s(point.time_s);
-            loop {
-                let archive = &mut self.index.archives[level];
-                let units = archive.buffer.intervals_s();
-                let own = units.iter().position(|&unit_s| unit_s == interval_s);
-                if let Some(unit) = own {
-                    archive.buffer.put(unit, point);
-                    break;
-                }
-                let newest_s = archive.newest_s();
-                let written = interval_s < archive.buffer.coarse_s(newest_s);
-                let full = !units.contains(&0);
-                let older = usize::from(units[1] < units[0]);
-                if written || point.time_s <= newest_s || (full && interval_s < units[older]) {
+            let unit = match units.iter().position(|&unit_s| unit_s == interval_s) {
+                Some(unit) => unit,
+                None if self.is_late(level, point, units) => {
                     self.late[level].push(point);
-                    break;
-                }
-                if full {
-                    self.flush(level, older)?;
                     continue;
                 }
-                let unit = units.iter().position(|&unit_s| unit_s == 0).unwrap_or(0);
-                archive.buffer.put(unit, point);
-                break;
-            }
+                None => {
+                    // An empty one, if there is.
+                    let older = usize::from(units[1] < units[0]);
+                    self.flush(level, older)?;
+                    older
+                }
+            };
+            units[unit] = interval_s;
+            self.index.archives[level].buffer.put(unit, point);
         }
         Ok(())
+    }
+
+    /// Whether the place of a point that is in no unit is before what is in blocks, or between
+    /// that and both units.
+    fn is_late(&self, level: usize, point: Point, units: [u32; 2]) -> bool {
+        let archive = &self.index.archives[level];
+        let (newest_s, buffer) = (archive.newest_s(), &archive.buffer);
+        let interval_s = buffer.coarse_s(point.time_s);
+        point.time_s <= newest_s
+            || interval_s < buffer.coarse_s(newest_s)
+            || units.iter().all(|&unit_s| interval_s < unit_s)
     }
 
     /// As go-whisper has it: which intervals are too old is settled at the start of the call, and
