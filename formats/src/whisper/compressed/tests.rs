@@ -152,18 +152,19 @@ fn answer(fetched: Option<Fetched>) -> Option<(i64, i64, u32, Vec<u64>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// The naive twin is a standard file, which has a place for each point.
     #[test]
     fn any_schedule_is_answered_as_by_a_standard_file(
         retentions in layouts(),
         method in methods(),
+        x_files_factor in prop_oneof![Just(0.0f32), Just(0.5)],
         schedule in schedule(),
     ) {
-        let layout = CompressedLayout::new(&retentions, method, 0.0);
+        let layout = CompressedLayout::new(&retentions, method, x_files_factor);
         let mut file = created(&layout, Conduct::Corrected);
-        let twin_layout = Layout { retentions: &retentions, method, x_files_factor: 0.0 };
+        let twin_layout = Layout { retentions: &retentions, method, x_files_factor };
         let mut twin =
             Whisper::create(Vec::new(), &twin_layout, Allocation::Sparse, Rules::GO).unwrap();
         let mut now_s = NOW_S;
