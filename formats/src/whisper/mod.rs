@@ -15,11 +15,13 @@
 //! | [`file`](mod@file) | make, open, settings |
 //! | `update` | points in |
 //! | `fetch` | points out |
+//! | [`compressed`] | the files of go-whisper that are compressed |
 //! | [`copy`] | points from file to file |
 //! | `verify` | what is wrong with the slots |
 
 pub mod aggregation;
 pub mod bytes;
+pub mod compressed;
 pub mod copy;
 mod fetch;
 pub mod file;

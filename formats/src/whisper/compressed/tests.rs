@@ -1,0 +1,320 @@
+//! What goes in comes out; a file answers as a standard one; bad bytes are errors.
+
+use proptest::prelude::*;
+
+use super::sidecar::is_sidecar;
+use super::*;
+use crate::whisper::{AggregationMethod, Allocation, Fetched, Layout, Retention, Rules, Whisper};
+
+const NOW_S: i64 = 1_600_000_000;
+
+fn retentions(text: &[(u32, u32)]) -> Vec<Retention> {
+    text.iter().map(|&(step_s, points)| Retention { step_s, points }).collect()
+}
+
+fn created(layout: &CompressedLayout<'_>, conduct: Conduct) -> Compressed<Vec<u8>> {
+    Compressed::create(Vec::new(), layout, conduct).unwrap()
+}
+
+fn bytes(file: Compressed<Vec<u8>>) -> Vec<u8> {
+    let (old, new) = file.into_parts();
+    new.unwrap_or(old)
+}
+
+/// A file of two archives with a full block, a ring that has turned, and points that wait.
+fn sample() -> Vec<u8> {
+    let retentions = retentions(&[(10, 60), (60, 40)]);
+    let layout = CompressedLayout::new(&retentions, AggregationMethod::Average, 0.5);
+    let mut file = created(&layout, Conduct::Corrected);
+    for time_s in (NOW_S - 4000..NOW_S).step_by(10) {
+        let value = (time_s % 977) as f64 / 7.0;
+        file.update_many(&[Point { time_s: time_s as u32, value }], time_s).unwrap();
+    }
+    bytes(file)
+}
+
+/// Reads all that there is to read, and writes on.
+fn use_up(bytes: &[u8]) {
+    for conduct in [Conduct::Corrected, Conduct::GoWhisper] {
+        let Ok(mut file) = Compressed::open(bytes.to_vec(), conduct) else { continue };
+        for (age_s, until_s) in [(60, NOW_S), (600, NOW_S), (2400, NOW_S), (1 << 32, NOW_S)] {
+            let _ = file.fetch(NOW_S - age_s, until_s, NOW_S);
+        }
+        let _ = file.verify();
+        let _ = file.archive_points(0);
+        let points = [5, 100, 700].map(|age_s| Point { time_s: NOW_S as u32 - age_s, value: 0.1 });
+        if file.update_many(&points, NOW_S).is_ok() {
+            let _ = file.fetch(NOW_S - 2400, NOW_S, NOW_S);
+        }
+    }
+}
+
+#[test]
+fn every_cut_is_an_error() {
+    let whole = sample();
+    for len in 0..whole.len() {
+        let cut = Compressed::open(whole[..len].to_vec(), Conduct::Corrected);
+        assert!(cut.is_err(), "a cut at {len} of {} is not noticed", whole.len());
+    }
+}
+
+#[test]
+fn every_flipped_bit_of_the_index_and_byte_of_the_blocks_is_survived() {
+    let whole = sample();
+    let index_bytes = Index::read(&whole).unwrap().len_bytes() as usize;
+    for at in 0..whole.len() {
+        let flips: &[u8] = if at < index_bytes { &[1, 0x10, 0x80, 0xff] } else { &[0xff] };
+        for flip in flips {
+            let mut bytes = whole.clone();
+            bytes[at] ^= flip;
+            use_up(&bytes);
+            if let Ok(file) = Compressed::open(bytes, Conduct::Corrected) {
+                let unused = file.index().archives.iter().any(|archive| {
+                    let start = archive.info.offset as usize;
+                    let end = archive.open.last_byte_offset as usize;
+                    let current = archive.block_offset(archive.current) as usize;
+                    let after = end..current + archive.block_bytes as usize;
+                    let inside = start..start + archive.data_bytes() as usize;
+                    inside.contains(&at)
+                        && (after.contains(&at)
+                            || !archive.blocks[(at - start) / archive.block_bytes as usize]
+                                .is_used())
+                });
+                assert_eq!(file.verify().unwrap().is_empty(), unused, "byte {at} ^ {flip}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_huge_claim_is_an_error() {
+    let whole = sample();
+    let index = Index::read(&whole).unwrap();
+    let claims: [fn(&mut Archive); 6] = [
+        |archive| archive.info.points = u32::MAX / archive.info.step_s,
+        |archive| archive.info.step_s = 0,
+        |archive| archive.block_bytes = 17,
+        |archive| archive.current = 1000,
+        |archive| archive.open.last_byte_offset = u32::MAX,
+        |archive| archive.open.bit_position = 8,
+    ];
+    for claim in claims {
+        for level in 0..index.archives.len() {
+            let mut made_up = index.clone();
+            claim(&mut made_up.archives[level]);
+            let mut bytes = whole.clone();
+            made_up.write(&mut bytes).unwrap();
+            assert!(Compressed::open(bytes, Conduct::Corrected).is_err());
+        }
+    }
+    // Counts: of archives, of blocks.
+    for at in [35, 63 + 16] {
+        let mut bytes = whole.clone();
+        bytes[at..at + 4].copy_from_slice(&u32::MAX.to_be_bytes());
+        assert!(Compressed::open(bytes, Conduct::Corrected).is_err());
+    }
+}
+
+/// Batches of points with an age each, and how far the clock moves before each batch.
+fn schedule() -> impl Strategy<Value = Vec<(i64, Vec<(i64, f64)>)>> {
+    let value = prop_oneof![
+        (0i64..50).prop_map(|value| value as f64),
+        any::<f64>().prop_filter("a number", |value| value.is_finite()),
+    ];
+    // Mostly now, at times late.
+    let age_s = prop_oneof![4 => 0i64..40, 2 => 0i64..400, 1 => 0i64..3000];
+    let batch = proptest::collection::vec((age_s, value), 1..12);
+    proptest::collection::vec((0i64..90, batch), 1..60)
+}
+
+fn layouts() -> impl Strategy<Value = Vec<Retention>> {
+    prop_oneof![
+        Just(retentions(&[(10, 300)])),
+        Just(retentions(&[(10, 300), (60, 200)])),
+        Just(retentions(&[(10, 300), (30, 200), (120, 100)])),
+    ]
+}
+
+fn methods() -> impl Strategy<Value = AggregationMethod> {
+    prop_oneof![
+        Just(AggregationMethod::Average),
+        Just(AggregationMethod::Sum),
+        Just(AggregationMethod::Max),
+        Just(AggregationMethod::Last),
+        Just(AggregationMethod::First),
+    ]
+}
+
+fn answer(fetched: Option<Fetched>) -> Option<(i64, i64, u32, Vec<u64>)> {
+    let fetched = fetched?;
+    let bits = fetched.values.iter().map(|value| value.to_bits()).collect();
+    Some((fetched.start_s, fetched.until_s, fetched.step_s, bits))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// The naive twin is a standard file, which has a place for each point.
+    #[test]
+    fn any_schedule_is_answered_as_by_a_standard_file(
+        retentions in layouts(),
+        method in methods(),
+        x_files_factor in prop_oneof![Just(0.0f32), Just(0.5)],
+        schedule in schedule(),
+    ) {
+        let layout = CompressedLayout::new(&retentions, method, x_files_factor);
+        let mut file = created(&layout, Conduct::Corrected);
+        let twin_layout = Layout { retentions: &retentions, method, x_files_factor };
+        let mut twin =
+            Whisper::create(Vec::new(), &twin_layout, Allocation::Sparse, Rules::GO).unwrap();
+        let mut now_s = NOW_S;
+        for (wait_s, batch) in schedule {
+            now_s += wait_s;
+            let point = |&(age_s, value): &(i64, f64)| Point { time_s: (now_s - age_s) as u32, value };
+            // What is too old for the finest archive goes to a coarser one, past the points that
+            // this archive was made of: then it matters how each of the two remembers them.
+            let reach_s = i64::from(retentions[0].step_s * retentions[0].points) - 120;
+            let points: Vec<Point> =
+                batch.iter().filter(|(age_s, _)| *age_s < reach_s).map(point).collect();
+            let updated = file.update_many(&points, now_s).unwrap();
+            prop_assert_eq!(updated.dropped, 0);
+            file = Compressed::open(bytes(file), Conduct::Corrected).unwrap();
+            prop_assert_eq!(file.verify().unwrap(), []);
+            twin.update_many(&points, now_s).unwrap();
+        }
+        for age_s in [0, 15, 300, 1200, 2990, 3100, 5900, 11_900] {
+            let found = file.fetch(now_s - age_s, now_s, now_s).unwrap();
+            let expected = twin.fetch(now_s - age_s, now_s, now_s).unwrap();
+            prop_assert_eq!(answer(found), answer(expected), "age {}", age_s);
+        }
+    }
+
+    #[test]
+    fn what_a_block_takes_comes_out(
+        points in proptest::collection::vec((1u32..5000, any::<u64>()), 1..200),
+        step_s in 1u32..100,
+        block_bytes in BLOCK_BYTES..3000u32,
+    ) {
+        let mut time_s = 1_599_955_200;
+        let points: Vec<Point> = points.into_iter().map(|(steps, bits)| {
+            time_s += steps * step_s;
+            Point { time_s, value: f64::from_bits(bits) }
+        }).collect();
+        let mut open = OpenBlock::empty(0);
+        let mut block = vec![0xff; block_bytes as usize];
+        let mut out = Vec::new();
+        let mut rest = &points[..];
+        // By twos, so that the open byte is taken up again.
+        while let Some(pair) = rest.get(..rest.len().min(2)).filter(|pair| !pair.is_empty()) {
+            let appended = open.append(step_s, block_bytes, pair, &mut out);
+            let start = appended.offset as usize;
+            block[start..start + out.len()].copy_from_slice(&out);
+            rest = &rest[pair.len() - appended.rest.len()..];
+            if !appended.rest.is_empty() {
+                break;
+            }
+        }
+        let bits = |point: Point| (point.time_s, point.value.to_bits());
+        let taken: Vec<_> = points[..points.len() - rest.len()].iter().copied().map(bits).collect();
+        let read: Result<Vec<_>, _> =
+            BlockPoints::new(&block, step_s, open.count, open.newest.time_s).map(|p| p.map(bits)).collect();
+        prop_assert_eq!(read.as_ref(), Ok(&taken));
+        let read: Result<Vec<_>, _> =
+            BlockPoints::unbounded(&block, step_s).map(|p| p.map(bits)).collect();
+        prop_assert_eq!(read, Ok(taken));
+    }
+
+    #[test]
+    fn any_bytes_are_a_block_that_ends(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let points = BlockPoints::unbounded(&bytes, 60);
+        prop_assert!(points.count() <= bytes.len() * 4 + 1);
+    }
+}
+
+/// The smallest block of the test above: one point and the end marker.
+const BLOCK_BYTES: u32 = 18;
+
+#[test]
+fn a_point_out_of_an_end_marker_is_forgotten() {
+    let retentions = retentions(&[(10, 180), (600, 60)]);
+    let layout = CompressedLayout::new(&retentions, AggregationMethod::Average, 0.0);
+    let mut file = created(&layout, Conduct::GoWhisper);
+    let phantom = Point { time_s: 0xF000_0000, value: 0.0 };
+    let archive = &mut file.index.archives[1];
+    update::fill_block(&mut file.storage, archive, &[phantom], &mut Vec::new()).unwrap();
+    file.index.write(&mut file.storage).unwrap();
+    let mut file = Compressed::open(bytes(file), Conduct::Corrected).unwrap();
+    assert_eq!(file.archive_points(1).unwrap(), []);
+    for time_s in (NOW_S - 3000..NOW_S).step_by(10) {
+        file.update_many(&[Point { time_s: time_s as u32, value: 1.0 }], time_s).unwrap();
+    }
+    assert!(file.archive_points(1).unwrap().len() >= 3);
+}
+
+#[test]
+fn late_points_make_blocks_grow_and_stay() {
+    let retentions = retentions(&[(10, 100), (60, 50)]);
+    let layout = CompressedLayout::new(&retentions, AggregationMethod::Sum, 0.0);
+    let mut file = created(&layout, Conduct::Corrected);
+    // Every second slot first, the others when their blocks are full.
+    let noise =
+        |time_s: i64| f64::from_bits((time_s as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2);
+    let point = |time_s: i64| Point { time_s: time_s as u32, value: noise(time_s) };
+    let times: Vec<i64> = (NOW_S - 980..NOW_S).step_by(10).collect();
+    for chunk in times.chunks(7) {
+        let even: Vec<Point> = chunk.iter().step_by(2).map(|&time_s| point(time_s)).collect();
+        file.update_many(&even, NOW_S).unwrap();
+    }
+    for &time_s in &times {
+        file.update_many(&[point(time_s)], NOW_S).unwrap();
+    }
+    let fetched = file.fetch(NOW_S - 985, NOW_S, NOW_S).unwrap().unwrap();
+    let expected: Vec<(i64, f64)> = times.iter().map(|&time_s| (time_s, noise(time_s))).collect();
+    assert_eq!(fetched.known().collect::<Vec<_>>(), expected);
+    assert_eq!(file.verify().unwrap(), []);
+}
+
+#[test]
+fn a_sidecar_fills_holes_and_no_more() {
+    let retentions = retentions(&[(10, 100), (60, 50)]);
+    let layout = CompressedLayout::new(&retentions, AggregationMethod::Sum, 0.0);
+    let mut file = created(&layout, Conduct::Corrected);
+    let twin =
+        Layout { retentions: &retentions, method: AggregationMethod::Sum, x_files_factor: 0.0 };
+    let mut late = Whisper::create(Vec::new(), &twin, Allocation::Sparse, Rules::GO).unwrap();
+    let point = |age_s: i64, value| Point { time_s: (NOW_S - age_s) as u32, value };
+    file.update_many(&[point(40, 1.0), point(20, 2.0)], NOW_S).unwrap();
+    late.update_many(&[point(30, 7.0), point(20, 8.0)], NOW_S).unwrap();
+    let known = |fetched: Fetched| fetched.known().collect::<Vec<_>>();
+    let fetched = file.fetch_with_sidecar(&late, NOW_S - 60, NOW_S, NOW_S).unwrap().unwrap();
+    assert_eq!(known(fetched), [(NOW_S - 40, 1.0), (NOW_S - 30, 7.0), (NOW_S - 20, 2.0)]);
+    let nothing = file.fetch_with_sidecar(&late, NOW_S + 1, NOW_S + 2, NOW_S).unwrap();
+    assert_eq!(nothing, None);
+    assert!(is_sidecar("load.wsp.ooo") && !is_sidecar("load.wsp"));
+}
+
+#[test]
+fn a_method_changes_and_stays_whole() {
+    let mut file = Compressed::open(sample(), Conduct::Corrected).unwrap();
+    file.set_aggregation(AggregationMethod::Max, 0.25).unwrap();
+    assert!(file.set_aggregation(AggregationMethod::AbsMax, 0.5).is_err());
+    assert!(file.set_aggregation(AggregationMethod::Max, f32::NAN).is_err());
+    let file = Compressed::open(bytes(file), Conduct::Corrected).unwrap();
+    assert_eq!(file.index().method, AggregationMethod::Max);
+    assert_eq!(file.verify().unwrap(), []);
+}
+
+#[test]
+fn layouts_that_cannot_be_are_refused() {
+    let two = retentions(&[(10, 60), (60, 40)]);
+    let index = |retentions: &[Retention], method, x_files_factor| {
+        CompressedLayout::new(retentions, method, x_files_factor).index()
+    };
+    assert!(index(&two, AggregationMethod::Average, 0.5).is_ok());
+    assert!(index(&two, AggregationMethod::Average, 1.5).is_err());
+    assert!(index(&two, AggregationMethod::AvgZero, 0.5).is_err());
+    assert!(index(&two, AggregationMethod::Mix, 0.5).is_err());
+    assert!(index(&retentions(&[]), AggregationMethod::Sum, 0.5).is_err());
+    assert!(index(&retentions(&[(10, 60), (10, 80)]), AggregationMethod::Sum, 0.5).is_err());
+    assert!(index(&retentions(&[(1, u32::MAX)]), AggregationMethod::Sum, 0.5).is_err());
+}
