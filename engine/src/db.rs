@@ -130,14 +130,22 @@ impl Db {
         let head = inner.head.read(id.0);
         let blocks = inner.blocks.load();
         let (start_s, stop_s) = window.span_s();
-        let mut gather = Gather::new(window, &entry);
-        for block in blocks.within(start_s, stop_s) {
-            gather.block(block, id.0);
+        let steps = blocks.within(start_s, stop_s).map(|block| block.entry().step_s);
+        let steps = steps.chain(head.iter().map(|snapshot| snapshot.step_s));
+        let finest_s = steps.chain([entry.step_s]).min().unwrap_or(entry.step_s);
+        let mut answer = window.answer(&entry);
+        for piece in window.pieces(finest_s, answer.step_s) {
+            let (start_s, stop_s) = piece.span_s();
+            let mut gather = Gather::new(piece, &entry);
+            for block in blocks.within(start_s, stop_s) {
+                gather.block(block, id.0);
+            }
+            for snapshot in &head {
+                gather.head(snapshot, &inner.policies.entry(snapshot.policy));
+            }
+            gather.finish_into(&mut answer);
         }
-        for snapshot in &head {
-            gather.head(snapshot, &inner.policies.entry(snapshot.policy));
-        }
-        Ok(Some(gather.finish()))
+        Ok(Some(answer))
     }
 
     /// The time by the database's clock, Unix seconds.
