@@ -115,7 +115,7 @@ impl Inner {
         if self.options.wal_sync_interval.is_zero() {
             self.sync_wal()?;
         }
-        let applied = self.head.apply(&scratch.rows, now_s, &self.policies.snapshot());
+        let applied = self.head.apply(&scratch.rows, now_s, &self.policies);
         appended.stored += applied.stored;
         appended.refused.too_old += applied.too_old;
         Ok(())

@@ -157,15 +157,20 @@ impl Db {
     /// Applies other rules: to what comes from now on at once, to stored samples when read.
     pub fn set_schema(&self, schema: Schema) {
         let inner = self.inner();
-        // No series may be created under the old rules behind our back.
-        let _creation = inner.next_id.lock();
+        let _only_one = inner.schema_change.lock();
+        let schema = Arc::new(schema);
+        {
+            // Series created under the old rules are in the index when this lock is ours, and
+            // found by the walk below, which may take long: creation goes on meanwhile.
+            let _creation = inner.next_id.lock();
+            inner.schema.store(Arc::clone(&schema));
+        }
         inner.index.for_each_leaf(&mut |name, id| {
             if let Some(policy) = schema.policy(name) {
                 inner.head.add_series(id.0, inner.policies.id(&policy));
             }
             ControlFlow::Continue(())
         });
-        inner.schema.store(Arc::new(schema));
     }
 
     /// Makes all that was appended durable now.

@@ -50,6 +50,8 @@ pub(crate) struct Inner {
     pub(crate) options: Options,
     pub(crate) folders: Folders,
     pub(crate) schema: ArcSwap<Schema>,
+    /// Held while the rules are changed.
+    pub(crate) schema_change: Mutex<()>,
     pub(crate) policies: Policies,
     pub(crate) names: NameTable,
     pub(crate) index: LiveIndex,

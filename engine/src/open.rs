@@ -69,6 +69,7 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     let Loader { names, index, policies, head, next_id, .. } = loader;
     Ok(Inner {
         schema: ArcSwap::from_pointee(options.schema.clone()),
+        schema_change: Mutex::new(()),
         blocks: ArcSwap::from_pointee(BlockSet::new(blocks)),
         disk: Mutex::new(Disk { manifest, series_log, damaged_segments, unfinished: None }),
         gate: RwLock::new(()),
@@ -278,6 +279,6 @@ impl Replay for Loader {
         let named = rows.iter().filter(|row| self.head.policy(row.id).is_some());
         self.rows.extend(named);
         self.unnamed_samples += (rows.len() - self.rows.len()) as u64;
-        self.head.apply(&self.rows, i64::from(now_s), &self.policies.snapshot());
+        self.head.apply(&self.rows, i64::from(now_s), &self.policies);
     }
 }

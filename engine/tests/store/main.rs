@@ -7,4 +7,5 @@ mod damage;
 mod faults;
 mod model;
 mod power_cut;
+mod races;
 mod support;
