@@ -94,7 +94,8 @@ impl Inner {
             return Err(AppendError::Closed);
         }
         // Sealing begins at the budget; beyond twice of it, it cannot keep up or cannot write.
-        let (head_bytes, limit_bytes) = (self.head.bytes(), 2 * self.options.head_budget_bytes);
+        let (head_bytes, limit_bytes) =
+            (self.head.bytes(), self.options.head_budget_bytes.saturating_mul(2));
         if head_bytes > limit_bytes {
             return Err(AppendError::Full { head_bytes, limit_bytes });
         }

@@ -176,7 +176,8 @@ impl Db {
     /// Makes all that was appended durable now.
     ///
     /// # Errors
-    /// When the sync fails.
+    /// When the sync fails. What the disk kept is unknown from then on, so this goes on failing
+    /// until a [`Db::seal`] has made the samples durable by another way.
     pub fn sync(&self) -> Result<(), AppendError> {
         Ok(self.inner().sync_wal()?)
     }
@@ -184,7 +185,7 @@ impl Db {
     /// Seals the head into blocks now. Ingest goes on meanwhile.
     ///
     /// # Errors
-    /// When a file cannot be written; the samples stay in head and WAL.
+    /// When a file cannot be written, and after [`Db::close`]; the samples stay in head and WAL.
     pub fn seal(&self) -> Result<(), SealError> {
         self.inner().seal()
     }
@@ -192,7 +193,7 @@ impl Db {
     /// Deletes blocks that hold nothing within retention any more, and says how many.
     ///
     /// # Errors
-    /// When the manifest cannot be written.
+    /// When the manifest cannot be written, and after [`Db::close`].
     pub fn expire(&self) -> Result<usize, SealError> {
         self.inner().expire()
     }
@@ -241,8 +242,8 @@ impl Db {
         counters
     }
 
-    /// Syncs what is written and stops the background work. Later appends are refused; reads
-    /// go on. Closing twice is harmless.
+    /// Syncs what is written and stops the background work. Later appends and seals are refused;
+    /// reads go on. Closing twice is harmless.
     ///
     /// # Errors
     /// When the last sync fails.
@@ -257,13 +258,17 @@ impl Db {
 
 impl Handle {
     fn close(&self) -> Result<(), CloseError> {
+        // Held to the end, so that a second call returns when the first is done.
+        let mut background = self.background.lock();
         if self.inner.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        self.background.lock().stop();
+        background.stop();
         // Appends that began before are in the WAL when the gate is ours.
         drop(self.inner.gate.write());
         let synced = self.inner.sync_wal();
+        // A seal that a caller began still writes; the folder is ours until it is done.
+        let _disk = self.inner.disk.lock();
         *self.inner.lock.lock() = None;
         Ok(synced?)
     }

@@ -4,6 +4,7 @@
 mod archives;
 mod basics;
 mod damage;
+mod each_failure;
 mod faults;
 mod model;
 mod power_cut;
