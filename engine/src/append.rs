@@ -24,6 +24,8 @@ use std::sync::atomic::Ordering;
 
 /// Points of one WAL frame at most.
 const BATCH_POINTS: usize = 2048;
+/// Largest buffer for frames that is kept for the next batch.
+const FRAME_BYTES_KEPT: usize = 1 << 20;
 /// Row of a point that was refused.
 const REFUSED: u32 = u32::MAX;
 
@@ -78,6 +80,10 @@ impl Inner {
         let mut batches = points.chunks(BATCH_POINTS);
         let result =
             batches.try_for_each(|points| self.append_batch(points, &mut scratch, &mut appended));
+        if scratch.frame.capacity() > FRAME_BYTES_KEPT {
+            // Very long new names; such a batch comes once.
+            scratch.frame = Vec::new();
+        }
         self.scratch.lock().push(scratch);
         self.count(&appended, result.is_err());
         result.map(|()| appended)

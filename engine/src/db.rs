@@ -64,8 +64,8 @@ impl Db {
     /// A point whose slot holds a value already replaces it.
     ///
     /// # Errors
-    /// When the WAL cannot be written. The batch may then be sent again: the same point stored
-    /// twice is one point.
+    /// When the WAL cannot be written, the head is full, or the database closed. The batch may
+    /// be sent again, of which a part may be stored already: the same point twice is one point.
     pub fn append(&self, points: &[Point<'_>]) -> Result<Appended, AppendError> {
         self.inner().append(points)
     }
