@@ -24,6 +24,8 @@ use std::sync::atomic::Ordering;
 
 /// Points of one WAL frame at most.
 const BATCH_POINTS: usize = 2048;
+/// Largest buffer for frames that is kept for the next batch.
+const FRAME_BYTES_KEPT: usize = 1 << 20;
 /// Row of a point that was refused.
 const REFUSED: u32 = u32::MAX;
 
@@ -78,6 +80,10 @@ impl Inner {
         let mut batches = points.chunks(BATCH_POINTS);
         let result =
             batches.try_for_each(|points| self.append_batch(points, &mut scratch, &mut appended));
+        if scratch.frame.capacity() > FRAME_BYTES_KEPT {
+            // Very long new names; such a batch comes once.
+            scratch.frame = Vec::new();
+        }
         self.scratch.lock().push(scratch);
         self.count(&appended, result.is_err());
         result.map(|()| appended)
@@ -94,7 +100,8 @@ impl Inner {
             return Err(AppendError::Closed);
         }
         // Sealing begins at the budget; beyond twice of it, it cannot keep up or cannot write.
-        let (head_bytes, limit_bytes) = (self.head.bytes(), 2 * self.options.head_budget_bytes);
+        let (head_bytes, limit_bytes) =
+            (self.head.bytes(), self.options.head_budget_bytes.saturating_mul(2));
         if head_bytes > limit_bytes {
             return Err(AppendError::Full { head_bytes, limit_bytes });
         }
@@ -115,7 +122,7 @@ impl Inner {
         if self.options.wal_sync_interval.is_zero() {
             self.sync_wal()?;
         }
-        let applied = self.head.apply(&scratch.rows, now_s, &self.policies.snapshot());
+        let applied = self.head.apply(&scratch.rows, now_s, &self.policies);
         appended.stored += applied.stored;
         appended.refused.too_old += applied.too_old;
         Ok(())

@@ -2,6 +2,7 @@
 //!
 //! Both end when the handle is dropped, which waits for them.
 
+use crate::error::SealError;
 use crate::inner::Inner;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::sync::Arc;
@@ -83,22 +84,27 @@ fn sync(inner: &Inner, stopped: &Receiver<()>) {
 fn maintain(inner: &Inner, stopped: &Receiver<()>) {
     let mut failures = 0;
     let mut not_before = 0;
+    let duration_s = i64::from(inner.options.block_duration_s.max(1));
     let mut due_s = next_seal_s(inner);
     let mut tick: u64 = 0;
     while wait(stopped, TICK) {
         tick += 1;
         let over_budget = inner.head.bytes() > inner.options.head_budget_bytes
             || inner.wal.kept_bytes() > inner.options.wal_budget_bytes;
-        let is_due = inner.options.clock.now_s() >= due_s;
+        // A clock that was far ahead and is set right must not put the next seal off.
+        let is_due = !(due_s - duration_s..due_s).contains(&inner.options.clock.now_s());
         let wanted = is_due || over_budget || inner.seal_wanted.load(Ordering::Acquire);
         if wanted && tick >= not_before {
+            // Before the seal: a sync that fails meanwhile may be of what the seal leaves.
+            let asked = inner.seal_wanted.swap(false, Ordering::AcqRel);
             match inner.seal() {
                 Ok(()) => {
-                    inner.seal_wanted.store(false, Ordering::Release);
                     failures = 0;
                     due_s = next_seal_s(inner);
                 }
+                Err(SealError::Closed) => return,
                 Err(error) => {
+                    inner.seal_wanted.fetch_or(asked, Ordering::AcqRel);
                     failures += 1;
                     let ticks = (1 << failures.min(6)).min(BACK_OFF_TICKS_MAX);
                     not_before = tick + ticks;
@@ -108,6 +114,7 @@ fn maintain(inner: &Inner, stopped: &Receiver<()>) {
         }
         if tick.is_multiple_of(EXPIRE_TICKS)
             && let Err(error) = inner.expire()
+            && !matches!(error, SealError::Closed)
         {
             tracing::error!("cannot delete expired blocks: {error}");
         }

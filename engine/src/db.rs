@@ -64,8 +64,8 @@ impl Db {
     /// A point whose slot holds a value already replaces it.
     ///
     /// # Errors
-    /// When the WAL cannot be written. The batch may then be sent again: the same point stored
-    /// twice is one point.
+    /// When the WAL cannot be written, the head is full, or the database closed. The batch may
+    /// be sent again, of which a part may be stored already: the same point twice is one point.
     pub fn append(&self, points: &[Point<'_>]) -> Result<Appended, AppendError> {
         self.inner().append(points)
     }
@@ -130,14 +130,22 @@ impl Db {
         let head = inner.head.read(id.0);
         let blocks = inner.blocks.load();
         let (start_s, stop_s) = window.span_s();
-        let mut gather = Gather::new(window, &entry);
-        for block in blocks.within(start_s, stop_s) {
-            gather.block(block, id.0);
+        let steps = blocks.within(start_s, stop_s).map(|block| block.entry().step_s);
+        let steps = steps.chain(head.iter().map(|snapshot| snapshot.step_s));
+        let finest_s = steps.chain([entry.step_s]).min().unwrap_or(entry.step_s);
+        let mut answer = window.answer(&entry);
+        for piece in window.pieces(finest_s, answer.step_s) {
+            let (start_s, stop_s) = piece.span_s();
+            let mut gather = Gather::new(piece, &entry);
+            for block in blocks.within(start_s, stop_s) {
+                gather.block(block, id.0);
+            }
+            for snapshot in &head {
+                gather.head(snapshot, &inner.policies.entry(snapshot.policy));
+            }
+            gather.finish_into(&mut answer);
         }
-        for snapshot in &head {
-            gather.head(snapshot, &inner.policies.entry(snapshot.policy));
-        }
-        Ok(Some(gather.finish()))
+        Ok(Some(answer))
     }
 
     /// The time by the database's clock, Unix seconds.
@@ -149,21 +157,27 @@ impl Db {
     /// Applies other rules: to what comes from now on at once, to stored samples when read.
     pub fn set_schema(&self, schema: Schema) {
         let inner = self.inner();
-        // No series may be created under the old rules behind our back.
-        let _creation = inner.next_id.lock();
+        let _only_one = inner.schema_change.lock();
+        let schema = Arc::new(schema);
+        {
+            // Series created under the old rules are in the index when this lock is ours, and
+            // found by the walk below, which may take long: creation goes on meanwhile.
+            let _creation = inner.next_id.lock();
+            inner.schema.store(Arc::clone(&schema));
+        }
         inner.index.for_each_leaf(&mut |name, id| {
             if let Some(policy) = schema.policy(name) {
                 inner.head.add_series(id.0, inner.policies.id(&policy));
             }
             ControlFlow::Continue(())
         });
-        inner.schema.store(Arc::new(schema));
     }
 
     /// Makes all that was appended durable now.
     ///
     /// # Errors
-    /// When the sync fails.
+    /// When the sync fails. What the disk kept is unknown from then on, so this goes on failing
+    /// until a [`Db::seal`] has made the samples durable by another way.
     pub fn sync(&self) -> Result<(), AppendError> {
         Ok(self.inner().sync_wal()?)
     }
@@ -171,7 +185,7 @@ impl Db {
     /// Seals the head into blocks now. Ingest goes on meanwhile.
     ///
     /// # Errors
-    /// When a file cannot be written; the samples stay in head and WAL.
+    /// When a file cannot be written, and after [`Db::close`]; the samples stay in head and WAL.
     pub fn seal(&self) -> Result<(), SealError> {
         self.inner().seal()
     }
@@ -179,7 +193,7 @@ impl Db {
     /// Deletes blocks that hold nothing within retention any more, and says how many.
     ///
     /// # Errors
-    /// When the manifest cannot be written.
+    /// When the manifest cannot be written, and after [`Db::close`].
     pub fn expire(&self) -> Result<usize, SealError> {
         self.inner().expire()
     }
@@ -228,8 +242,8 @@ impl Db {
         counters
     }
 
-    /// Syncs what is written and stops the background work. Later appends are refused; reads
-    /// go on. Closing twice is harmless.
+    /// Syncs what is written and stops the background work. Later appends and seals are refused;
+    /// reads go on. Closing twice is harmless.
     ///
     /// # Errors
     /// When the last sync fails.
@@ -244,13 +258,17 @@ impl Db {
 
 impl Handle {
     fn close(&self) -> Result<(), CloseError> {
+        // Held to the end, so that a second call returns when the first is done.
+        let mut background = self.background.lock();
         if self.inner.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        self.background.lock().stop();
+        background.stop();
         // Appends that began before are in the WAL when the gate is ours.
         drop(self.inner.gate.write());
         let synced = self.inner.sync_wal();
+        // A seal that a caller began still writes; the folder is ours until it is done.
+        let _disk = self.inner.disk.lock();
         *self.inner.lock.lock() = None;
         Ok(synced?)
     }

@@ -34,7 +34,7 @@ pub struct Damage {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The disk or the folder does not let us work.
+    /// The disk or the folder does not let us work, or a newer program wrote the file.
     #[error("{}: {source}", path.display())]
     Io {
         /// File or folder.
@@ -115,7 +115,8 @@ pub enum FetchError {
     UnknownSeries(u32),
 }
 
-/// Why the head could not be sealed; its samples stay in the head and in the WAL.
+/// Why the head could not be sealed, or blocks not be deleted; samples stay in the head and in the
+/// WAL.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
@@ -127,6 +128,9 @@ pub enum SealError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The database was closed.
+    #[error("the database is closed")]
+    Closed,
 }
 
 /// Why closing did not end well; the data written before is safe as far as it was synced.

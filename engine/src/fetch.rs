@@ -4,8 +4,9 @@
 //! hold the finest archive; a coarser one is computed here, archive by archive, as whisper would
 //! have written it: method and xFilesFactor over the next finer one. Samples that came too late
 //! for the finest archive were stored in the first that still covered them, and stand there
-//! instead of what is computed. Blocks of an older schema count for the first archive with at
-//! least their step; where nothing else is known, coarser ones fill the slot of their own time.
+//! instead of what is computed. Samples of older rules count for the first archive with at least
+//! their step: finer ones are gathered on their own step and aggregated where the archive has
+//! nothing of its own, coarser ones fill the slot of their own time.
 //!
 //! Sources are read oldest first and later ones overwrite earlier ones slot by slot.
 
@@ -13,7 +14,15 @@ use crate::block::Block;
 use crate::head::Snapshot;
 use crate::policies::Entry;
 use crate::rollup::roll_up;
+use crate::schema::AggregationMethod;
 use silverback_formats::chunk::{Chunk, ChunkError};
+use std::collections::BTreeMap;
+
+/// Slots of the finest step that are gathered at once, but for a longer slot of the answer.
+const PIECE_SLOTS: u32 = 1 << 18;
+
+/// Times beyond this (Unix seconds) are taken for this one.
+const TIME_S_MAX: i64 = 1 << 40;
 
 /// What is asked of a series. All times are Unix seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +60,10 @@ pub(crate) struct Window {
 impl Window {
     /// Whisper's rule; `None` when the range lies outside what the series keeps.
     pub(crate) fn of(range: FetchRange, entry: &Entry) -> Option<Self> {
-        let FetchRange { from_s, until_s, now_s } = range;
+        // No sample lies outside u32, and sums of times within these bounds fit.
+        let within = |time_s: i64| time_s.clamp(-TIME_S_MAX, TIME_S_MAX);
+        let (from_s, until_s) = (within(range.from_s), within(range.until_s));
+        let now_s = within(range.now_s);
         let oldest_s = now_s.saturating_sub(entry.reach_s);
         if from_s > until_s || from_s > now_s || until_s < oldest_s {
             return None;
@@ -70,15 +82,39 @@ impl Window {
     pub(crate) fn span_s(&self) -> (i64, i64) {
         (self.start_s, self.stop_s)
     }
+
+    /// The window in parts, in order, none of which takes more than a little memory to compute:
+    /// years of a coarse archive are very many slots of the finest. `finest_s` is the shortest
+    /// step of all that is gathered, `step_s` that of the window's archive.
+    pub(crate) fn pieces(self, finest_s: u32, step_s: u32) -> impl Iterator<Item = Self> {
+        let fine_slots = step_s.div_ceil(finest_s);
+        let slots = (PIECE_SLOTS / fine_slots).max(1);
+        let piece_s = i64::from(slots) * i64::from(step_s);
+        let starts = (self.start_s..self.stop_s).step_by(piece_s as usize);
+        starts.map(move |start_s| {
+            let stop_s = self.stop_s.min(start_s + piece_s);
+            Self { archive: self.archive, start_s, stop_s }
+        })
+    }
+
+    /// An answer without values yet.
+    pub(crate) fn answer(&self, entry: &Entry) -> Fetched {
+        let step_s = entry.policy.archives[self.archive].step_s;
+        let slots = (self.stop_s - self.start_s) / i64::from(step_s);
+        let values = Vec::with_capacity(usize::try_from(slots).unwrap_or(0));
+        Fetched { start_s: self.start_s, step_s, values, damaged: false }
+    }
 }
 
-/// Gathers samples for the slots of a window.
+/// Gathers samples for the slots of a window. A column without samples has no cells.
 #[derive(Debug)]
 pub(crate) struct Gather<'a> {
     window: Window,
     entry: &'a Entry,
     /// Samples by archive, up to the window's.
     direct: Vec<Vec<f64>>,
+    /// Samples finer than the archive they count for, by that and their own step.
+    finer: BTreeMap<(usize, u32), Vec<f64>>,
     /// Samples coarser than the window's archive.
     coarser: Vec<f64>,
     damaged: bool,
@@ -86,16 +122,12 @@ pub(crate) struct Gather<'a> {
 
 impl<'a> Gather<'a> {
     pub(crate) fn new(window: Window, entry: &'a Entry) -> Self {
-        let archives = &entry.policy.archives[..=window.archive];
-        let unknown = |step_s: u32| {
-            let slots = (window.stop_s - window.start_s) / i64::from(step_s);
-            vec![f64::NAN; usize::try_from(slots).unwrap_or(0)]
-        };
         Self {
             window,
             entry,
-            direct: archives.iter().map(|archive| unknown(archive.step_s)).collect(),
-            coarser: unknown(entry.policy.archives[window.archive].step_s),
+            direct: vec![Vec::new(); window.archive + 1],
+            finer: BTreeMap::new(),
+            coarser: Vec::new(),
             damaged: false,
         }
     }
@@ -138,85 +170,106 @@ impl<'a> Gather<'a> {
             return Ok(());
         }
         let mut samples = Vec::with_capacity(chunk.count() as usize);
-        chunk.visit(|slot, value| samples.push((start_s.saturating_add(slot * step_s), value)))?;
+        chunk.visit(|slot, value| {
+            samples.push((start_s.saturating_add(slot.saturating_mul(step_s)), value))
+        })?;
         self.samples(step_s, samples);
         Ok(())
     }
 
-    /// Adds samples (slot time, value) of one source with this step, in order of time.
+    /// Adds samples (slot time, value) of one source with this step.
     fn samples(&mut self, step_s: u32, samples: impl IntoIterator<Item = (u32, f64)>) {
         let archives = &self.entry.policy.archives;
         let home = archives.iter().position(|archive| archive.step_s >= step_s);
         let home = home.unwrap_or(archives.len() - 1);
-        let (column, target_s) = match self.direct.get_mut(home) {
-            Some(direct) => (direct, archives[home].step_s),
+        let (column, step_s) = match self.direct.get_mut(home) {
+            Some(direct) if archives[home].step_s <= step_s => (direct, archives[home].step_s),
+            Some(_) => (self.finer.entry((home, step_s)).or_default(), step_s),
             None => (&mut self.coarser, archives[self.window.archive].step_s),
         };
-        let slot = |time_s: u32| {
-            let since = i64::from(time_s) - self.window.start_s;
-            usize::try_from(since.div_euclid(i64::from(target_s))).ok()
-        };
-        let mut group = Group { slot: None, known: Vec::new() };
-        let method = self.entry.policy.method;
+        let (start_s, slots) = self.window.slots(step_s);
         for (time_s, value) in samples {
-            let at = slot(time_s);
-            if target_s <= step_s {
-                if let Some(cell) = at.and_then(|at| column.get_mut(at)) {
-                    *cell = value;
-                }
-                continue;
+            let at = (i64::from(time_s) - start_s).div_euclid(i64::from(step_s));
+            let Some(at) = usize::try_from(at).ok().filter(|&at| at < slots) else { continue };
+            if column.is_empty() {
+                column.resize(slots, f64::NAN);
             }
-            if group.slot != at {
-                group.store(column, method);
-                group.slot = at;
-            }
-            group.known.push(value);
+            column[at] = value;
         }
-        group.store(column, method);
     }
 
-    /// The values of the window's archive.
-    pub(crate) fn finish(self) -> Fetched {
+    /// Appends the values of the window's archive.
+    pub(crate) fn finish_into(self, answer: &mut Fetched) {
         let policy = &self.entry.policy;
-        let mut direct = self.direct.into_iter();
-        let mut values = direct.next().expect("a policy has an archive");
-        for (archives, direct) in policy.archives.windows(2).zip(direct) {
-            let ratio = (archives[1].step_s / archives[0].step_s) as usize;
-            values = roll_up(&values, ratio, policy.method, policy.x_files_factor);
-            overlay(&mut values, &direct);
+        let mut values = Vec::new();
+        for (archive, direct) in self.direct.into_iter().enumerate() {
+            if let Some(finer) = archive.checked_sub(1).filter(|_| !values.is_empty()) {
+                let step_s = policy.archives[archive].step_s;
+                let ratio = (step_s / policy.archives[finer].step_s) as usize;
+                values = roll_up(&values, ratio, policy.method, policy.x_files_factor);
+            }
+            for ((_, step_s), finer) in self.finer.range((archive, 0)..=(archive, u32::MAX)) {
+                let target_s = policy.archives[archive].step_s;
+                overlay(&mut values, self.window.group(finer, *step_s, target_s, policy.method));
+            }
+            overlay(&mut values, direct);
         }
-        for (value, coarser) in values.iter_mut().zip(self.coarser) {
-            if value.is_nan() {
-                *value = coarser;
+        let mut all = self.coarser;
+        overlay(&mut all, values);
+        all.resize(self.window.slots(answer.step_s).1, f64::NAN);
+        answer.values.append(&mut all);
+        answer.damaged |= self.damaged;
+    }
+}
+
+impl Window {
+    /// The slots of a step that the window touches: start of the first, and how many.
+    fn slots(&self, step_s: u32) -> (i64, usize) {
+        let step_s = i64::from(step_s);
+        let start_s = self.start_s - self.start_s.rem_euclid(step_s);
+        let slots = (self.stop_s - start_s + step_s - 1) / step_s;
+        (start_s, usize::try_from(slots).unwrap_or(0))
+    }
+
+    /// Aggregates a column of step `step_s` into one of `target_s`, which is longer, whether or
+    /// not it is a multiple. One known value is enough: the column is of older rules.
+    fn group(
+        &self,
+        column: &[f64],
+        step_s: u32,
+        target_s: u32,
+        method: AggregationMethod,
+    ) -> Vec<f64> {
+        let (start_s, _) = self.slots(step_s);
+        let (target_start_s, slots) = self.slots(target_s);
+        let mut grouped = vec![f64::NAN; slots];
+        let times = (start_s..).step_by(step_s as usize);
+        let known = times.zip(column).filter(|(_, value)| !value.is_nan());
+        let known: Vec<(i64, f64)> = known
+            .map(|(time_s, &value)| {
+                ((time_s - target_start_s).div_euclid(i64::from(target_s)), value)
+            })
+            .collect();
+        let mut group = Vec::new();
+        for same in known.chunk_by(|(a, _), (b, _)| a == b) {
+            group.clear();
+            group.extend(same.iter().map(|(_, value)| value));
+            let cell = usize::try_from(same[0].0).ok().and_then(|at| grouped.get_mut(at));
+            if let (Some(cell), Some(value)) = (cell, method.aggregate(&group)) {
+                *cell = value;
             }
         }
-        Fetched {
-            start_s: self.window.start_s,
-            step_s: policy.archives[self.window.archive].step_s,
-            values,
-            damaged: self.damaged,
-        }
+        grouped
     }
 }
 
-/// Samples of one source that fall into one coarser slot.
-struct Group {
-    slot: Option<usize>,
-    known: Vec<f64>,
-}
-
-impl Group {
-    fn store(&mut self, column: &mut [f64], method: crate::schema::AggregationMethod) {
-        let cell = self.slot.and_then(|at| column.get_mut(at));
-        if let (Some(cell), Some(value)) = (cell, method.aggregate(&self.known)) {
-            *cell = value;
-        }
-        self.known.clear();
+/// Puts the known values of `over` over those of `under`.
+fn overlay(under: &mut Vec<f64>, over: Vec<f64>) {
+    if under.is_empty() {
+        *under = over;
+        return;
     }
-}
-
-fn overlay(under: &mut [f64], over: &[f64]) {
-    for (under, &over) in under.iter_mut().zip(over) {
+    for (under, over) in under.iter_mut().zip(over) {
         if !over.is_nan() {
             *under = over;
         }

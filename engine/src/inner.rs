@@ -21,7 +21,7 @@ use silverback_formats::manifest::{BlockEntry, Edit};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Folders of a database.
 #[derive(Debug, Clone)]
@@ -50,6 +50,8 @@ pub(crate) struct Inner {
     pub(crate) options: Options,
     pub(crate) folders: Folders,
     pub(crate) schema: ArcSwap<Schema>,
+    /// Held while the rules are changed.
+    pub(crate) schema_change: Mutex<()>,
     pub(crate) policies: Policies,
     pub(crate) names: NameTable,
     pub(crate) index: LiveIndex,
@@ -80,17 +82,9 @@ pub(crate) struct Disk {
     pub(crate) series_log: SeriesLog,
     /// WAL segments with damage in them, to be kept when they are no longer needed.
     pub(crate) damaged_segments: BTreeSet<u64>,
-    /// A seal that failed half-way: what was taken from the head is still to be sealed.
-    pub(crate) unfinished: Option<Taken>,
-}
-
-/// The state that was taken for a seal.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Taken {
-    /// First WAL segment that does not belong to it.
-    wal_floor: u64,
-    /// Ids below this one are used in it.
-    next_id: u32,
+    /// A seal that failed half-way: what was taken from the head is still to be sealed. The
+    /// first WAL segment that does not belong to it.
+    pub(crate) unfinished: Option<u64>,
 }
 
 impl Inner {
@@ -102,7 +96,7 @@ impl Inner {
             Err(error) => {
                 tracing::error!("{error}; the head will be sealed instead");
                 add(&self.counters.sync_errors, 1);
-                self.seal_wanted.store(true, std::sync::atomic::Ordering::Release);
+                self.seal_wanted.store(true, Ordering::Release);
             }
         }
         synced
@@ -110,9 +104,20 @@ impl Inner {
 
     /// Writes the head into blocks and drops the WAL before it. Ingest goes on meanwhile.
     pub(crate) fn seal(&self) -> Result<(), SealError> {
-        let started = monotonic();
         let mut disk = self.disk.lock();
-        let sealed = self.seal_locked(&mut disk);
+        if self.closed.load(Ordering::Acquire) {
+            return Err(SealError::Closed);
+        }
+        if disk.unfinished.is_some() {
+            // It holds nothing of what came since, which is sealed next.
+            self.seal_once(&mut disk)?;
+        }
+        self.seal_once(&mut disk)
+    }
+
+    fn seal_once(&self, disk: &mut Disk) -> Result<(), SealError> {
+        let started = monotonic();
+        let sealed = self.seal_locked(disk);
         match &sealed {
             Ok((blocks, bytes)) => {
                 add(&self.counters.seals, 1);
@@ -126,27 +131,31 @@ impl Inner {
     }
 
     fn seal_locked(&self, disk: &mut Disk) -> Result<(usize, u64), FileError> {
-        let state = match disk.unfinished {
-            Some(state) => state,
+        let wal_floor = match disk.unfinished {
+            Some(wal_floor) => wal_floor,
             None => {
                 let _gate = self.gate.write();
-                Taken { wal_floor: self.wal.rotate()?, next_id: *self.next_id.lock() }
+                self.wal.rotate()?
             }
         };
-        disk.unfinished = Some(state);
+        disk.unfinished = Some(wal_floor);
         let taken = self.head.take();
+        // Series are created all the time. Those that are in what was taken have ids below the
+        // one that is next now, and their names must be durable before any block is: a power cut
+        // would give an id whose name it takes to another series, with the samples in the block.
+        let next_id = *self.next_id.lock();
+        let index = &self.index;
+        disk.series_log.append(next_id, |id, out| {
+            index.path_into(crate::SeriesId(id), out);
+        })?;
         let policies = self.policies.snapshot();
         let next_block = disk.manifest.state().next_block;
         let storage = &self.options.storage;
         let adds = seal::seal(storage, &self.folders.blocks, &taken, &policies, next_block)?;
-        let index = &self.index;
-        disk.series_log.append(state.next_id, |id, out| {
-            index.path_into(crate::SeriesId(id), out);
-        })?;
         let opened = adds.iter().map(|entry| self.open_block(*entry)).collect::<Result<_, _>>()?;
         disk.manifest.commit(&Edit {
-            wal_floor: state.wal_floor,
-            next_id: state.next_id,
+            wal_floor,
+            next_id,
             next_block: next_block + adds.len() as u64,
             adds: adds.clone(),
             removes: Vec::new(),
@@ -155,7 +164,7 @@ impl Inner {
         // Readers ask the head before the blocks, so nothing is out of sight in between.
         self.head.drop_sealing();
         disk.unfinished = None;
-        self.drop_wal(disk, state.wal_floor);
+        self.drop_wal(disk, wal_floor);
         Ok((adds.len(), adds.iter().map(|entry| entry.len_bytes).sum()))
     }
 
@@ -175,13 +184,16 @@ impl Inner {
     fn drop_wal(&self, disk: &mut Disk, floor: u64) {
         let storage = &*self.options.storage;
         self.wal.drop_below(floor, |path, segment| {
-            let dropped = if disk.damaged_segments.remove(&segment) {
+            let dropped = if disk.damaged_segments.contains(&segment) {
                 quarantine(storage, &self.folders.quarantine, path)
             } else {
                 storage.remove(path)
             };
-            if let Err(error) = dropped {
-                tracing::warn!("{}: {error}; tried again at the next seal", path.display());
+            match dropped {
+                Ok(()) => _ = disk.damaged_segments.remove(&segment),
+                Err(error) => {
+                    tracing::warn!("{}: {error}; tried again at the next seal", path.display());
+                }
             }
         });
     }
@@ -190,6 +202,9 @@ impl Inner {
     pub(crate) fn expire(&self) -> Result<usize, SealError> {
         let now_s = self.options.clock.now_s();
         let mut disk = self.disk.lock();
+        if self.closed.load(Ordering::Acquire) {
+            return Err(SealError::Closed);
+        }
         let state = disk.manifest.state();
         let is_past = |block: &&BlockEntry| {
             let last_s = i64::from(block.max_s) + i64::from(block.step_s);
@@ -200,15 +215,14 @@ impl Inner {
         if removes.is_empty() {
             return Ok(0);
         }
-        let (wal_floor, next_id, next_block) = (state.wal_floor, state.next_id, state.next_block);
-        let removes_copy = removes.clone();
-        disk.manifest.commit(&Edit {
-            wal_floor,
-            next_id,
-            next_block,
+        let edit = Edit {
+            wal_floor: state.wal_floor,
+            next_id: state.next_id,
+            next_block: state.next_block,
             adds: Vec::new(),
-            removes: removes_copy,
-        })?;
+            removes: removes.clone(),
+        };
+        disk.manifest.commit(&edit)?;
         self.blocks.store(Arc::new(self.blocks.load().edited(Vec::new(), &removes)));
         for number in &removes {
             let path = self.folders.blocks.join(crate::block::block_name(*number));

@@ -2,12 +2,12 @@
 //!
 //! An append-only log of edits. A block is created by writing it under a temporary name, syncing
 //! it, renaming it, syncing its folder, and then appending an edit here. At the next start files
-//! that no edit names are removed, but for whole blocks newer than the last edit: see `open`. At each start, and after any failed write, the log is
-//! written anew as one edit and renamed over the old one.
+//! that no edit names are removed, but for whole blocks newer than the last edit: see `open`. At
+//! each start, and after any failed write, the log is written anew as one edit and renamed over
+//! the old one.
 //!
 //! When the log is damaged in the middle it is put into quarantine and the blocks are listed
-//! from their own headers instead ([`Manifest::open`] says so in its report): each of them is
-//! whole and says what it is, and the WAL is replayed from its beginning, which is harmless.
+//! from their own headers instead ([`Found::Damaged`]): each of them is whole and says what it is, and the WAL is replayed from its beginning, which is harmless.
 
 use crate::error::{Damage, FileError};
 use crate::storage::{Storage, StorageFile};
@@ -130,7 +130,7 @@ impl Manifest {
         state: State,
     ) -> Result<Self, FileError> {
         let mut manifest = Self { storage, dir, state, file: None };
-        manifest.rewrite()?;
+        manifest.file = Some(manifest.rewrite()?);
         Ok(manifest)
     }
 
@@ -141,6 +141,7 @@ impl Manifest {
 
     /// Makes an edit durable, and then counts it.
     pub(crate) fn commit(&mut self, edit: &Edit) -> Result<(), FileError> {
+        // Kept only after the write went well: nothing may follow what is torn.
         let file = match self.file.take() {
             Some(file) => file,
             None => self.rewrite()?,
@@ -156,7 +157,7 @@ impl Manifest {
     }
 
     /// Writes the state as one edit into a new file and renames it into place.
-    fn rewrite(&mut self) -> Result<Arc<dyn StorageFile>, FileError> {
+    fn rewrite(&self) -> Result<Arc<dyn StorageFile>, FileError> {
         let new = self.dir.join("MANIFEST.tmp");
         let mut bytes = Vec::new();
         frame::header_into(LogKind::Manifest, 0, &mut bytes);
@@ -169,10 +170,7 @@ impl Manifest {
             self.storage.sync_dir(&self.dir)?;
             Ok(file)
         };
-        let file: Arc<dyn StorageFile> =
-            write().map_err(|source| FileError { path: new.clone(), source })?;
-        self.file = Some(Arc::clone(&file));
-        Ok(file)
+        write().map_err(|source| FileError { path: new.clone(), source })
     }
 }
 

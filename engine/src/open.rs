@@ -40,6 +40,8 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     let mut state = read_manifest(&*storage, &folders, &mut damage)?;
     let mut blocks = open_blocks(&*storage, &folders, &mut state, &mut damage)?;
     adopt_blocks(&*storage, &folders, &mut state, &mut blocks)?;
+    // A process killed between naming a block and syncing its name left the rest to us.
+    storage.sync_dir(&folders.blocks).map_err(|source| file_error(&folders.blocks, source))?;
 
     let mut loader = Loader::new(&options);
     let (mut series_log, log_damage) =
@@ -52,6 +54,9 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
         loader.next_id = loader.next_id.max(state.next_id);
     }
     series_log.skip_to(state.next_id);
+    // Should names be lost, their ids are not given away as long as samples stand under them.
+    let of_blocks = blocks.iter().filter_map(|block| block.last_id()).max();
+    loader.next_id = loader.next_id.max(of_blocks.map_or(0, |id| id.saturating_add(1)));
     let replayed = recovery::replay(&*storage, &folders.wal, state.wal_floor, &mut loader)?;
     let mut damaged_segments = replayed.damaged.iter().copied().collect::<BTreeSet<_>>();
     damage.extend(replayed.damage.iter().cloned());
@@ -69,6 +74,7 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     let Loader { names, index, policies, head, next_id, .. } = loader;
     Ok(Inner {
         schema: ArcSwap::from_pointee(options.schema.clone()),
+        schema_change: Mutex::new(()),
         blocks: ArcSwap::from_pointee(BlockSet::new(blocks)),
         disk: Mutex::new(Disk { manifest, series_log, damaged_segments, unfinished: None }),
         gate: RwLock::new(()),
@@ -256,6 +262,11 @@ impl Loader {
 
 impl Replay for Loader {
     fn series(&mut self, id: u32, name: &[u8]) {
+        self.next_id = self.next_id.max(id.saturating_add(1));
+        if name.is_empty() {
+            // The log says so of an id whose name was lost before it got there.
+            return;
+        }
         let hash = self.names.hash(name);
         if self.names.id(hash).is_some() {
             return;
@@ -270,7 +281,6 @@ impl Replay for Loader {
         self.head.add_series(id, self.policies.id(&policy));
         self.index.insert(name, SeriesId(id));
         self.names.insert(hash, SeriesId(id));
-        self.next_id = self.next_id.max(id + 1);
     }
 
     fn samples(&mut self, now_s: u32, rows: &[Row]) {
@@ -278,6 +288,6 @@ impl Replay for Loader {
         let named = rows.iter().filter(|row| self.head.policy(row.id).is_some());
         self.rows.extend(named);
         self.unnamed_samples += (rows.len() - self.rows.len()) as u64;
-        self.head.apply(&self.rows, i64::from(now_s), &self.policies.snapshot());
+        self.head.apply(&self.rows, i64::from(now_s), &self.policies);
     }
 }

@@ -5,6 +5,9 @@
 //! series, and for coarser archives. Apart from each other the first keeps a short span of time,
 //! which is what a request is compared with. Late samples that fall into their series' chunk are
 //! merged into it.
+//!
+//! A series whose rules changed has several open chunks, oldest first. They may share slots, so
+//! each further one goes into blocks of higher numbers than the one before.
 
 use crate::block::BlockWriter;
 use crate::error::FileError;
@@ -45,10 +48,29 @@ pub(crate) fn seal(
     policies: &[Entry],
     next_block: u64,
 ) -> Result<Vec<BlockEntry>, FileError> {
-    let storage = Arc::clone(storage);
-    let mut sealer = Sealer { storage, dir, policies, next_block, writers: BTreeMap::new() };
-    head::for_each_sorted(taken, |chunk| sealer.push(chunk))?;
-    sealer.finish()
+    let mut blocks = Vec::new();
+    for round in 0.. {
+        let mut sealer = Sealer {
+            storage: Arc::clone(storage),
+            dir,
+            policies,
+            next_block: next_block + blocks.len() as u64,
+            writers: BTreeMap::new(),
+        };
+        let (mut of_series, mut more) = ((None, 0), false);
+        head::for_each_sorted(taken, |chunk| {
+            let (id, nth) = of_series;
+            let nth = if id == Some(chunk.id) { nth + 1 } else { 0 };
+            of_series = (Some(chunk.id), nth);
+            more |= nth > round;
+            if nth == round { sealer.push(chunk) } else { Ok(()) }
+        })?;
+        blocks.extend(sealer.finish()?);
+        if !more {
+            break;
+        }
+    }
+    Ok(blocks)
 }
 
 impl Sealer<'_> {

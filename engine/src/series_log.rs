@@ -21,7 +21,10 @@ pub(crate) struct SeriesLog {
     storage: Arc<dyn Storage>,
     path: PathBuf,
     file: Option<Arc<dyn StorageFile>>,
+    /// Length of the file up to its last whole frame.
     len_bytes: u64,
+    /// Whether something torn may follow.
+    torn: bool,
     /// Ids below this one are in the log.
     next_id: u32,
 }
@@ -42,7 +45,7 @@ impl SeriesLog {
         let bytes = match storage.read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let log = Self { storage, path, file: None, len_bytes: 0, next_id: 0 };
+                let log = Self { storage, path, file: None, len_bytes: 0, torn: false, next_id: 0 };
                 return Ok((log, damage));
             }
             Err(source) => return Err(io(source)),
@@ -76,9 +79,11 @@ impl SeriesLog {
         } else {
             let file = storage.open_append(&path).map_err(io)?;
             file.truncate(end as u64).map_err(io)?;
+            // The process that wrote the names may have been killed before it synced them.
+            file.sync().map_err(io)?;
             Some(file)
         };
-        let log = Self { storage, path, file, len_bytes: end as u64, next_id };
+        let log = Self { storage, path, file, len_bytes: end as u64, torn: false, next_id };
         Ok((log, damage))
     }
 
@@ -93,7 +98,7 @@ impl SeriesLog {
     }
 
     /// Appends the names of ids from [`SeriesLog::next_id`] up to `end` and makes them durable.
-    /// `name` appends the name of an id to its buffer.
+    /// `name` appends the name of an id to its buffer, or nothing when it is lost.
     pub(crate) fn append(
         &mut self,
         end: u32,
@@ -132,13 +137,12 @@ impl SeriesLog {
             Some(file) => Arc::clone(file),
             None => self.storage.create(&self.path).map_err(io)?,
         };
-        if let Err(source) = file.append(bytes).and_then(|()| file.sync()) {
-            // The names are in the WAL still; whatever was half written is cut or read again.
-            if self.file.is_some() {
-                file.truncate(self.len_bytes).map_err(io)?;
-            }
-            return Err(io(source));
+        if self.torn {
+            file.truncate(self.len_bytes).map_err(io)?;
         }
+        self.torn = self.file.is_some();
+        file.append(bytes).and_then(|()| file.sync()).map_err(io)?;
+        self.torn = false;
         if self.file.is_none() {
             let dir = self.path.parent().expect("the log is in a folder");
             self.storage.sync_dir(dir).map_err(io)?;

@@ -406,7 +406,7 @@ impl PageEntry {
         let mut entries = page;
         let count = varint::take(&mut entries).ok()?;
         let mut input = entries;
-        for _ in 0..2 * count {
+        for _ in 0..count.checked_mul(2)? {
             varint::take(&mut input).ok()?;
         }
         let mut chunks = input;

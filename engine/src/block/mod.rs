@@ -100,6 +100,12 @@ impl Block {
         &self.entry
     }
 
+    /// The highest series id in it.
+    pub(crate) fn last_id(&self) -> Option<u32> {
+        let last = self.index.pages.checked_sub(1)?;
+        Some(self.index.page(&self.bytes, last).last_id)
+    }
+
     /// Calls `visit` with each chunk of series `id`, in order of time. Damaged pages are left
     /// out; the answer is whether there were none.
     pub(crate) fn chunks<'a>(&'a self, id: u32, mut visit: impl FnMut(&'a [u8])) -> bool {

@@ -12,7 +12,7 @@ mod open_chunk;
 
 pub(crate) use open_chunk::{FullChunk, LateSample, OpenChunk, Snapshot};
 
-use crate::policies::{Entry, PolicyId};
+use crate::policies::{Entry, Policies, PolicyId};
 use parking_lot::Mutex;
 use silverback_formats::wal::Row;
 use std::sync::Arc;
@@ -83,16 +83,19 @@ impl Head {
     }
 
     /// Stores rows that are in the WAL, in their order. `now_s` is the clock when the batch came.
-    pub(crate) fn apply(&self, rows: &[Row], now_s: i64, policies: &[Entry]) -> Applied {
+    pub(crate) fn apply(&self, rows: &[Row], now_s: i64, policies: &Policies) -> Applied {
         let mut applied = Applied::default();
         let mut rest = rows;
         while let Some(first) = rest.first() {
             let shard = place(first.id).0;
             let run = rest.iter().take_while(|row| place(row.id).0 == shard).count();
             let mut guard = self.shards[shard].lock();
+            // Not before the lock is held: a change of rules adds a policy first and gives it to
+            // the series under this lock, so the policies as they are now name all in the shard.
+            let policies = policies.load();
             let mut grown = 0;
             for row in &rest[..run] {
-                match guard.push(row, now_s, policies) {
+                match guard.push(row, now_s, &policies) {
                     Some(bytes) => {
                         grown += bytes;
                         applied.stored += 1;
@@ -211,11 +214,6 @@ impl Shard {
         let mut grown = 0;
         let usable = self.chunks.get(series.chunk as usize);
         if usable.is_none_or(|chunk| chunk.policy != series.policy) {
-            // A chunk needs a sample to begin with; this one serves when it is of its archive.
-            if archive == 0 && age_s >= -AHEAD_S_MAX {
-                self.open(row.id, entry, slot_s, row.value);
-                return Some(size_of::<OpenChunk>() as isize);
-            }
             self.displace(place);
             let chunk = OpenChunk::aside(row.id, series.policy, entry.step_s);
             self.chunks.push(chunk);

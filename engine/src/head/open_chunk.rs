@@ -41,15 +41,29 @@ pub(crate) struct OpenChunk {
 }
 
 /// What most series never need.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Side {
     /// Gaps in the stream: values before the gap, and slots in it.
     gaps: Vec<(u16, u16)>,
     late: Vec<LateSample>,
     /// Chunks that reached their limit of slots, encoded, with their first and last slot.
     full: Vec<FullChunk>,
-    /// Whether `late` may hold slots that the stream has not reached yet.
-    ahead: bool,
+    /// Bytes of the chunks in `full`.
+    full_bytes: usize,
+    /// Lowest slot in `late` that the stream had not reached when it came, or `u32::MAX`.
+    ahead_s: u32,
+}
+
+impl Default for Side {
+    fn default() -> Self {
+        Self {
+            gaps: Vec::new(),
+            late: Vec::new(),
+            full: Vec::new(),
+            full_bytes: 0,
+            ahead_s: u32::MAX,
+        }
+    }
 }
 
 /// A finished chunk and the slots it spans, both ends included (Unix seconds).
@@ -71,6 +85,15 @@ pub(crate) struct Snapshot {
     pub(crate) pending: Option<(u32, f64)>,
     /// In order of arrival; newer than the rest.
     pub(crate) late: Vec<LateSample>,
+}
+
+impl Side {
+    /// Drops the sample that came early for the slot `slot_s`: it is older than the one there now.
+    fn reached(&mut self, slot_s: u32) {
+        self.late.retain(|late| late.archive > 0 || late.slot_s != slot_s);
+        let ahead = self.late.iter().filter(|late| late.archive == 0 && late.slot_s > slot_s);
+        self.ahead_s = ahead.map(|late| late.slot_s).min().unwrap_or(u32::MAX);
+    }
 }
 
 impl OpenChunk {
@@ -97,7 +120,7 @@ impl OpenChunk {
     /// Stores a sample of the finest archive in its slot.
     #[inline]
     pub(crate) fn push(&mut self, slot_s: u32, value: f64) {
-        if slot_s == self.pending_s {
+        if slot_s == self.pending_s && self.slots > 0 {
             self.pending = value;
         } else if slot_s.wrapping_sub(self.pending_s) == self.step_s
             && u32::from(self.slots) < chunk::SLOTS_MAX
@@ -118,8 +141,16 @@ impl OpenChunk {
 
     /// Stores a sample aside: of an older slot, of one far ahead, or of a coarser archive.
     pub(crate) fn push_late(&mut self, sample: LateSample) {
+        let LateSample { slot_s, archive, value } = sample;
+        if archive == 0 && slot_s == self.pending_s && self.slots > 0 {
+            // Of a long slot the end may be far ahead and the begin not.
+            self.pending = value;
+            return;
+        }
         let side = self.side.get_or_insert_default();
-        side.ahead |= self.slots == 0 || sample.slot_s > self.pending_s;
+        if archive == 0 && (self.slots == 0 || slot_s > self.pending_s) {
+            side.ahead_s = side.ahead_s.min(slot_s);
+        }
         side.late.push(sample);
     }
 
@@ -127,10 +158,9 @@ impl OpenChunk {
         self.pending_s = slot_s;
         self.pending = value;
         if let Some(side) = &mut self.side
-            && side.ahead
+            && slot_s >= side.ahead_s
         {
-            // The sample that came early for this slot is older than this one.
-            side.late.retain(|late| late.archive > 0 || late.slot_s != slot_s);
+            side.reached(slot_s);
         }
     }
 
@@ -160,6 +190,7 @@ impl OpenChunk {
         self.slots = 1;
         let side = self.side.get_or_insert_default();
         side.gaps.clear();
+        side.full_bytes += full.bytes.capacity();
         side.full.push(full);
     }
 
@@ -187,12 +218,11 @@ impl OpenChunk {
     #[inline]
     pub(crate) fn heap_bytes(&self) -> usize {
         let side = self.side.as_ref().map_or(0, |side| {
-            let full: usize = side.full.iter().map(|full| full.bytes.capacity()).sum();
             size_of::<Side>()
                 + side.gaps.capacity() * size_of::<(u16, u16)>()
                 + side.late.capacity() * size_of::<LateSample>()
                 + side.full.capacity() * size_of::<FullChunk>()
-                + full
+                + side.full_bytes
         });
         self.stream.heap_bytes() + side
     }

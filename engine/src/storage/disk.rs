@@ -56,7 +56,18 @@ impl Storage for DiskStorage {
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
+        if dir.is_dir() {
+            return Ok(());
+        }
+        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if let Some(parent) = parent {
+            self.create_dir(parent)?;
+        }
+        match fs::create_dir(dir) {
+            Err(error) if !dir.is_dir() => Err(error),
+            // What is synced in a folder is lost when the folder's own name is.
+            _ => self.sync_dir(parent.unwrap_or(Path::new("."))),
+        }
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

@@ -6,7 +6,7 @@
 
 use super::{FileBytes, Storage, StorageFile};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -82,17 +82,27 @@ impl MemoryStorage {
             let content = Content { synced_bytes: bytes.len(), bytes };
             files.insert(path.clone(), Arc::new(Mutex::new(content)));
         }
-        Self::of(files)
+        Self::of(Tree { live: files.clone(), durable: files })
     }
 
-    /// A copy as a killed process would leave it: everything written is there.
+    /// A copy as a killed process would leave it: everything written is there, and what was not
+    /// durable still is not.
     #[must_use]
     pub fn after_kill(&self) -> Self {
-        let mut files = BTreeMap::new();
-        for (path, content) in &self.tree.lock().live {
-            files.insert(path.clone(), Arc::new(Mutex::new(content.lock().clone())));
-        }
-        Self::of(files)
+        let tree = self.tree.lock();
+        // A file under two names stays one file.
+        let mut copies = HashMap::new();
+        let mut copy = |files: &BTreeMap<PathBuf, Arc<Mutex<Content>>>| {
+            let copied = files.iter().map(|(path, content)| {
+                let copy = copies
+                    .entry(Arc::as_ptr(content))
+                    .or_insert_with(|| Arc::new(Mutex::new(content.lock().clone())));
+                (path.clone(), Arc::clone(copy))
+            });
+            copied.collect()
+        };
+        let (live, durable) = (copy(&tree.live), copy(&tree.durable));
+        Self::of(Tree { live, durable })
     }
 
     /// How many times anything was synced so far.
@@ -125,8 +135,7 @@ impl MemoryStorage {
         content.synced_bytes = content.bytes.len();
     }
 
-    fn of(files: BTreeMap<PathBuf, Arc<Mutex<Content>>>) -> Self {
-        let tree = Tree { live: files.clone(), durable: files };
+    fn of(tree: Tree) -> Self {
         Self { tree: Arc::new(Mutex::new(tree)), ..Self::default() }
     }
 

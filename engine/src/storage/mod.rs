@@ -61,7 +61,7 @@ pub trait Storage: Send + Sync + Debug {
     /// What the system says.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
 
-    /// Creates a folder and its parents; no error when it is there.
+    /// Creates a folder and its parents, durably; no error when it is there.
     ///
     /// # Errors
     /// What the system says.

@@ -7,8 +7,9 @@
 //!
 //! When a write fails, the segment is cut back to its last whole frame and the caller is told;
 //! when even that fails, the next write begins a new segment. When a sync fails, nobody knows
-//! what the disk kept: the next write begins a new segment, and the owner seals the head so that
-//! the samples become durable by another way.
+//! what the disk kept, and syncing again may succeed without having written anything: the next
+//! write begins a new segment, and nothing counts as durable until the owner has sealed the head,
+//! which makes the samples durable by another way.
 
 pub(crate) mod recovery;
 
@@ -30,11 +31,19 @@ pub(crate) struct Wal {
     storage: Arc<dyn Storage>,
     dir: PathBuf,
     open: Mutex<Open>,
-    /// Held while syncing; bytes of the log that are durable.
-    synced_bytes: Mutex<u64>,
+    /// Held while syncing.
+    synced: Mutex<Synced>,
     written_bytes: AtomicU64,
     /// `written_bytes` at the last call of [`Wal::drop_below`].
     dropped_bytes: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Synced {
+    /// Bytes of the log that are durable.
+    bytes: u64,
+    /// Last segment that a failed sync leaves in doubt; gone when it is dropped.
+    doubtful: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -63,7 +72,7 @@ impl Wal {
             storage,
             dir,
             open: Mutex::new(open),
-            synced_bytes: Mutex::new(0),
+            synced: Mutex::default(),
             written_bytes: AtomicU64::new(1),
             dropped_bytes: AtomicU64::new(1),
         };
@@ -104,11 +113,16 @@ impl Wal {
         Ok(())
     }
 
-    /// Makes everything appended so far durable. Callers that wait for each other share a sync.
+    /// Makes everything appended so far durable. Callers that wait for each other share a sync,
+    /// and its failure.
     pub(crate) fn sync(&self) -> Result<(), FileError> {
         let wanted = self.written_bytes.load(Ordering::Acquire);
-        let mut synced = self.synced_bytes.lock();
-        if *synced >= wanted {
+        let mut synced = self.synced.lock();
+        if let Some(segment) = synced.doubtful {
+            let source = io::Error::other("a sync of it failed before; sealing makes it good");
+            return Err(FileError { path: self.dir.join(segment_name(segment)), source });
+        }
+        if synced.bytes >= wanted {
             return Ok(());
         }
         let (written, files) = {
@@ -117,24 +131,22 @@ impl Wal {
             files.push((open.segment, Arc::clone(&open.file)));
             (self.written_bytes.load(Ordering::Acquire), files)
         };
-        for (at, (segment, file)) in files.iter().enumerate() {
+        for (segment, file) in &files {
             if let Err(source) = file.sync() {
                 let mut open = self.open.lock();
                 open.broken = true;
-                let current = open.segment;
-                let left = files[at..].iter().filter(|(segment, _)| *segment != current).cloned();
-                let left: Vec<_> = left.collect();
-                open.unsynced.splice(0..0, left);
+                synced.doubtful = Some(open.segment);
                 return Err(FileError { path: self.dir.join(segment_name(*segment)), source });
             }
         }
-        *synced = written;
+        synced.bytes = written;
         Ok(())
     }
 
     /// Forgets segments below `floor` and gives their removal to `remove`.
     pub(crate) fn drop_below(&self, floor: u64, mut remove: impl FnMut(&Path, u64)) {
         self.open.lock().unsynced.retain(|(segment, _)| *segment >= floor);
+        self.synced.lock().doubtful.take_if(|segment| *segment < floor);
         self.dropped_bytes.store(self.written_bytes.load(Ordering::Relaxed), Ordering::Relaxed);
         for segment in segments(&*self.storage, &self.dir).unwrap_or_default() {
             if segment < floor {
@@ -145,7 +157,8 @@ impl Wal {
 
     /// Bytes appended since segments were last dropped.
     pub(crate) fn kept_bytes(&self) -> u64 {
-        self.written_bytes.load(Ordering::Relaxed) - self.dropped_bytes.load(Ordering::Relaxed)
+        let written = self.written_bytes.load(Ordering::Relaxed);
+        written.saturating_sub(self.dropped_bytes.load(Ordering::Relaxed))
     }
 
     /// Bytes appended by this process.

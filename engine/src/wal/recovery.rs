@@ -39,11 +39,17 @@ pub(crate) fn replay(
 ) -> Result<Replayed, FileError> {
     let all = segments(storage, dir).map_err(|source| FileError { path: dir.into(), source })?;
     let mut replayed = Replayed { segments: all.clone(), ..Replayed::default() };
-    let mut expected = None;
+    // The manifest names a floor after its segment is durable. Without a manifest it is zero, and
+    // earlier seals may have dropped what came first.
+    let mut expected = (floor > 0).then_some(floor);
+    if expected.is_some() && all.last().is_none_or(|&last| last < floor) {
+        let reason = "it is missing, and so are all after it".to_owned();
+        replayed.damage.push(Damage { path: dir.join(segment_name(floor)), offset: 0, reason });
+    }
     for segment in all.into_iter().filter(|&segment| segment >= floor) {
         let path = dir.join(segment_name(segment));
         if expected.is_some_and(|expected| expected != segment) {
-            let reason = format!("segments before {segment} are missing");
+            let reason = format!("segments right before {segment} are missing");
             replayed.damage.push(Damage { path: path.clone(), offset: 0, reason });
         }
         expected = Some(segment + 1);

@@ -78,3 +78,27 @@ fn an_old_point_goes_to_the_first_archive_that_covers_it() {
         db.seal().unwrap();
     }
 }
+
+#[test]
+fn a_long_range_of_a_short_step_takes_no_memory_where_nothing_is() {
+    let bench = Bench::new("1s:1d,1h:100y");
+    let db = bench.open(&MemoryStorage::new());
+    let first = NOW_S - NOW_S % 3600 - 100 * 3600;
+    let hour = |hour: i64| first + hour * 3600;
+    for at in (0..100).step_by(7) {
+        bench.clock.set(hour(at) + 3600);
+        for second in 0..3600 {
+            put(&db, "s", hour(at) + second, at as f64);
+        }
+    }
+    bench.clock.set(NOW_S);
+    for _ in 0..2 {
+        let (step_s, start_s, values) = fetch(&db, NOW_S - 50 * 365 * 86_400);
+        assert_eq!((step_s, values.len()), (3600, 50 * 365 * 24));
+        let known: Vec<(i64, f64)> =
+            (start_s..).step_by(3600).zip(values).filter(|(_, value)| !value.is_nan()).collect();
+        let expected: Vec<_> = (0..100).step_by(7).map(|at| (hour(at), at as f64)).collect();
+        assert_eq!(known, expected);
+        db.seal().unwrap();
+    }
+}

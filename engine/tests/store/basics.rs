@@ -1,6 +1,6 @@
 use crate::support::{Bench, NOW_S, last, put, values};
 use silverback_engine::storage::{DiskStorage, MemoryStorage};
-use silverback_engine::{AppendError, Db, FetchRange, OpenError, Refused};
+use silverback_engine::{AppendError, Db, FetchRange, OpenError, Refused, SealError};
 use silverback_formats::carbon::Point;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -280,4 +280,136 @@ fn many_threads_append_and_seal_at_once() {
     };
     check(&db);
     check(&bench.open(&storage.after_kill()));
+}
+
+#[test]
+fn the_last_point_of_a_slot_wins_however_far_ahead_of_the_clock_each_is() {
+    let (bench, storage) = (Bench::new("1h:1y"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    let slot = NOW_S - NOW_S % 3600;
+    for (time_s, value) in [(NOW_S, 1.0), (slot + 3000, 2.0), (NOW_S, 3.0)] {
+        put(&db, "h", time_s, value);
+    }
+    let expected = BTreeMap::from([(slot, 3.0)]);
+    assert_eq!(last(&db, "h", 7200), expected);
+    put(&db, "h", slot + 3000, 4.0);
+    let expected = BTreeMap::from([(slot, 4.0)]);
+    assert_eq!(last(&db, "h", 7200), expected);
+    db.seal().unwrap();
+    assert_eq!(last(&db, "h", 7200), expected);
+}
+
+#[test]
+fn a_closed_database_touches_its_files_no_more() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    put(&db, "x", NOW_S, 1.0);
+    db.close().unwrap();
+    let before = storage.paths();
+    assert!(matches!(db.seal(), Err(SealError::Closed)));
+    assert!(matches!(db.expire(), Err(SealError::Closed)));
+    assert_eq!(storage.paths(), before);
+    assert_eq!(last(&db, "x", 300).len(), 1, "reads go on");
+}
+
+#[test]
+fn times_at_the_ends_of_u32_come_back() {
+    let end = i64::from(u32::MAX);
+    for (step_s, retentions) in [(3, "3:1431655765"), (5, "5:858993459"), (65_537, "65537:65535")] {
+        for now_s in [1, 100, end - 1, end] {
+            let (bench, mut storage) = (Bench::new(retentions), MemoryStorage::new());
+            bench.clock.set(now_s);
+            let mut db = bench.open(&storage);
+            for round in 0..3 {
+                for time_s in [end, step_s, now_s, end - 1, 2] {
+                    put(&db, "e", time_s, time_s as f64);
+                }
+                bench.clock.set(end);
+                for time_s in [step_s, now_s, end] {
+                    let slot = time_s - time_s % step_s;
+                    if slot == 0 {
+                        // The window's begin is left out, and retention ends here.
+                        continue;
+                    }
+                    let found = values(&db, "e", slot - 1, slot).into_iter().next();
+                    let last = [end, step_s, now_s, end - 1, 2].into_iter().rev();
+                    let last = last.clone().find(|time_s| time_s - time_s % step_s == slot);
+                    assert_eq!(found, last.map(|v| (slot, v as f64)), "{retentions} {now_s}");
+                }
+                bench.clock.set(now_s);
+                match round {
+                    0 => db.seal().unwrap(),
+                    _ => {
+                        storage = storage.after_kill();
+                        db = bench.open(&storage);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn any_range_may_be_asked_for() {
+    let (bench, storage) = (Bench::new("10s:1d,60s:2d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    put(&db, "x", NOW_S, 1.0);
+    let id = db.series(b"x").unwrap();
+    let times = [i64::MIN, i64::MIN + 1, -1, 0, NOW_S, i64::from(u32::MAX), i64::MAX - 1, i64::MAX];
+    for from_s in times {
+        for until_s in times {
+            for now_s in times {
+                let range = FetchRange { from_s, until_s, now_s };
+                if let Some(fetched) = db.fetch(id, range).unwrap() {
+                    assert!(fetched.values.len() <= 8641, "{range:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_mean_of_a_coarser_slot_is_of_all_its_samples_wherever_they_lie() {
+    let (bench, storage) = (Bench::new("10s:1d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    let minute = NOW_S - NOW_S % 60 - 60;
+    put(&db, "m", minute, 1.0);
+    put(&db, "m", minute + 10, 2.0);
+    db.seal().unwrap();
+    put(&db, "m", minute + 20, 3.0);
+    put(&db, "m", minute + 30, 6.0);
+    db.set_schema(Bench::new("60s:1d").schema);
+    for _ in 0..3 {
+        assert_eq!(last(&db, "m", 600), BTreeMap::from([(minute, 3.0)]));
+        db.seal().unwrap();
+    }
+    put(&db, "m", minute, 9.0);
+    assert_eq!(last(&db, "m", 600), BTreeMap::from([(minute, 9.0)]));
+}
+
+#[test]
+fn the_last_point_of_a_slot_wins_across_a_change_of_rules() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    let slot = NOW_S - NOW_S % 60;
+    let other = |method| Bench::with_aggregation("60s:1d", method, "0.5").schema;
+    // A series whose samples open the block of late ones first.
+    put(&db, "a", slot, 0.0);
+    put(&db, "a", slot - 600, 0.0);
+    for name in ["b", "c"] {
+        put(&db, name, slot - 60, 1.0);
+        put(&db, name, slot - 600, 1.0);
+    }
+    db.set_schema(other("sum"));
+    // Late once more, and in order this time.
+    put(&db, "b", slot, 2.0);
+    put(&db, "b", slot - 60, 2.0);
+    put(&db, "b", slot - 600, 2.0);
+    put(&db, "c", slot - 600, 3.0);
+    put(&db, "c", slot - 60, 3.0);
+    let expected = [last(&db, "a", 3600), last(&db, "b", 3600), last(&db, "c", 3600)];
+    assert_eq!(expected[1], BTreeMap::from([(slot - 600, 2.0), (slot - 60, 2.0), (slot, 2.0)]));
+    assert_eq!(expected[2], BTreeMap::from([(slot - 600, 3.0), (slot - 60, 3.0)]));
+    db.seal().unwrap();
+    assert_eq!([last(&db, "a", 3600), last(&db, "b", 3600), last(&db, "c", 3600)], expected);
 }

@@ -175,6 +175,48 @@ fn a_missing_wal_segment_is_named() {
 }
 
 #[test]
+fn a_missing_first_wal_segment_is_named() {
+    let bench = Bench::new("60s:1d");
+    for others in [false, true] {
+        let storage = filled(&bench);
+        if others {
+            put(&bench.open(&storage), "d", NOW_S, 1.0);
+        }
+        let path = file(&storage, ".wal");
+        silverback_engine::storage::Storage::remove(&storage, &path).unwrap();
+        let damage = bench.open(&storage).damage();
+        assert_eq!(damage.len(), 1, "{damage:?}");
+        assert!(damage[0].reason.contains("missing"));
+    }
+}
+
+#[test]
+fn a_series_whose_name_is_lost_leaves_no_series_without_one() {
+    let bench = Bench::new("60s:1d");
+    let storage = MemoryStorage::new();
+    let db = bench.open(&storage);
+    put(&db, "lost", NOW_S, 1.0);
+    put(&db, "kept", NOW_S, 2.0);
+    drop(db);
+    // The first frame is the one that names the first series.
+    storage.damage(&file(&storage, "0000.wal"), |bytes| bytes[35] ^= 1);
+    for _ in 0..3 {
+        let db = bench.open(&storage);
+        let mut names = Vec::new();
+        db.for_each_series(&mut |name, _| {
+            names.push(name.to_vec());
+            std::ops::ControlFlow::Continue(())
+        });
+        assert_eq!(names, [b"kept"]);
+        db.seal().unwrap();
+    }
+    let db = bench.open(&storage);
+    put(&db, "new", NOW_S - 60, 3.0);
+    assert_eq!(values(&db, "new", NOW_S - 3600, NOW_S).len(), 1);
+    assert_eq!(values(&db, "kept", NOW_S - 3600, NOW_S).into_values().next(), Some(2.0));
+}
+
+#[test]
 fn damaged_files_are_kept_aside() {
     let bench = Bench::new("60s:1d");
     let storage = filled(&bench);

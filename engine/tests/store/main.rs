@@ -4,7 +4,9 @@
 mod archives;
 mod basics;
 mod damage;
+mod each_failure;
 mod faults;
 mod model;
 mod power_cut;
+mod races;
 mod support;

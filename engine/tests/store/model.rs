@@ -92,3 +92,38 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn every_name_that_is_taken_comes_back_under_all_its_spellings(
+        names in prop::collection::vec("[ab.;=/~ \u{e9}*{]{1,12}", 1..12),
+    ) {
+        let bench = Bench::new("10s:6h");
+        let storage = MemoryStorage::new();
+        let mut db = bench.open(&storage);
+        let mut taken = Vec::new();
+        for name in &names {
+            let point = Point { name: name.as_bytes(), time_s: NOW_S, value: 1.0 };
+            if db.append(&[point]).unwrap().stored == 1 {
+                taken.push(name);
+            }
+        }
+        let count = db.series_count();
+        for _ in 0..3 {
+            for name in &taken {
+                let id = db.series(name.as_bytes()).unwrap();
+                let canonical = db.info(id).unwrap().name;
+                prop_assert_eq!(db.series(&canonical), Some(id), "{} is {:?}", name, canonical);
+                prop_assert_eq!(values(&db, name, NOW_S - 60, NOW_S).len(), 1);
+                let point = Point { name: &canonical, time_s: NOW_S, value: 1.0 };
+                prop_assert_eq!(db.append(&[point]).unwrap().stored, 1);
+            }
+            prop_assert_eq!(db.series_count(), count);
+            db.seal().unwrap();
+            drop(db);
+            db = bench.open(&storage);
+            prop_assert_eq!(db.damage(), vec![]);
+        }
+    }
+}

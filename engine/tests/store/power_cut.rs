@@ -107,3 +107,43 @@ fn a_batch_is_durable_when_it_returns_with_a_zero_interval() {
         assert_eq!(read(&after).len() as i64, i + 1);
     }
 }
+
+#[test]
+fn a_series_that_a_cut_forgets_leaves_nothing_to_the_next_one() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    put(&db, "a.b", NOW_S, 1.0);
+    let cuts = record(&storage, 0);
+    db.seal().unwrap();
+    for (done, disk) in std::mem::take(&mut *cuts.lock()) {
+        let db = bench.open(&disk);
+        put(&db, "z", NOW_S - 60, 2.0);
+        let found = values(&db, "z", NOW_S - 3600, NOW_S);
+        assert_eq!(found.len(), 1, "cut before sync {done}: {found:?}");
+    }
+}
+
+#[test]
+fn what_a_killed_process_left_unsynced_is_durable_when_its_log_is_dropped() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    let kills = Cuts::default();
+    let (into, from) = (Arc::clone(&kills), storage.clone());
+    storage.before_each_sync(move |done| into.lock().push((done, from.after_kill())));
+    put(&db, "a.b", NOW_S, 1.0);
+    db.seal().unwrap();
+    put(&db, "z", NOW_S, 2.0);
+    db.seal().unwrap();
+    for (done, disk) in std::mem::take(&mut *kills.lock()) {
+        let db = bench.open(&disk);
+        let found = read(&db);
+        for disk in [disk.after_power_cut(0), {
+            db.seal().unwrap();
+            disk.after_power_cut(0)
+        }] {
+            let db = bench.open(&disk);
+            assert_eq!(db.damage(), [], "killed before sync {done}");
+            assert_eq!(read(&db), found, "killed before sync {done}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Each single call to the disk fails in turn, also twice in a row: nothing acknowledged is lost,
+//! nothing is called damaged, and the store goes on.
+
+use crate::support::{Bench, NOW_S, values};
+use parking_lot::Mutex;
+use silverback_engine::Db;
+use silverback_engine::storage::{FileBytes, MemoryStorage, Storage, StorageFile};
+use silverback_formats::carbon::Point;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Counts calls that change the disk, and fails some of them.
+#[derive(Debug, Clone)]
+struct Failing {
+    inner: MemoryStorage,
+    calls: Arc<Mutex<(usize, Range<usize>)>>,
+}
+
+impl Failing {
+    fn call(&self) -> io::Result<()> {
+        let (calls, failing) = &mut *self.calls.lock();
+        *calls += 1;
+        if failing.contains(&(*calls - 1)) {
+            return Err(io::Error::other("injected failure"));
+        }
+        Ok(())
+    }
+}
+
+impl Storage for Failing {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
+        self.call()?;
+        Ok(Arc::new(FailingFile { inner: self.inner.create(path)?, storage: self.clone() }))
+    }
+
+    fn open_append(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
+        Ok(Arc::new(FailingFile { inner: self.inner.open_append(path)?, storage: self.clone() }))
+    }
+
+    fn read(&self, path: &Path) -> io::Result<FileBytes> {
+        self.call()?;
+        self.inner.read(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.call()?;
+        self.inner.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.call()?;
+        self.inner.remove(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.inner.list(dir)
+    }
+
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        self.inner.create_dir(dir)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.call()?;
+        self.inner.sync_dir(dir)
+    }
+
+    fn lock(&self, dir: &Path) -> io::Result<Box<dyn Debug + Send + Sync>> {
+        self.inner.lock(dir)
+    }
+}
+
+#[derive(Debug)]
+struct FailingFile {
+    inner: Arc<dyn StorageFile>,
+    storage: Failing,
+}
+
+impl StorageFile for FailingFile {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let called = self.storage.call();
+        self.inner.append(if called.is_ok() { bytes } else { &bytes[..bytes.len() / 2] })?;
+        called
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.storage.call()?;
+        self.inner.sync()
+    }
+
+    fn truncate(&self, len_bytes: u64) -> io::Result<()> {
+        self.storage.call()?;
+        self.inner.truncate(len_bytes)
+    }
+}
+
+/// Samples acknowledged, by series and slot: those of each slot, newest last.
+type Acknowledged = BTreeMap<(String, i64), f64>;
+
+/// Appends, syncs, seals and expires while the calls numbered `failing` fail; what failed is tried
+/// again. The answer is how many calls there were.
+fn check(failing: Range<usize>) -> usize {
+    let (bench, memory) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let calls = Arc::new(Mutex::new((0, usize::MAX..usize::MAX)));
+    let storage = Failing { inner: memory.clone(), calls: Arc::clone(&calls) };
+    let db = Db::open(bench.options(Arc::new(storage))).unwrap();
+    *calls.lock() = (0, failing.clone());
+
+    let mut acknowledged = Acknowledged::new();
+    let slot = NOW_S - NOW_S % 60;
+    for round in 0..12_i64 {
+        for series in 0..=round / 3 {
+            let (name, time_s) = (format!("s.{series}"), slot - 60 * (round % 5));
+            let value = (round * 10 + series) as f64;
+            let point = Point { name: name.as_bytes(), time_s, value };
+            while db.append(&[point]).is_err() {}
+            acknowledged.insert((name, time_s), value);
+        }
+        match round % 4 {
+            1 => while db.sync().is_err() && db.seal().is_err() {},
+            3 => while db.seal().is_err() {},
+            _ => {}
+        }
+    }
+    while db.sync().is_err() && db.seal().is_err() {}
+    let count = calls.lock().0;
+
+    let found = |db: &Db| -> Acknowledged {
+        let names: Vec<String> = (0..4).map(|series| format!("s.{series}")).collect();
+        let all = names.iter().flat_map(|name| {
+            let slots = values(db, name, NOW_S - 3600, NOW_S);
+            slots.into_iter().map(|(slot, value)| ((name.clone(), slot), value))
+        });
+        all.collect()
+    };
+    assert_eq!(found(&db), acknowledged, "calls {failing:?} fail");
+    for disk in [memory.after_kill(), memory.after_power_cut(0), memory.after_power_cut(9)] {
+        let db = bench.open(&disk);
+        assert_eq!(db.verify(), [], "calls {failing:?} fail");
+        assert_eq!(found(&db), acknowledged, "calls {failing:?} fail, opened again");
+        db.seal().unwrap();
+        drop(db);
+        let db = bench.open(&disk.after_power_cut(0));
+        assert_eq!(db.verify(), [], "calls {failing:?} fail");
+        assert_eq!(found(&db), acknowledged, "calls {failing:?} fail, opened a third time");
+    }
+    count
+}
+
+#[test]
+fn any_one_call_may_fail() {
+    let calls = check(usize::MAX..usize::MAX);
+    assert!(calls > 60, "{calls} calls");
+    for call in 0..calls {
+        check(call..call + 1);
+    }
+}
+
+#[test]
+fn any_few_calls_in_a_row_may_fail() {
+    let calls = check(usize::MAX..usize::MAX);
+    for len in [2, 3, 5, 8] {
+        for call in 0..calls {
+            check(call..call + len);
+        }
+    }
+}
