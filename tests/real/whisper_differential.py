@@ -296,7 +296,7 @@ class Round:
         header = whisper.info(silverback)
         self.archives = archives_of(self.random)
         self.reach = max(step * points for step, points in self.archives)
-        mode = self.random.choice(["rewrite", "aggregate"])
+        mode = self.random.choice(["rewrite", "aggregate"]) if self.ordered(python) else "rewrite"
         self.log.append((mode, self.archives))
         self.create("new", self.archives, header["aggregationMethod"], header["xFilesFactor"], False)
         new = self.path("new")
@@ -305,6 +305,16 @@ class Round:
         texts = ["%d:%d" % archive for archive in self.archives]
         flags = ["--aggregate"] if mode == "aggregate" else []
         self.tool("whisper-resize.py", python, *texts, *flags, "--nobackup")
+
+    def ordered(self, path):
+        """Whether each coarser archive starts before the finer ones. Where one does not, the
+        script lays all of it before them, and then searches what is out of order."""
+        archives = whisper.info(path)["archives"]
+        starts = [
+            whisper.fetch(path, self.now - archive["retention"] + archive["secondsPerPoint"],
+                          self.now, now=self.now)[0][0]
+            for archive in sorted(archives, key=lambda archive: archive["secondsPerPoint"])]
+        return all(coarse < fine for fine, coarse in zip(starts, starts[1:]))
 
     def fetch_both(self):
         start = self.now - self.random.choice([self.random.randint(0, self.reach), self.reach])

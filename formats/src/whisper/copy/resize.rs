@@ -15,7 +15,9 @@ pub enum ResizeMode {
     /// Each new slot is computed from all old points that fall into its stretch, finest
     /// preferred, as in `whisper-resize --aggregate`. Its stretches are whole steps from
     /// `now - reach + now % step` on: they straddle slots unless `now` is a multiple of the step,
-    /// and then leave out the slot of `now` itself.
+    /// and then leave out the slot of `now` itself. Unlike the script, a coarser archive that
+    /// starts no earlier than the finer adds nothing; the script lays all of it before them and
+    /// loses both.
     Aggregate,
     /// Archives of a step that the old file has are copied and all others stay empty, as
     /// go-carbon's migration does.
