@@ -78,6 +78,9 @@ fn sync(inner: &Inner, stopped: &Receiver<()>) {
     while wait(stopped, inner.options.wal_sync_interval) {
         // A failure is logged and counted where it is decided.
         let _ = inner.sync_wal();
+        if let Err(error) = inner.wal.prepare_in_time() {
+            tracing::warn!("cannot prepare the next segment of the WAL: {error}");
+        }
     }
 }
 

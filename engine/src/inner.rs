@@ -44,6 +44,9 @@ impl Folders {
     }
 }
 
+/// Blocks expire by the clock, but by no later time than this long after the newest sample.
+const EXPIRE_AHEAD_S_MAX: i64 = 86_400;
+
 /// The database itself.
 #[derive(Debug)]
 pub(crate) struct Inner {
@@ -134,6 +137,7 @@ impl Inner {
         let wal_floor = match disk.unfinished {
             Some(wal_floor) => wal_floor,
             None => {
+                self.wal.prepare()?;
                 let _gate = self.gate.write();
                 self.wal.rotate()?
             }
@@ -200,12 +204,15 @@ impl Inner {
 
     /// Deletes blocks that hold nothing within retention any more.
     pub(crate) fn expire(&self) -> Result<usize, SealError> {
-        let now_s = self.options.clock.now_s();
         let mut disk = self.disk.lock();
         if self.closed.load(Ordering::Acquire) {
             return Err(SealError::Closed);
         }
         let state = disk.manifest.state();
+        // A clock that jumps years ahead must not delete everything: where no samples come in,
+        // time does not pass.
+        let newest_s = state.blocks.values().map(|block| i64::from(block.max_s)).max();
+        let now_s = self.options.clock.now_s().min(newest_s.unwrap_or(0) + EXPIRE_AHEAD_S_MAX);
         let is_past = |block: &&BlockEntry| {
             let last_s = i64::from(block.max_s) + i64::from(block.step_s);
             last_s + i64::from(block.keep_s) < now_s

@@ -36,6 +36,7 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
         io::ErrorKind::WouldBlock => OpenError::Locked { path: folders.root.clone() },
         _ => file_error(&folders.root, source).into(),
     })?;
+    tracing::info!("opening {}", folders.root.display());
     let mut damage = Vec::new();
     let mut state = read_manifest(&*storage, &folders, &mut damage)?;
     let mut blocks = open_blocks(&*storage, &folders, &mut state, &mut damage)?;

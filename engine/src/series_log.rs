@@ -15,6 +15,9 @@ const NAME: &str = "SERIES";
 /// Bytes of names at which a frame is closed.
 const FRAME_BYTES_MAX: usize = 256 << 10;
 
+/// Bytes of frames that are gathered before they are written and synced.
+const WRITE_BYTES: usize = 16 << 20;
+
 /// The log, open for appending.
 #[derive(Debug)]
 pub(crate) struct SeriesLog {
@@ -113,6 +116,11 @@ impl SeriesLog {
         }
         let mut first = self.next_id;
         while first < end {
+            if bytes.len() >= WRITE_BYTES {
+                self.write(&bytes)?;
+                self.next_id = first;
+                bytes.clear();
+            }
             let mut names = Vec::new();
             let mut len_bytes = 0;
             while first + (names.len() as u32) < end && len_bytes < FRAME_BYTES_MAX {

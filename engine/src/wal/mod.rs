@@ -10,6 +10,9 @@
 //! what the disk kept, and syncing again may succeed without having written anything: the next
 //! write begins a new segment, and nothing counts as durable until the owner has sealed the head,
 //! which makes the samples durable by another way.
+//!
+//! Creating a segment takes two syncs, so it is done ahead ([`Wal::prepare`]) and appending never
+//! waits for it as long as the background work keeps up.
 
 pub(crate) mod recovery;
 
@@ -31,11 +34,28 @@ pub(crate) struct Wal {
     storage: Arc<dyn Storage>,
     dir: PathBuf,
     open: Mutex<Open>,
+    /// Taken after `open` where both are.
+    next: Mutex<Next>,
     /// Held while syncing.
     synced: Mutex<Synced>,
     written_bytes: AtomicU64,
     /// `written_bytes` at the last call of [`Wal::drop_below`].
     dropped_bytes: AtomicU64,
+}
+
+/// The segment after the open one.
+#[derive(Debug)]
+struct Next {
+    /// Its number, or when it is ready the one after it.
+    number: u64,
+    ready: Option<Segment>,
+}
+
+#[derive(Debug)]
+struct Segment {
+    number: u64,
+    file: Arc<dyn StorageFile>,
+    len_bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -66,12 +86,14 @@ impl Wal {
         segment: u64,
         unsynced: Vec<(u64, Arc<dyn StorageFile>)>,
     ) -> Result<Self, FileError> {
-        let (file, len_bytes) = create_segment(&*storage, &dir, segment)?;
+        let Segment { file, len_bytes, .. } = create_segment(&*storage, &dir, segment)?;
         let open = Open { segment, file, len_bytes, broken: false, unsynced };
+        let next = Next { number: segment + 1, ready: None };
         let wal = Self {
             storage,
             dir,
             open: Mutex::new(open),
+            next: Mutex::new(next),
             synced: Mutex::default(),
             written_bytes: AtomicU64::new(1),
             dropped_bytes: AtomicU64::new(1),
@@ -104,9 +126,26 @@ impl Wal {
         Ok(open.segment)
     }
 
+    /// Creates the next segment, unless it is there, so that turning to it costs nothing.
+    pub(crate) fn prepare(&self) -> Result<(), FileError> {
+        let next = &mut *self.next.lock();
+        if next.ready.is_none() {
+            next.ready = Some(create_segment(&*self.storage, &self.dir, next.number)?);
+            next.number += 1;
+        }
+        Ok(())
+    }
+
+    /// The same once the open segment is half full.
+    pub(crate) fn prepare_in_time(&self) -> Result<(), FileError> {
+        let is_time = self.open.lock().len_bytes >= SEGMENT_BYTES / 2;
+        if is_time { self.prepare() } else { Ok(()) }
+    }
+
     fn rotate_locked(&self, open: &mut Open) -> Result<(), FileError> {
-        let segment = open.segment + 1;
-        let (file, len_bytes) = create_segment(&*self.storage, &self.dir, segment)?;
+        self.prepare()?;
+        let ready = self.next.lock().ready.take();
+        let Segment { number: segment, file, len_bytes } = ready.expect("it was just prepared");
         let closed = std::mem::replace(&mut open.file, file);
         open.unsynced.push((open.segment, closed));
         (open.segment, open.len_bytes, open.broken) = (segment, len_bytes, false);
@@ -167,11 +206,7 @@ impl Wal {
     }
 }
 
-fn create_segment(
-    storage: &dyn Storage,
-    dir: &Path,
-    segment: u64,
-) -> Result<(Arc<dyn StorageFile>, u64), FileError> {
+fn create_segment(storage: &dyn Storage, dir: &Path, segment: u64) -> Result<Segment, FileError> {
     let path = dir.join(segment_name(segment));
     let mut header = Vec::new();
     frame::header_into(LogKind::Wal, segment, &mut header);
@@ -183,7 +218,7 @@ fn create_segment(
         Ok(file)
     };
     match create() {
-        Ok(file) => Ok((file, header.len() as u64)),
+        Ok(file) => Ok(Segment { number: segment, file, len_bytes: header.len() as u64 }),
         Err(source) => Err(FileError { path, source }),
     }
 }

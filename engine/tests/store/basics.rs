@@ -172,6 +172,20 @@ fn expired_blocks_are_deleted_and_retention_holds_at_read() {
 }
 
 #[test]
+fn a_clock_that_jumps_ahead_deletes_nothing_that_is_new() {
+    let (bench, storage) = (Bench::new("60s:30d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    put(&db, "old", NOW_S - 29 * 86_400, 1.0);
+    db.seal().unwrap();
+    put(&db, "new", NOW_S, 1.0);
+    db.seal().unwrap();
+    bench.clock.set(NOW_S + 20 * 365 * 86_400);
+    assert_eq!(db.expire().unwrap(), 0);
+    bench.clock.set(NOW_S + 60);
+    assert_eq!(last(&db, "new", 600).len(), 1);
+}
+
+#[test]
 fn long_chunks_and_wide_gaps_come_back() {
     let (bench, storage) = (Bench::new("1s:30d"), MemoryStorage::new());
     let db = bench.open(&storage);
