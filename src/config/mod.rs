@@ -254,6 +254,15 @@ fn cross_checks(file: &str, settings: &Settings) -> Vec<Problem> {
         );
         refuse(prometheus.line("endpoint"), message);
     }
+    let tcp = settings.table("tcp");
+    if tcp.flag("enabled") && matches!(tcp.text("compression").as_str(), "gzip" | "snappy") {
+        // Read as lines, the compressed bytes would be refused one by one and the points lost.
+        let message = format!(
+            "[tcp] compression = {:?}: this version cannot read compressed streams yet: allowed is \"\"",
+            tcp.text("compression")
+        );
+        refuse(tcp.line("compression"), message);
+    }
     for receiver in settings.tables("receiver") {
         if receiver.given("protocol").is_none() {
             let message = format!(

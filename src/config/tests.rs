@@ -151,6 +151,10 @@ fn what_one_key_cannot_say() {
             "[prometheus]\nenabled = true\nendpoint = \"\"",
             "f:5: [prometheus] endpoint = \"\": allowed is",
         ),
+        (
+            "[tcp]\ncompression = \"gzip\"",
+            "f:4: [tcp] compression = \"gzip\": this version cannot read compressed streams yet",
+        ),
         ("[receiver.x]\nlisten = \":1\"", "f:3: [receiver.x] protocol is not set: allowed are"),
         (
             "[[logging]]\nfile = \"x?level=loud\"",
