@@ -7,7 +7,7 @@ use super::pattern::Substitution;
 use super::registry::{Fixed, Function, Group, Kind, Param, SERIES_LIST};
 use crate::series::Series;
 
-pub(super) const FUNCTIONS: [Function; 6] = [
+pub(super) const FUNCTIONS: [Function; 8] = [
     Function {
         names: &["alias"],
         group: Group::Alias,
@@ -78,7 +78,24 @@ pub(super) const FUNCTIONS: [Function; 6] = [
         },
         other_window: None,
     },
+    Function::new(
+        &["upper", "toUpperCase"],
+        Group::Alias,
+        &[SERIES_LIST, POSITIONS],
+        "Shows names in capital letters, or only the letters at the given positions.",
+        |call| with_case(call, str::to_uppercase),
+    ),
+    Function::new(
+        &["lower", "toLowerCase"],
+        Group::Alias,
+        &[SERIES_LIST, POSITIONS],
+        "Shows names in small letters, or only the letters at the given positions.",
+        |call| with_case(call, str::to_lowercase),
+    ),
 ];
+
+/// Positions of letters, from the end when negative.
+const POSITIONS: Param = Param::optional("pos", Kind::Integer, Fixed::None).multiple();
 
 type Output = Result<Vec<Series>, FunctionError>;
 
@@ -113,6 +130,26 @@ fn substr(name: &str, start: i64, stop: i64) -> String {
     let nodes: Vec<&str> = inside.split('.').collect();
     let joined = nodes[slice(start, stop, nodes.len())].join(".");
     joined.split(',').next().unwrap_or_default().to_owned()
+}
+
+fn with_case(call: &mut Call<'_, '_>, convert: fn(&str) -> String) -> Output {
+    let positions = call.integers(1);
+    if positions.is_empty() {
+        return each(call, |series| convert(&series.name));
+    }
+    each(call, |series| {
+        let count = i64::try_from(series.name.chars().count()).unwrap_or(i64::MAX);
+        let chosen = |at: i64| positions.iter().any(|&p| p == at || p == at - count);
+        let mut name = String::with_capacity(series.name.len());
+        for (at, letter) in (0..).zip(series.name.chars()) {
+            if chosen(at) {
+                name.push_str(&convert(letter.encode_utf8(&mut [0; 4])));
+            } else {
+                name.push(letter);
+            }
+        }
+        name
+    })
 }
 
 #[cfg(test)]

@@ -241,7 +241,7 @@ fn pow_series(call: &mut Call<'_, '_>) -> Output {
 }
 
 /// A power, unknown when it has no finite real value.
-fn power(base: f64, exponent: f64) -> f64 {
+pub(super) fn power(base: f64, exponent: f64) -> f64 {
     if base.is_nan() || exponent.is_nan() {
         return f64::NAN;
     }

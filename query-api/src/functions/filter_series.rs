@@ -214,7 +214,7 @@ fn first_sorted(call: &mut Call<'_, '_>, aggregation: Aggregation, order: Order)
 }
 
 /// The first `count` series; all but the last ones when it is negative.
-fn first(mut list: Vec<Series>, count: i64) -> Vec<Series> {
+pub(super) fn first(mut list: Vec<Series>, count: i64) -> Vec<Series> {
     let kept = match usize::try_from(count) {
         Ok(count) => count,
         Err(_) => {

@@ -198,7 +198,7 @@ fn scale_to_seconds(call: &mut Call<'_, '_>) -> Output {
 }
 
 /// The nearest multiple of 0.000001.
-fn round_to_millionths(value: f64) -> f64 {
+pub(super) fn round_to_millionths(value: f64) -> f64 {
     // Beyond this the product below would lose digits that the value has.
     const EXACT_MAX: f64 = 1e9;
     if value.abs() < EXACT_MAX { (value * 1e6).round_ties_even() / 1e6 } else { value }
