@@ -66,6 +66,14 @@ const MEETS_QUIRK: &[(&str, &str)] = &[
     ("p-fetch-035", "escaped-glob"),
 ];
 
+/// Cases that graphite-web refuses because only carbonapi knows what they ask for.
+const OF_CARBONAPI: &[(&str, &str)] = &[
+    ("p-aggregate-018", "the aggregation `first`"),
+    ("p-summarize-034", "the aggregation `first`"),
+    ("p-summarize-035", "percentiles such as `p95` as aggregation"),
+    ("p-toLowerCase-001", "the name `toLowerCase` of lower"),
+];
+
 /// Error texts that repeat an exception of Python instead of saying what is wrong.
 const PYTHON_TEXTS: &[&str] = &["invalid literal for int()"];
 
@@ -101,8 +109,9 @@ fn router(folder: &std::path::Path) -> Router {
             };
             Some(Point { name, value, time_s: start + i * step })
         });
-        // A point before all windows makes a series that has no values exist.
-        let first = Point { name, value: 0.0, time_s: NOW_S - 39 * 86_400 };
+        // A point before all windows makes a series that has no values exist. All are kept for
+        // 40 days, the first step of which no window shows.
+        let first = Point { name, value: 0.0, time_s: NOW_S - 40 * 86_400 + 1 };
         db.append(&std::iter::once(first).chain(points).collect::<Vec<_>>()).unwrap();
     }
     graphite_router(Arc::new(Api::new(db, Limits::default())))
@@ -232,6 +241,9 @@ fn failure(case: &Value, outcome: &Outcome) -> Option<String> {
     if outcome.status >= 500 {
         return Some(format!("status {}: {}", outcome.status, outcome.text));
     }
+    if outcome.status == 200 && OF_CARBONAPI.iter().any(|(id, _)| case["id"] == *id) {
+        return None;
+    }
     let marked = case["quirk"].as_array().into_iter().flatten();
     let met = MEETS_QUIRK.iter().filter(|(id, _)| case["id"] == *id).map(|(_, quirk)| *quirk);
     let quirks: Vec<&str> = marked.map(|quirk| quirk.as_str().unwrap()).chain(met).collect();
@@ -276,7 +288,7 @@ async fn recorded_answers() {
     let failed = failures.len();
     let counts = format!("{passed} passed, {failed} failed, {missing} need missing functions");
     assert!(failures.is_empty(), "{counts}\n{}", failures.join("\n"));
-    assert!(passed >= 850, "{counts}: functions were lost");
+    assert!(passed >= 1_228, "{counts}: functions were lost");
 }
 
 /// Wide reads shared by many targets answer what each target alone is answered.

@@ -10,17 +10,22 @@
 //! | [`aggregation`], [`align`], [`node`], [`pattern`], [`percentile`], [`printf`], [`unit`] | what families share |
 //! | the others | one family each |
 
+mod aggregates;
 mod aggregation;
 mod alias;
 mod align;
 pub(crate) mod args;
 mod arithmetic;
+mod baseline;
 mod combine;
+mod correlation;
+mod distribution;
 mod divide;
 mod drawing;
 mod exponential;
 mod filter_data;
 mod filter_series;
+mod fourier;
 mod gaps;
 mod generate;
 mod group_by;
@@ -33,6 +38,7 @@ mod lists;
 mod map_reduce;
 mod moving;
 mod node;
+mod objectives;
 mod outliers;
 mod pattern;
 mod percent;
@@ -40,6 +46,7 @@ mod percentile;
 mod printf;
 pub(crate) mod registry;
 mod regression;
+mod sets;
 mod sorting;
 mod special;
 mod statistics;
@@ -48,21 +55,27 @@ mod tagged;
 mod time_shift;
 mod transform;
 mod unit;
+mod versions;
 mod weighted;
 
 use crate::refusal::Refusal;
 use registry::Function;
 
 /// Every function, by family.
-const TABLES: [&[Function]; 30] = [
+const TABLES: [&[Function]; 38] = [
+    &aggregates::FUNCTIONS,
     &alias::FUNCTIONS,
     &arithmetic::FUNCTIONS,
+    &baseline::FUNCTIONS,
     &combine::FUNCTIONS,
+    &correlation::FUNCTIONS,
+    &distribution::FUNCTIONS,
     &divide::FUNCTIONS,
     &drawing::FUNCTIONS,
     &exponential::FUNCTIONS,
     &filter_data::FUNCTIONS,
     &filter_series::FUNCTIONS,
+    &fourier::FUNCTIONS,
     &gaps::FUNCTIONS,
     &generate::FUNCTIONS,
     &group_by::FUNCTIONS,
@@ -74,9 +87,11 @@ const TABLES: [&[Function]; 30] = [
     &lists::FUNCTIONS,
     &map_reduce::FUNCTIONS,
     &moving::FUNCTIONS,
+    &objectives::FUNCTIONS,
     &outliers::FUNCTIONS,
     &percent::FUNCTIONS,
     &regression::FUNCTIONS,
+    &sets::FUNCTIONS,
     &sorting::FUNCTIONS,
     &special::FUNCTIONS,
     &statistics::FUNCTIONS,
@@ -84,6 +99,7 @@ const TABLES: [&[Function]; 30] = [
     &tagged::FUNCTIONS,
     &time_shift::FUNCTIONS,
     &transform::FUNCTIONS,
+    &versions::FUNCTIONS,
     &weighted::FUNCTIONS,
 ];
 
