@@ -159,7 +159,7 @@ fn with_decoded_node(series: &Series, node: i64) -> String {
 /// The text that stands behind padded base64 of the usual alphabet.
 fn base64(text: &str) -> Option<String> {
     let data = text.trim_end_matches('=');
-    if text.is_empty() || text.len() % 4 != 0 || text.len() - data.len() > 2 {
+    if text.is_empty() || !text.len().is_multiple_of(4) || text.len() - data.len() > 2 {
         return None;
     }
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);

@@ -14,6 +14,11 @@ use crate::series::{Series, Window};
 use crate::target::{Expr, Literal};
 use crate::time::{parse_offset, parse_time};
 
+/// Most times at which one call looks at its series.
+const SHIFTS_MAX: i64 = 10_000;
+/// What one more series costs beside its points, in points: its name and tags.
+const SERIES_COST: usize = 64;
+
 /// An evaluated argument.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
@@ -242,6 +247,35 @@ impl<'e, 'r> Call<'e, 'r> {
             Some(expr) => self.evaluator.eval(expr, window),
             None => Err(FunctionError::input("this function needs an expression, not a group")),
         }
+    }
+
+    /// Evaluates the first argument over the window and each of its multiples of a shift, from
+    /// `shifts.start` up to `shifts.end`.
+    pub(crate) fn refetch_shifted(
+        &mut self,
+        by_s: i64,
+        shifts: std::ops::Range<i64>,
+    ) -> Result<Vec<(i64, Vec<Series>)>, FunctionError> {
+        if shifts.end.saturating_sub(shifts.start) > SHIFTS_MAX {
+            let reason = format!("more than {SHIFTS_MAX} times of one series are asked for");
+            return Err(FunctionError::Input(reason));
+        }
+        let mut lists = Vec::new();
+        // The earliest time first: what is read for it serves those between, too.
+        let is_backward = by_s < 0;
+        let count = (shifts.end - shifts.start).max(0);
+        for index in 0..count {
+            let shift = if is_backward { shifts.end - 1 - index } else { shifts.start + index };
+            let list = self.refetch(self.window.shifted(by_s.saturating_mul(shift)))?;
+            for series in &list {
+                self.evaluator.source.reserve(series.values.len() + SERIES_COST)?;
+            }
+            lists.push((shift, list));
+        }
+        if is_backward {
+            lists.reverse();
+        }
+        Ok(lists)
     }
 
     /// A series that did not exist before, with the request's xFilesFactor.

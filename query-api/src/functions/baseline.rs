@@ -5,7 +5,7 @@ use super::aggregation::Aggregation;
 use super::args::Call;
 use super::group_by::grouped;
 use super::registry::{Fixed, Function, Group, Kind, Param, SERIES_LIST, SHIFTS};
-use crate::series::{Series, Window};
+use crate::series::Series;
 use std::collections::HashMap;
 
 const PARAMS: &[Param] = &[
@@ -39,9 +39,6 @@ pub(super) const FUNCTIONS: [Function; 2] = [
     ),
 ];
 
-/// Most times that are looked at.
-const SHIFTS_MAX: i64 = 1000;
-
 /// Baselines named after a function, each with the series itself when it has one.
 fn baselines(
     call: &mut Call<'_, '_>,
@@ -51,19 +48,13 @@ fn baselines(
     let is_unsigned = text.starts_with(|c: char| c.is_ascii_digit());
     let unit_s = if is_unsigned { -unit_s } else { unit_s };
     let (start, end) = (call.integer(2), call.integer(3));
-    if end.saturating_sub(start) > SHIFTS_MAX {
-        let reason = format!("{function_name}() looks at no more than {SHIFTS_MAX} times");
-        return Err(FunctionError::Input(reason));
-    }
     let (absent_max, mean_min) = (call.optional_float(4), call.optional_float(5));
     let mut plain: HashMap<String, Series> =
         call.take_series(0).into_iter().map(|series| (series.name.clone(), series)).collect();
-    let window = call.window;
     let mut shifted = Vec::new();
-    for shift in (start..end).filter(|shift| *shift != 0) {
+    let lists = call.refetch_shifted(unit_s, start..end)?;
+    for (shift, list) in lists.into_iter().filter(|(shift, _)| *shift != 0) {
         let by_s = unit_s.saturating_mul(shift);
-        let from_s = window.from_s.saturating_add(by_s);
-        let list = call.refetch(Window { from_s, until_s: window.until_s.saturating_add(by_s) })?;
         shifted.extend(list.into_iter().map(|series| Series {
             start_s: series.start_s.saturating_sub(by_s),
             end_s: series.end_s.saturating_sub(by_s),

@@ -21,6 +21,8 @@ mod combine;
 mod correlation;
 mod distribution;
 mod divide;
+#[cfg(test)]
+mod docs;
 mod drawing;
 mod exponential;
 mod filter_data;

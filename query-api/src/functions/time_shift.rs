@@ -60,16 +60,9 @@ fn signed(text: &str) -> Option<(String, i64)> {
     Some((signed, shift_s))
 }
 
-fn shifted(window: Window, shift_s: i64) -> Window {
-    Window {
-        from_s: window.from_s.saturating_add(shift_s),
-        until_s: window.until_s.saturating_add(shift_s),
-    }
-}
-
 fn other_window(call: &Lookback<'_>) -> Option<Window> {
     let Literal::Text(text) = call.second else { return None };
-    Some(shifted(call.window, signed(text)?.1))
+    Some(call.window.shifted(signed(text)?.1))
 }
 
 fn time_shift(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
@@ -77,7 +70,7 @@ fn time_shift(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
     let (text, shift_s) = signed(call.text(1)).expect("the table checks intervals");
     let resets_end = call.boolean(2);
     let Some(first) = plain.first() else { return Ok(plain) };
-    let list = call.refetch(shifted(call.window, shift_s))?;
+    let list = call.refetch(call.window.shifted(shift_s))?;
     let results = list.into_iter().map(|series| {
         let name = format!("timeShift({}, \"{text}\")", series.name);
         let span_s = series.end_s - series.start_s;
@@ -87,19 +80,14 @@ fn time_shift(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
     Ok(results.collect())
 }
 
-/// What one more series costs beside its points, in points: its name and tags.
-const SERIES_COST: usize = 64;
-
 fn time_stack(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
     let plain = call.take_series(0);
     let (unit, unit_s) = signed(call.text(1)).expect("the table checks intervals");
     let (start, end) = (call.integer(2), call.integer(3));
     let Some(first) = plain.first() else { return Ok(plain) };
     let mut results = Vec::new();
-    for shift in start..end {
-        let list = call.refetch(shifted(call.window, unit_s.saturating_mul(shift)))?;
+    for (shift, list) in call.refetch_shifted(unit_s, start..end)? {
         for series in list {
-            call.evaluator.source.reserve(series.values.len() + SERIES_COST)?;
             let name = format!("timeShift({}, {unit}, {shift})", series.name);
             let series = series.renamed(name).tagged("timeShiftUnit", &*unit);
             let series = series.tagged("timeShift", shift.to_string());
