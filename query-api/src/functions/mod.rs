@@ -49,6 +49,7 @@ mod printf;
 pub(crate) mod registry;
 mod regression;
 mod sets;
+mod sliding;
 mod sorting;
 mod special;
 mod statistics;

@@ -12,6 +12,7 @@ use super::args::Call;
 use super::registry::{
     Body, Fixed, Function, Group, Kind, Lookback, Param, SERIES_LIST, X_FILES_FACTOR,
 };
+use super::sliding::Windows;
 use crate::encode::repr;
 use crate::series::{Series, Window};
 use crate::target::Literal;
@@ -160,9 +161,14 @@ fn moving(
         let skipped = starts.skipped(&series, lookback_s);
         let points = usize::try_from(size.points(series.step_s)).unwrap_or(usize::MAX);
         let share = share.unwrap_or(series.x_files_factor);
-        let values = windows(&series.values, skipped, points)
-            .map(|window| known_aggregate(aggregation, window, points, share))
-            .collect();
+        let windows = Windows { first: skipped, points };
+        let source = &call.evaluator.source;
+        let mut values = windows.aggregates(aggregation, &series.values, || Ok(source.check()?))?;
+        for (value, known) in values.iter_mut().zip(windows.known(&series.values)) {
+            if !enough(known, points, share) {
+                *value = f64::NAN;
+            }
+        }
         let name = format!("{function_name}({},{shown})", series.name);
         let start_s = series.start_s.saturating_add(skipped as i64 * series.step_s);
         let series = Series { start_s, ..series };
@@ -197,26 +203,6 @@ fn capitalised(name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// For each value after the first `skipped`, the `points` values that end with it.
-fn windows(values: &[f64], skipped: usize, points: usize) -> impl Iterator<Item = &[f64]> {
-    let ends = (skipped..values.len()).map(|index| index + 1);
-    ends.map(move |end| &values[end.saturating_sub(points)..end])
-}
-
-/// The aggregate of the known values; unknown when they are too few of `points`.
-fn known_aggregate(aggregation: Aggregation, window: &[f64], points: usize, share: f64) -> f64 {
-    let known = window.iter().filter(|v| !v.is_nan()).count();
-    if !enough(known, points, share) {
-        return f64::NAN;
-    }
-    match aggregation {
-        // These two look at unknown values too, which a window leaves out.
-        Aggregation::AverageZero => Aggregation::Average.of(window),
-        Aggregation::Multiply => window.iter().filter(|v| !v.is_nan()).product(),
-        _ => aggregation.of(window),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,15 +216,5 @@ mod tests {
         assert_eq!(Size::Seconds(100).lookback_s(&[20, 30]), 120);
         assert_eq!(Size::Points(0).lookback_s(&[60]), 0);
         assert_eq!(Size::Points(i64::MAX).lookback_s(&[60]), i64::MAX);
-    }
-
-    #[test]
-    fn windows_end_with_their_value() {
-        let values = [1.0, 2.0, 3.0, 4.0];
-        let found: Vec<&[f64]> = windows(&values, 2, 2).collect();
-        assert_eq!(found, [&[2.0, 3.0][..], &[3.0, 4.0]]);
-        assert_eq!(windows(&values, 9, 2).count(), 0);
-        assert_eq!(windows(&values, 3, 0).next(), Some(&[][..]));
-        assert!(known_aggregate(Aggregation::Sum, &[], 0, 0.0).is_nan());
     }
 }

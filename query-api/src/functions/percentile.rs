@@ -14,10 +14,15 @@ pub(crate) enum Between {
 /// The `percent`-th percentile (above 0) of the known values; NaN when there are none.
 pub(crate) fn percentile(values: &[f64], percent: f64, between: Between) -> f64 {
     let mut sorted: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted_percentile(&sorted, percent, between)
+}
+
+/// The same of values that are known and in order.
+pub(crate) fn sorted_percentile(sorted: &[f64], percent: f64, between: Between) -> f64 {
     if sorted.is_empty() {
         return f64::NAN;
     }
-    sorted.sort_unstable_by(f64::total_cmp);
     let count = sorted.len();
     let rank = match between {
         Between::Upper | Between::Linear => percent / 100.0 * (count as f64 + 1.0),
