@@ -47,11 +47,13 @@ fn router(folder: &std::path::Path) -> Router {
     graphite_router(Arc::new(Api::new(db, Limits::default())))
 }
 
+const FORM: &str = "application/x-www-form-urlencoded";
+
 async fn ask(router: &Router, target: &str, from: &str) -> (u16, String) {
-    let mut form = form_urlencoded::Serializer::new(String::from("/render?format=json&"));
+    let mut form = form_urlencoded::Serializer::new(String::from("format=json&"));
     form.append_pair("target", target).append_pair("from", from);
-    let uri = form.finish();
-    let request = Request::get(uri).body(Body::empty()).unwrap();
+    let request = Request::post("/render").header("content-type", FORM);
+    let request = request.body(Body::from(form.finish())).unwrap();
     let response = router.clone().oneshot(request).await.unwrap();
     let status = response.status().as_u16();
     let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
@@ -221,6 +223,8 @@ async fn hostile_calls_end() {
         format!("applyByNode(a.*,{bound},'%')"),
         inner.to_owned(),
         nested,
+        "aliasSub(".repeat(40) + "a.up" + &r",'(.+)','\1\1')".repeat(40),
+        format!("applyByNode(a.up,1,'{}')", "%".repeat(1_000_000)),
     ];
     for call in &calls {
         let (status, text) = ask(&router, call, "-8min").await;

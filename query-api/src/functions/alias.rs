@@ -100,9 +100,11 @@ pub(super) const FUNCTIONS: [Function; 9] = [
          base64. What is not base64 stays.",
         |call| {
             let node = call.literal(1).is_some().then(|| call.integer(1));
-            each(call, |series| match node {
-                None => base64(&series.name).unwrap_or_else(|| series.name.clone()),
-                Some(node) => with_decoded_node(series, node),
+            each(call, |series| {
+                Ok(match node {
+                    None => base64(&series.name).unwrap_or_else(|| series.name.clone()),
+                    Some(node) => with_decoded_node(series, node),
+                })
             })
         },
     ),
@@ -186,7 +188,7 @@ fn base64(text: &str) -> Option<String> {
 fn with_case(call: &mut Call<'_, '_>, convert: fn(&str) -> String) -> Output {
     let positions = call.integers(1);
     if positions.is_empty() {
-        return each(call, |series| convert(&series.name));
+        return each(call, |series| Ok(convert(&series.name)));
     }
     each(call, |series| {
         let count = i64::try_from(series.name.chars().count()).unwrap_or(i64::MAX);
@@ -199,7 +201,7 @@ fn with_case(call: &mut Call<'_, '_>, convert: fn(&str) -> String) -> Output {
                 name.push(letter);
             }
         }
-        name
+        Ok(name)
     })
 }
 

@@ -16,8 +16,6 @@ use crate::time::{parse_offset, parse_time};
 
 /// Most times at which one call looks at its series.
 const SHIFTS_MAX: i64 = 10_000;
-/// What one more series costs beside its points, in points: its name and tags.
-const SERIES_COST: usize = 64;
 
 /// An evaluated argument.
 #[derive(Debug, Clone)]
@@ -267,9 +265,6 @@ impl<'e, 'r> Call<'e, 'r> {
         for index in 0..count {
             let shift = if is_backward { shifts.end - 1 - index } else { shifts.start + index };
             let list = self.refetch(self.window.shifted(by_s.saturating_mul(shift)))?;
-            for series in &list {
-                self.evaluator.source.reserve(series.values.len() + SERIES_COST)?;
-            }
             lists.push((shift, list));
         }
         if is_backward {

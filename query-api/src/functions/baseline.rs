@@ -62,7 +62,7 @@ fn baselines(
         }));
     }
     let mut results = Vec::new();
-    for (of, list) in grouped(shifted, |series| series.name.clone()) {
+    for (of, list) in grouped(shifted, |series| Ok(series.name.clone()))? {
         let base = median(&list).renamed(format!("{function_name}({of})"));
         let known = base.values.iter().filter(|v| !v.is_nan()).count();
         let absent = 100.0 * (base.values.len() - known) as f64 / base.values.len() as f64;

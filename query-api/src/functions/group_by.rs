@@ -136,8 +136,9 @@ fn group_by_tags(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> 
         for of in tags.iter().filter(|of| *of != "name") {
             key.extend([";", of, "=", tag(series, of)]);
         }
-        key
-    });
+        call.evaluator.hold(key.len())?;
+        Ok(key)
+    })?;
     let mut results = Vec::with_capacity(groups.len());
     for (key, list) in groups {
         if let Some(series) = combined(call, list, &callback)? {

@@ -2,7 +2,7 @@
 
 use super::FunctionError;
 use super::args::Call;
-use super::node::path_of;
+use super::node::{NAME_BYTES_MAX, path_of};
 use super::pattern::Substitution;
 use super::printf::Template;
 use super::registry::{Fixed, Function, Group, Kind, Param, SERIES_LIST};
@@ -62,12 +62,10 @@ fn apply_by_node(call: &mut Call<'_, '_>) -> Output {
     let mut results = Vec::new();
     for prefix in prefixes {
         let window = call.window;
-        let found = call.evaluator.eval_text(&template.replace('%', prefix), window)?;
+        let found = call.evaluator.eval_text(&filled(&template, prefix)?, window)?;
+        let new_name = new_name.as_deref().map(|name| filled(name, prefix)).transpose()?;
         results.extend(found.into_iter().map(|series| {
-            let name = match &new_name {
-                Some(new_name) => new_name.replace('%', prefix),
-                None => series.name.clone(),
-            };
+            let name = new_name.clone().unwrap_or_else(|| series.name.clone());
             Series { name, path_expression: prefix.into(), ..series }
         }));
     }
@@ -78,6 +76,17 @@ fn apply_by_node(call: &mut Call<'_, '_>) -> Output {
         }
     }
     Ok(results)
+}
+
+/// A text with each `%` replaced.
+fn filled(text: &str, prefix: &str) -> Result<String, FunctionError> {
+    let places = text.bytes().filter(|b| *b == b'%').count();
+    if text.len().saturating_add(places.saturating_mul(prefix.len())) > NAME_BYTES_MAX {
+        return Err(FunctionError::Input(format!(
+            "applyByNode() makes a text longer than {NAME_BYTES_MAX} bytes"
+        )));
+    }
+    Ok(text.replace('%', prefix))
 }
 
 /// The nodes of a name up to and including one; `None` when it has fewer.

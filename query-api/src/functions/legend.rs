@@ -37,6 +37,9 @@ pub(super) const FUNCTIONS: [Function; 2] = [
     ),
 ];
 
+/// Widest column of names: one huge name must not widen thousands of others.
+const NAME_WIDTH_MAX: usize = 1000;
+
 const VALUE_TYPES: [&str; 34] = [
     "average",
     "averageSeries",
@@ -196,6 +199,7 @@ fn cacti_style(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
     let (last, most, least) =
         (column(Aggregation::Last), column(Aggregation::Max), column(Aggregation::Min));
     let width = list.iter().map(|series| series.name.chars().count()).max().unwrap_or(0);
+    let width = width.min(NAME_WIDTH_MAX);
     let rows = last.into_iter().zip(most).zip(least);
     let results = list.into_iter().zip(rows).map(|(series, ((last, most), least))| {
         let name = format!("{:<width$} Current:{last} Max:{most} Min:{least} ", series.name);

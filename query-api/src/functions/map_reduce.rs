@@ -2,8 +2,7 @@
 
 use super::FunctionError;
 use super::args::Call;
-use super::group_by::grouped;
-use super::node::key;
+use super::group_by::{grouped, held_key};
 use super::registry::{Function, Group, Kind, Param, SERIES_LIST};
 use crate::series::Series;
 use std::collections::HashMap;
@@ -16,7 +15,8 @@ pub(super) const FUNCTIONS: [Function; 2] = [
         "Puts series with equal nodes or tags next to each other, for reduceSeries.",
         |call| {
             let nodes = call.nodes(1);
-            let groups = grouped(call.take_series(0), |series| key(series, &nodes));
+            let list = call.take_series(0);
+            let groups = grouped(list, |series| held_key(call, series, &nodes))?;
             Ok(groups.into_iter().flat_map(|(_, list)| list).collect())
         },
     ),

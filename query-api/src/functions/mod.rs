@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`registry`] | what an entry is; names → functions |
 //! | [`args`] | arguments of a call, checked against the entry |
-//! | [`aggregation`], [`align`], [`node`], [`pattern`], [`percentile`], [`printf`], [`unit`] | what families share |
+//! | [`aggregation`], [`align`], [`node`], [`pattern`], [`percentile`], [`printf`], [`mod@unit`] | what families share |
 //! | the others | one family each |
 
 mod aggregates;

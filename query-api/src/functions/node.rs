@@ -56,7 +56,7 @@ pub(crate) fn key(series: &Series, nodes: &[Node]) -> Result<String, FunctionErr
 }
 
 /// Longest name that a function may make, in bytes.
-const NAME_BYTES_MAX: usize = 1 << 20;
+pub(super) const NAME_BYTES_MAX: usize = 1 << 20;
 
 /// # Errors
 /// When the name is longer than a name may be.

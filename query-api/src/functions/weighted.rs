@@ -33,7 +33,7 @@ fn weighted_average(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionErro
             weights.len()
         )));
     }
-    let products = products(&values, &weights, &nodes);
+    let products = products(&values, &weights, &nodes)?;
     if products.is_empty() {
         return Ok(products);
     }
@@ -58,13 +58,19 @@ fn paths(list: &[Series]) -> String {
 }
 
 /// Each series times its weight, value by value. Of series with one key the last counts.
-fn products(values: &[Series], weights: &[Series], nodes: &[Node]) -> Vec<Series> {
-    let weight_by_key: HashMap<String, &Series> =
-        weights.iter().map(|weight| (key(weight, nodes), weight)).collect();
+fn products(
+    values: &[Series],
+    weights: &[Series],
+    nodes: &[Node],
+) -> Result<Vec<Series>, FunctionError> {
+    let mut weight_by_key: HashMap<String, &Series> = HashMap::new();
+    for weight in weights {
+        weight_by_key.insert(key(weight, nodes)?, weight);
+    }
     let mut places = HashMap::new();
     let mut pairs: Vec<(&Series, &Series)> = Vec::new();
     for series in values {
-        let key = key(series, nodes);
+        let key = key(series, nodes)?;
         let Some(&weight) = weight_by_key.get(&key) else { continue };
         let place = *places.entry(key).or_insert(pairs.len());
         if place == pairs.len() {
@@ -78,5 +84,5 @@ fn products(values: &[Series], weights: &[Series], nodes: &[Node]) -> Vec<Series
         let values = series.values.iter().zip(factors).map(|(v, factor)| v * factor).collect();
         series.clone().with_values(values)
     };
-    pairs.into_iter().map(product).collect()
+    Ok(pairs.into_iter().map(product).collect())
 }
