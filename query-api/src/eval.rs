@@ -6,11 +6,17 @@ use crate::functions::registry::Function;
 use crate::refusal::Refusal;
 use crate::series::{Series, Window};
 use crate::source::Source;
-use crate::target::{Argument, ArgumentValue, Expr};
+use crate::target::{Argument, ArgumentValue, Expr, parse, resolve};
+use jiff::tz::TimeZone;
+use std::collections::{BTreeMap, HashMap};
 
 /// Most expressions evaluated for one request. Functions that evaluate their argument over
 /// another window double the work below them, so nesting them must be bounded.
 const EVALUATIONS_MAX: usize = 100_000;
+
+/// Most targets inside targets that functions such as `applyByNode` make. Each may nest calls
+/// as deep as the parser allows, so this bounds the stack.
+const INNER_TARGETS_MAX: usize = 2;
 
 /// Evaluates the targets of one request.
 #[derive(Debug)]
@@ -18,14 +24,28 @@ pub(crate) struct Evaluator<'r> {
     pub(crate) source: Source<'r>,
     /// The request's default for series that have none of their own.
     pub(crate) x_files_factor: f64,
+    /// Where civil times in arguments are read.
+    pub(crate) zone: TimeZone,
+    /// Totals of `stacked` by the name of the stack, one for each index of its series.
+    pub(crate) stacks: HashMap<String, Vec<f64>>,
     evaluations: usize,
+    /// How many targets made by functions are being evaluated.
+    inner_targets: usize,
     /// Bytes of the series that are alive: results so far, and arguments of running calls.
     held_bytes: usize,
 }
 
 impl<'r> Evaluator<'r> {
-    pub(crate) fn new(source: Source<'r>, x_files_factor: f64) -> Self {
-        Self { source, x_files_factor, evaluations: 0, held_bytes: 0 }
+    pub(crate) fn new(source: Source<'r>, zone: TimeZone, x_files_factor: f64) -> Self {
+        Self {
+            source,
+            x_files_factor,
+            zone,
+            stacks: HashMap::new(),
+            evaluations: 0,
+            inner_targets: 0,
+            held_bytes: 0,
+        }
     }
 
     /// The series of `expr` over `window`.
@@ -98,18 +118,42 @@ impl<'r> Evaluator<'r> {
         (function.body)(&mut Call::new(self, window, slots, first))
     }
 
-    /// Calls a function with a list of series as its only argument.
+    /// The series of a target that a function made up.
+    ///
+    /// # Errors
+    /// When the text is no target, or as [`eval`](Self::eval).
+    pub(crate) fn eval_text(
+        &mut self,
+        target: &str,
+        window: Window,
+    ) -> Result<Vec<Series>, FunctionError> {
+        if self.inner_targets == INNER_TARGETS_MAX {
+            return Err(FunctionError::Input(format!(
+                "more than {INNER_TARGETS_MAX} targets inside targets: {target}"
+            )));
+        }
+        let expr = parse(target).map_err(|error| FunctionError::Input(error.to_string()))?;
+        let expr = resolve(expr, &BTreeMap::new());
+        let expr = expr.map_err(|error| FunctionError::Input(error.to_string()))?;
+        self.inner_targets += 1;
+        let list = self.eval(&expr, window);
+        self.inner_targets -= 1;
+        list
+    }
+
+    /// Calls a function with lists of series as its only arguments.
     ///
     /// # Errors
     /// When there is no such function, or it needs more.
     pub(crate) fn apply(
         &mut self,
         name: &str,
-        list: Vec<Series>,
+        lists: impl IntoIterator<Item = Vec<Series>>,
         window: Window,
     ) -> Result<Vec<Series>, FunctionError> {
         let function = function(name)?;
-        let given = vec![Given { keyword: None, value: Value::Series(list) }];
+        let lists = lists.into_iter();
+        let given = lists.map(|list| Given { keyword: None, value: Value::Series(list) }).collect();
         let slots = bind(function, name, given)?;
         (function.body)(&mut Call::new(self, window, slots, None))
     }

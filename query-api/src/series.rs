@@ -15,6 +15,16 @@ pub(crate) struct Window {
     pub(crate) until_s: i64,
 }
 
+impl Window {
+    /// The same range at another time.
+    pub(crate) fn shifted(self, by_s: i64) -> Self {
+        Self {
+            from_s: self.from_s.saturating_add(by_s),
+            until_s: self.until_s.saturating_add(by_s),
+        }
+    }
+}
+
 /// Values with NaN where nothing is known. Clones and cuts share the memory.
 #[derive(Debug, Clone)]
 pub(crate) struct Column {

@@ -9,7 +9,10 @@
 use crate::api::Api;
 use crate::refusal::Refusal;
 use crate::request::Request;
+use crate::routes::tags::tagged_names;
 use crate::series::{Column, Series, Tags, Window, stored_tags};
+use crate::tag_expr::TagExpr;
+use crate::target::tag_expressions;
 use silverback_engine::schema::Policy;
 use silverback_engine::{Dialect, FetchRange, NodeKind, SeriesId};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -81,6 +84,11 @@ impl<'r> Source<'r> {
     /// When it was cancelled or its time is over.
     pub(crate) fn check(&self) -> Result<(), Refusal> {
         self.request.check(self.api.limits.request_timeout)
+    }
+
+    /// The time that the request takes for now, in Unix seconds.
+    pub(crate) fn now_s(&self) -> i64 {
+        self.now_s
     }
 
     /// Counts points that are about to be read or made.
@@ -185,19 +193,47 @@ impl<'r> Source<'r> {
             return Ok(Arc::clone(leaves));
         }
         self.check()?;
+        let leaves: Arc<[Leaf]> = match tag_expressions(pattern) {
+            Some(expressions) => self.find_tagged(&expressions)?,
+            None => self.find_matching(pattern)?,
+        };
+        self.found.insert(pattern.to_owned(), Arc::clone(&leaves));
+        Ok(leaves)
+    }
+
+    /// The series that a pattern of names matches.
+    fn find_matching(&self, pattern: &str) -> Result<Arc<[Leaf]>, Refusal> {
         let limits = self.request.find_limits(self.api);
         let found = self.api.db.find(pattern.as_bytes(), Dialect::Graphite, &limits);
         let found = found.map_err(|error| Refusal::find(error, self.api.limits.request_timeout))?;
         let leaves = found.into_iter().filter_map(|node| {
             let NodeKind::Leaf(id) = node.kind else { return None };
-            let name = String::from_utf8_lossy(&node.path).into_owned();
-            // A series that expired since it was found is simply absent.
-            let policy = self.api.db.info(id)?.policy;
-            Some(Leaf { id, tags: Arc::new(stored_tags(&name)), name, policy })
+            self.leaf(id, &node.path)
         });
-        let leaves: Arc<[Leaf]> = leaves.collect();
-        self.found.insert(pattern.to_owned(), Arc::clone(&leaves));
-        Ok(leaves)
+        Ok(leaves.collect())
+    }
+
+    /// The series whose tags fit all expressions, sorted by name.
+    fn find_tagged(&self, expressions: &[&str]) -> Result<Arc<[Leaf]>, Refusal> {
+        let expressions = TagExpr::parse_all(expressions).map_err(Refusal::parameters)?;
+        let names = tagged_names(self.api, self.request, &expressions);
+        let names = names.map_err(|refusal| match refusal {
+            // That is how the tag endpoints word it; here it is a wrong target.
+            Refusal::BadTagRequest(reason) => Refusal::parameters(reason),
+            refusal => refusal,
+        })?;
+        let leaves = names.iter().filter_map(|name| {
+            let id = self.api.db.series(name)?;
+            self.leaf(id, name)
+        });
+        Ok(leaves.collect())
+    }
+
+    /// A series; `None` when it expired since it was found.
+    fn leaf(&self, id: SeriesId, path: &[u8]) -> Option<Leaf> {
+        let name = String::from_utf8_lossy(path).into_owned();
+        let policy = self.api.db.info(id)?.policy;
+        Some(Leaf { id, tags: Arc::new(stored_tags(&name)), name, policy })
     }
 
     fn want_leaf(&mut self, leaf: &Leaf, window: Window) -> Result<(), Refusal> {

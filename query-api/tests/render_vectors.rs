@@ -24,6 +24,8 @@ const NOW_S: i64 = 1_700_000_000;
 /// of these ids may differ from the record, but not fail.
 const DEVIATIONS: &[(&str, &str)] = &[
     ("am-pm", "12am is midnight, 12pm is noon"),
+    ("delay-zero", "a delay of no steps changes nothing"),
+    ("ema-offset", "each value of an exponential mean stands at its own time"),
     ("kwarg-series", "series given by keyword are fetched"),
     ("lenient-parse", "what follows a target, or does not close, is a 400"),
     ("mixed-window", "each series looks back by its own steps"),
@@ -35,13 +37,21 @@ const DEVIATIONS: &[(&str, &str)] = &[
     ("window-not-multiple", "moving windows keep the timestamps of the plain series"),
     ("wrong-type", "a wrong type is a 400"),
     ("nan", "NaN is no value"),
+    ("null-name", "a line without a label is named after its time"),
     ("globstar", "`**` is as the index has it"),
     ("escaped-glob", "a brace behind a backslash is a plain character"),
 ];
 
 /// Deviations that change times and values, but no names or tags.
-const OTHER_GRIDS: &[&str] =
-    &["am-pm", "mixed-window", "unaligned-steps", "percent-step", "window-not-multiple", "nan"];
+const OTHER_GRIDS: &[&str] = &[
+    "am-pm",
+    "ema-offset",
+    "mixed-window",
+    "unaligned-steps",
+    "percent-step",
+    "window-not-multiple",
+    "nan",
+];
 
 /// Cases that meet a quirk without being marked by it.
 const MEETS_QUIRK: &[(&str, &str)] = &[
@@ -54,6 +64,14 @@ const MEETS_QUIRK: &[(&str, &str)] = &[
     ("p-grammar-061", "unaligned-steps"),
     ("p-grammar-078", "unaligned-steps"),
     ("p-fetch-035", "escaped-glob"),
+];
+
+/// Cases that graphite-web refuses because only carbonapi knows what they ask for.
+const OF_CARBONAPI: &[(&str, &str)] = &[
+    ("p-aggregate-018", "the aggregation `first`"),
+    ("p-summarize-034", "the aggregation `first`"),
+    ("p-summarize-035", "percentiles such as `p95` as aggregation"),
+    ("p-toLowerCase-001", "the name `toLowerCase` of lower"),
 ];
 
 /// Error texts that repeat an exception of Python instead of saying what is wrong.
@@ -91,8 +109,9 @@ fn router(folder: &std::path::Path) -> Router {
             };
             Some(Point { name, value, time_s: start + i * step })
         });
-        // A point before all windows makes a series that has no values exist.
-        let first = Point { name, value: 0.0, time_s: NOW_S - 39 * 86_400 };
+        // A point before all windows makes a series that has no values exist. All are kept for
+        // 40 days, the first step of which no window shows.
+        let first = Point { name, value: 0.0, time_s: NOW_S - 40 * 86_400 + 1 };
         db.append(&std::iter::once(first).chain(points).collect::<Vec<_>>()).unwrap();
     }
     graphite_router(Arc::new(Api::new(db, Limits::default())))
@@ -222,6 +241,9 @@ fn failure(case: &Value, outcome: &Outcome) -> Option<String> {
     if outcome.status >= 500 {
         return Some(format!("status {}: {}", outcome.status, outcome.text));
     }
+    if outcome.status == 200 && OF_CARBONAPI.iter().any(|(id, _)| case["id"] == *id) {
+        return None;
+    }
     let marked = case["quirk"].as_array().into_iter().flatten();
     let met = MEETS_QUIRK.iter().filter(|(id, _)| case["id"] == *id).map(|(_, quirk)| *quirk);
     let quirks: Vec<&str> = marked.map(|quirk| quirk.as_str().unwrap()).chain(met).collect();
@@ -266,7 +288,7 @@ async fn recorded_answers() {
     let failed = failures.len();
     let counts = format!("{passed} passed, {failed} failed, {missing} need missing functions");
     assert!(failures.is_empty(), "{counts}\n{}", failures.join("\n"));
-    assert!(passed >= 850, "{counts}: functions were lost");
+    assert!(passed >= 1_228, "{counts}: functions were lost");
 }
 
 /// Wide reads shared by many targets answer what each target alone is answered.
@@ -284,8 +306,8 @@ async fn targets_together_equal_targets_alone() {
     let cases = vectors("cases-render.json");
     for case in &cases {
         let Some(target) = case["target"].as_str() else { continue };
-        // This one is meant to reach later targets.
-        if target.is_empty() || target.contains("ilesFactor(") {
+        // These are meant to reach later targets.
+        if target.is_empty() || target.contains("ilesFactor(") || target.contains("stacked(") {
             continue;
         }
         let outcome = ask(&router, "GET", &uri(&[target])).await;

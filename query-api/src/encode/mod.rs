@@ -3,4 +3,4 @@
 pub(crate) mod json;
 mod number;
 
-pub(crate) use number::{percent_g, repr};
+pub(crate) use number::{general, percent_g, repr};

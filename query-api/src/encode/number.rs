@@ -92,10 +92,15 @@ fn write_scientific(out: &mut Vec<u8>, digits: &[u8], exponent: i32) {
 
 /// `%g`: six significant digits, `1.23457e+06`, `1e-07`, no trailing zeros.
 pub(crate) fn percent_g(value: f64) -> String {
+    general(value, 6)
+}
+
+/// `%.Ng`: as `%g` with that many significant digits, at least one.
+pub(crate) fn general(value: f64, digits: usize) -> String {
     if !value.is_finite() {
         return repr(value);
     }
-    let rounded = format!("{value:.5e}");
+    let rounded = format!("{value:.*e}", digits.saturating_sub(1));
     let (mantissa, exponent) = rounded.split_once('e').unwrap_or((&rounded, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let trimmed = |text: &str| -> String {
@@ -105,8 +110,9 @@ pub(crate) fn percent_g(value: f64) -> String {
             text.to_owned()
         }
     };
-    if (-4..6).contains(&exponent) {
-        trimmed(&format!("{value:.*}", (5 - exponent) as usize))
+    let digits = i32::try_from(digits).unwrap_or(i32::MAX);
+    if (-4..digits).contains(&exponent) {
+        trimmed(&format!("{value:.*}", (digits - 1 - exponent) as usize))
     } else {
         format!("{}e{exponent:+03}", trimmed(mantissa))
     }

@@ -1,9 +1,10 @@
 //! Aggregations: many values → one, along a series or across the series of a list.
 
 use super::align::Aligned;
+use super::percentile::{Between, percentile};
 
 /// How many values become one. Unknown values are skipped unless said otherwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Aggregation {
     Average,
     /// The sum over the number of all values, known or not.
@@ -19,7 +20,10 @@ pub(crate) enum Aggregation {
     Range,
     /// The product; unknown as soon as one value is.
     Multiply,
+    First,
     Last,
+    /// Percentile of this percent, linear between neighbours.
+    Percentile(f64),
 }
 
 /// Whether enough of `total` values are known for their aggregate to be.
@@ -49,7 +53,13 @@ impl Aggregation {
             "range" | "rangeOf" => Self::Range,
             "multiply" => Self::Multiply,
             "last" | "current" => Self::Last,
-            _ => return None,
+            "first" => Self::First,
+            _ => {
+                let digits = name.strip_prefix('p')?;
+                let is_number = digits.starts_with(|c: char| c.is_ascii_digit());
+                let percent = digits.parse().ok().filter(|&percent| is_number && percent <= 100.0);
+                return percent.map(Self::Percentile);
+            }
         })
     }
 
@@ -58,6 +68,12 @@ impl Aggregation {
     pub(crate) fn with_suffix(name: &str) -> Option<(Self, &str)> {
         let short = name.strip_suffix("Series").unwrap_or(name);
         Self::named(short).map(|aggregation| (aggregation, short))
+    }
+
+    /// Whether this is a name that graphite-web does not list: `first`, and percentiles as
+    /// `p95` or `p99.9`.
+    pub(crate) fn is_unlisted(name: &str) -> bool {
+        matches!(Self::named(name), Some(Self::First | Self::Percentile(_)))
     }
 
     /// One value for many; NaN when it is unknown.
@@ -84,7 +100,9 @@ impl Aggregation {
                 (known().map(|v| (v - mean) * (v - mean)).sum::<f64>() / count()).sqrt()
             }
             Self::Multiply => values.iter().product(),
+            Self::First => known().next().unwrap_or(f64::NAN),
             Self::Last => known().next_back().unwrap_or(f64::NAN),
+            Self::Percentile(percent) => percentile(values, percent, Between::LinearInside),
         }
     }
 

@@ -7,7 +7,7 @@ use super::pattern::Substitution;
 use super::registry::{Fixed, Function, Group, Kind, Param, SERIES_LIST};
 use crate::series::Series;
 
-pub(super) const FUNCTIONS: [Function; 6] = [
+pub(super) const FUNCTIONS: [Function; 9] = [
     Function {
         names: &["alias"],
         group: Group::Alias,
@@ -78,7 +78,40 @@ pub(super) const FUNCTIONS: [Function; 6] = [
         },
         other_window: None,
     },
+    Function::new(
+        &["upper", "toUpperCase"],
+        Group::Alias,
+        &[SERIES_LIST, POSITIONS],
+        "Shows names in capital letters, or only the letters at the given positions.",
+        |call| with_case(call, str::to_uppercase),
+    ),
+    Function::new(
+        &["lower", "toLowerCase"],
+        Group::Alias,
+        &[SERIES_LIST, POSITIONS],
+        "Shows names in small letters, or only the letters at the given positions.",
+        |call| with_case(call, str::to_lowercase),
+    ),
+    Function::new(
+        &["aliasByBase64"],
+        Group::Alias,
+        &[SERIES_LIST, Param::optional("nodeNum", Kind::Integer, Fixed::None)],
+        "Shows each series by its name, or only one node of it, counted from 1, decoded from \
+         base64. What is not base64 stays.",
+        |call| {
+            let node = call.literal(1).is_some().then(|| call.integer(1));
+            each(call, |series| {
+                Ok(match node {
+                    None => base64(&series.name).unwrap_or_else(|| series.name.clone()),
+                    Some(node) => with_decoded_node(series, node),
+                })
+            })
+        },
+    ),
 ];
+
+/// Positions of letters, from the end when negative.
+const POSITIONS: Param = Param::optional("pos", Kind::Integer, Fixed::None).multiple();
 
 type Output = Result<Vec<Series>, FunctionError>;
 
@@ -115,9 +148,75 @@ fn substr(name: &str, start: i64, stop: i64) -> String {
     joined.split(',').next().unwrap_or_default().to_owned()
 }
 
+/// The name with its node number `node`, counted from 1, decoded.
+fn with_decoded_node(series: &Series, node: i64) -> String {
+    let decoded = |(at, part): (i64, &str)| match base64(part) {
+        Some(text) if at == node => text,
+        _ => part.to_owned(),
+    };
+    let parts: Vec<String> = (1..).zip(series.name.split('.')).map(decoded).collect();
+    parts.join(".")
+}
+
+/// The text that stands behind padded base64 of the usual alphabet.
+fn base64(text: &str) -> Option<String> {
+    let data = text.trim_end_matches('=');
+    if text.is_empty() || !text.len().is_multiple_of(4) || text.len() - data.len() > 2 {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut count) = (0_u32, 0);
+    for letter in data.bytes() {
+        let value = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = (bits << 6 | u32::from(value)) & 0xffff;
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn with_case(call: &mut Call<'_, '_>, convert: fn(&str) -> String) -> Output {
+    let positions = call.integers(1);
+    if positions.is_empty() {
+        return each(call, |series| Ok(convert(&series.name)));
+    }
+    each(call, |series| {
+        let count = i64::try_from(series.name.chars().count()).unwrap_or(i64::MAX);
+        let chosen = |at: i64| positions.iter().any(|&p| p == at || p == at - count);
+        let mut name = String::with_capacity(series.name.len());
+        for (at, letter) in (0..).zip(series.name.chars()) {
+            if chosen(at) {
+                name.push_str(&convert(letter.encode_utf8(&mut [0; 4])));
+            } else {
+                name.push(letter);
+            }
+        }
+        Ok(name)
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::substr;
+    use super::{base64, substr};
+
+    #[test]
+    fn base64_is_decoded() {
+        assert_eq!(base64("bWV0cmljLm5hbWU=").as_deref(), Some("metric.name"));
+        assert_eq!(base64("YWI=").as_deref(), Some("ab"));
+        for text in ["", "abc", "a===", "a.b=", "/+8="] {
+            assert_eq!(base64(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn substr_cuts_nodes() {

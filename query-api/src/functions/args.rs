@@ -12,7 +12,10 @@ use crate::encode::repr;
 use crate::eval::Evaluator;
 use crate::series::{Series, Window};
 use crate::target::{Expr, Literal};
-use crate::time::parse_offset;
+use crate::time::{parse_offset, parse_time};
+
+/// Most times at which one call looks at its series.
+const SHIFTS_MAX: i64 = 10_000;
 
 /// An evaluated argument.
 #[derive(Debug, Clone)]
@@ -195,12 +198,79 @@ impl<'e, 'r> Call<'e, 'r> {
         integers.filter_map(|node| if let Node::Index(i) = node { Some(i) } else { None }).collect()
     }
 
+    /// The texts of a repeated parameter.
+    pub(crate) fn texts(&self, index: usize) -> Vec<String> {
+        self.slots[index]
+            .iter()
+            .filter_map(|value| match value {
+                Value::Literal(Literal::Text(text)) => Some(text.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// A date in Unix seconds, read by the request's clock and zone; `None` when left out.
+    pub(crate) fn date(&self, index: usize) -> Result<Option<i64>, FunctionError> {
+        let Some(text) = self.optional_text(index) else { return Ok(None) };
+        let (now_s, zone) = (self.evaluator.source.now_s(), &self.evaluator.zone);
+        let date_s = parse_time(text, now_s, zone);
+        date_s.map(Some).map_err(|error| FunctionError::Input(error.to_string()))
+    }
+
+    /// An interval of at least a second, as it was written and in seconds.
+    pub(crate) fn positive_interval(
+        &self,
+        index: usize,
+        function_name: &str,
+    ) -> Result<(String, i64), FunctionError> {
+        let (text, seconds) = self.interval(index);
+        if seconds > 0 {
+            return Ok((text.to_owned(), seconds));
+        }
+        let reason = format!("{function_name}(): interval '{text}' is not positive");
+        Err(FunctionError::Input(reason))
+    }
+
+    /// `f` of each series of the first parameter.
+    pub(crate) fn each(
+        &mut self,
+        f: impl FnMut(Series) -> Series,
+    ) -> Result<Vec<Series>, FunctionError> {
+        Ok(self.take_series(0).into_iter().map(f).collect())
+    }
+
     /// Evaluates the first argument over another range.
     pub(crate) fn refetch(&mut self, window: Window) -> Result<Vec<Series>, FunctionError> {
         match self.first {
             Some(expr) => self.evaluator.eval(expr, window),
             None => Err(FunctionError::input("this function needs an expression, not a group")),
         }
+    }
+
+    /// Evaluates the first argument over the window and each of its multiples of a shift, from
+    /// `shifts.start` up to `shifts.end`.
+    pub(crate) fn refetch_shifted(
+        &mut self,
+        by_s: i64,
+        shifts: std::ops::Range<i64>,
+    ) -> Result<Vec<(i64, Vec<Series>)>, FunctionError> {
+        if shifts.end.saturating_sub(shifts.start) > SHIFTS_MAX {
+            let reason = format!("more than {SHIFTS_MAX} times of one series are asked for");
+            return Err(FunctionError::Input(reason));
+        }
+        let mut lists = Vec::new();
+        // The earliest time first: what is read for it serves those between, too.
+        let is_backward = by_s < 0;
+        let count = (shifts.end - shifts.start).max(0);
+        for index in 0..count {
+            let shift = if is_backward { shifts.end - 1 - index } else { shifts.start + index };
+            let list = self.refetch(self.window.shifted(by_s.saturating_mul(shift)))?;
+            lists.push((shift, list));
+        }
+        if is_backward {
+            lists.reverse();
+        }
+        Ok(lists)
     }
 
     /// A series that did not exist before, with the request's xFilesFactor.
@@ -284,7 +354,7 @@ fn literal(fixed: Fixed) -> Literal {
 
 fn checked_value(name: &str, param: &Param, value: Value) -> Result<Value, FunctionError> {
     let converted = match (&value, param.kind) {
-        (Value::Series(_), Kind::SeriesList | Kind::Any) => return Ok(value),
+        (Value::Series(_), Kind::SeriesList | Kind::SeriesLists | Kind::Any) => return Ok(value),
         (Value::Series(_), _) => None,
         (Value::Literal(literal), kind) => converted_literal(kind, literal),
     };
@@ -310,6 +380,8 @@ fn is_option(param: &Param, literal: &Literal) -> bool {
     let Literal::Text(text) = literal else { return true };
     param.options.is_empty()
         || param.options.contains(&text.as_str())
+        || (param.accepts)(text)
+        || (param.kind == Kind::AggFunc && Aggregation::is_unlisted(text))
         || (param.kind == Kind::AggOrSeriesFunc && Aggregation::with_suffix(text).is_some())
 }
 
@@ -317,7 +389,7 @@ fn is_option(param: &Param, literal: &Literal) -> bool {
 fn converted_literal(kind: Kind, literal: &Literal) -> Option<Literal> {
     match kind {
         Kind::Any => Some(literal.clone()),
-        Kind::SeriesList => None,
+        Kind::SeriesList | Kind::SeriesLists => None,
         Kind::Float => match literal {
             Literal::Float(float) => Some(Literal::Float(*float)),
             Literal::Integer(integer) => Some(Literal::Float(*integer as f64)),
@@ -359,7 +431,7 @@ fn converted_literal(kind: Kind, literal: &Literal) -> Option<Literal> {
             Literal::Text(_) => Some(literal.clone()),
             _ => None,
         },
-        Kind::Text => match literal {
+        Kind::Text | Kind::Date | Kind::Tag => match literal {
             Literal::Text(_) => Some(literal.clone()),
             Literal::None => None,
             other => Some(Literal::Text(python(other))),

@@ -42,23 +42,23 @@ pub(super) const FUNCTIONS: [Function; 16] = [
     of_all(&["sumSeries", "sum"], "The sum of all series.", |call| {
         aggregate_all(call, Aggregation::Sum, "sum")
     }),
-    of_all(&["averageSeries", "avg"], "The mean of all series.", |call| {
+    of_all(&["averageSeries", "avg", "average"], "The mean of all series.", |call| {
         aggregate_all(call, Aggregation::Average, "average")
     }),
-    of_all(&["minSeries"], "The smallest value of all series.", |call| {
+    of_all(&["minSeries", "min"], "The smallest value of all series.", |call| {
         aggregate_all(call, Aggregation::Min, "min")
     }),
-    of_all(&["maxSeries"], "The largest value of all series.", |call| {
+    of_all(&["maxSeries", "max"], "The largest value of all series.", |call| {
         aggregate_all(call, Aggregation::Max, "max")
     }),
-    of_all(&["stddevSeries"], "The standard deviation across all series.", |call| {
+    of_all(&["stddevSeries", "stddev"], "The standard deviation across all series.", |call| {
         aggregate_all(call, Aggregation::Stddev, "stddev")
     }),
-    of_all(&["diffSeries"], "The first series minus all others.", |call| {
+    of_all(&["diffSeries", "diff"], "The first series minus all others.", |call| {
         aggregate_all(call, Aggregation::Diff, "diff")
     }),
     of_all(
-        &["rangeOfSeries"],
+        &["rangeOfSeries", "rangeOf"],
         "The distance between the largest and the smallest value of all series.",
         |call| aggregate_all(call, Aggregation::Range, "rangeOf"),
     ),
@@ -189,7 +189,11 @@ fn aggregate_call(call: &mut Call<'_, '_>) -> Output {
     Ok(vec![aggregate(call, &list, aggregation, name, call.optional_float(2))?])
 }
 
-fn aggregate_all(call: &mut Call<'_, '_>, aggregation: Aggregation, name: &str) -> Output {
+pub(super) fn aggregate_all(
+    call: &mut Call<'_, '_>,
+    aggregation: Aggregation,
+    name: &str,
+) -> Output {
     let list = call.take_series(0);
     if list.is_empty() {
         return Ok(list);
@@ -229,6 +233,11 @@ fn pow_series(call: &mut Call<'_, '_>) -> Output {
     if list.is_empty() {
         return Ok(list);
     }
+    Ok(vec![power_of(call, list)?])
+}
+
+/// The first of at least one series to the power of the others, in turn.
+pub(super) fn power_of(call: &Call<'_, '_>, list: Vec<Series>) -> Result<Series, FunctionError> {
     let names: Vec<&str> = list.iter().map(|series| series.name.as_str()).collect();
     let name = format!("powSeries({})", names.join(","));
     let rows = align(&list)?;
@@ -237,11 +246,11 @@ fn pow_series(call: &mut Call<'_, '_>) -> Output {
         rest.iter().fold(*first, |base, &exponent| power(base, exponent))
     });
     let series = call.built(name, rows.start_s, rows.step_s, values);
-    Ok(vec![Series { end_s: rows.end_s, ..series }])
+    Ok(Series { end_s: rows.end_s, ..series })
 }
 
 /// A power, unknown when it has no finite real value.
-fn power(base: f64, exponent: f64) -> f64 {
+pub(super) fn power(base: f64, exponent: f64) -> f64 {
     if base.is_nan() || exponent.is_nan() {
         return f64::NAN;
     }

@@ -14,7 +14,7 @@ use std::collections::HashSet;
 const COUNT: Param = Param::required("n", Kind::Integer);
 const THRESHOLD: Param = Param::required("n", Kind::Float);
 
-pub(super) const FUNCTIONS: [Function; 21] = [
+pub(super) const FUNCTIONS: [Function; 25] = [
     Function {
         names: &["filterSeries"],
         group: Group::FilterSeries,
@@ -90,6 +90,23 @@ pub(super) const FUNCTIONS: [Function; 21] = [
     ranked(&["lowestCurrent"], "The n series of the smallest last value.", |call| {
         first_sorted(call, Aggregation::Last, Order::Ascending)
     }),
+    ranked(&["highestMin"], "The n series of the largest minimum.", |call| {
+        first_sorted(call, Aggregation::Min, Order::Descending)
+    }),
+    ranked(&["lowestMax"], "The n series of the smallest maximum.", |call| {
+        first_sorted(call, Aggregation::Max, Order::Ascending)
+    }),
+    ranked(&["lowestMin"], "The n series of the smallest minimum.", |call| {
+        first_sorted(call, Aggregation::Min, Order::Ascending)
+    }),
+    Function::new(
+        &["removeZeroSeries"],
+        Group::FilterSeries,
+        &[SERIES_LIST, X_FILES_FACTOR],
+        "Leaves out series without values other than zero, or with a smaller share of such values \
+         than xFilesFactor.",
+        |call| with_values(call, |value| value != 0.0 && !value.is_nan()),
+    ),
     ranked(&["limit"], "The first n series; a negative n leaves out the last ones.", |call| {
         let count = call.integer(1);
         Ok(first(call.take_series(0), count))
@@ -100,7 +117,7 @@ pub(super) const FUNCTIONS: [Function; 21] = [
         params: &[SERIES_LIST, X_FILES_FACTOR],
         description: "Leaves out series without values, or with a smaller share of known values \
                       than xFilesFactor.",
-        body: remove_empty_series,
+        body: |call| with_values(call, |value| !value.is_nan()),
         other_window: None,
     },
     Function {
@@ -214,7 +231,7 @@ fn first_sorted(call: &mut Call<'_, '_>, aggregation: Aggregation, order: Order)
 }
 
 /// The first `count` series; all but the last ones when it is negative.
-fn first(mut list: Vec<Series>, count: i64) -> Vec<Series> {
+pub(super) fn first(mut list: Vec<Series>, count: i64) -> Vec<Series> {
     let kept = match usize::try_from(count) {
         Ok(count) => count,
         Err(_) => {
@@ -226,11 +243,12 @@ fn first(mut list: Vec<Series>, count: i64) -> Vec<Series> {
     list
 }
 
-fn remove_empty_series(call: &mut Call<'_, '_>) -> Output {
+/// Series of which a large enough share of values counts.
+fn with_values(call: &mut Call<'_, '_>, counts: fn(f64) -> bool) -> Output {
     let share = call.optional_float(1).unwrap_or(0.0);
     let mut list = call.take_series(0);
     list.retain(|series| {
-        let known = series.values.iter().filter(|v| !v.is_nan()).count();
+        let known = series.values.iter().filter(|v| counts(**v)).count();
         enough(known, series.values.len(), share)
     });
     Ok(list)

@@ -3,14 +3,14 @@
 use super::FunctionError;
 use super::aggregation::Aggregation;
 use super::args::Call;
-use super::combine::aggregate;
+use super::combine::{aggregate, power_of};
 use super::registry::{Body, Function, Group, Kind, Param, X_FILES_FACTOR};
 use crate::series::Series;
 
 const FIRST: Param = Param::required("seriesListFirstPos", Kind::SeriesList);
 const SECOND: Param = Param::required("seriesListSecondPos", Kind::SeriesList);
 
-pub(super) const FUNCTIONS: [Function; 4] = [
+pub(super) const FUNCTIONS: [Function; 5] = [
     Function {
         names: &["aggregateSeriesLists"],
         group: Group::Combine,
@@ -38,6 +38,11 @@ pub(super) const FUNCTIONS: [Function; 4] = [
         "Multiplies the series of two lists pair by pair.",
         |call| pairs(call, Aggregation::Multiply, "multiply", None),
     ),
+    two_lists(
+        &["powSeriesLists"],
+        "Raises the series of the first list to the power of those of the second, pair by pair.",
+        powers,
+    ),
 ];
 
 const fn two_lists(
@@ -55,6 +60,22 @@ const fn two_lists(
     }
 }
 
+fn powers(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
+    let (first, second) = (call.take_series(0), call.take_series(1));
+    equal_length(&first, &second)?;
+    let results = first.into_iter().zip(second).map(|(a, b)| power_of(call, vec![a, b]));
+    results.collect()
+}
+
+fn equal_length(first: &[Series], second: &[Series]) -> Result<(), FunctionError> {
+    if first.len() == second.len() {
+        return Ok(());
+    }
+    Err(FunctionError::input(
+        "seriesListFirstPos and seriesListSecondPos argument must have equal length",
+    ))
+}
+
 fn pairs(
     call: &mut Call<'_, '_>,
     aggregation: Aggregation,
@@ -62,11 +83,7 @@ fn pairs(
     x_files_factor: Option<f64>,
 ) -> Result<Vec<Series>, FunctionError> {
     let (first, second) = (call.take_series(0), call.take_series(1));
-    if first.len() != second.len() {
-        return Err(FunctionError::input(
-            "seriesListFirstPos and seriesListSecondPos argument must have equal length",
-        ));
-    }
+    equal_length(&first, &second)?;
     let results = first.into_iter().zip(second).map(|(a, b)| {
         let name = format!("{function_name}Series({},{})", a.name, b.name);
         let series = aggregate(call, &[a, b], aggregation, function_name, x_files_factor)?;

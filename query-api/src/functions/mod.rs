@@ -7,50 +7,103 @@
 //! |---|---|
 //! | [`registry`] | what an entry is; names → functions |
 //! | [`args`] | arguments of a call, checked against the entry |
-//! | [`aggregation`], [`align`], [`node`], [`pattern`], [`percentile`] | what families share |
+//! | [`aggregation`], [`align`], [`node`], [`pattern`], [`percentile`], [`printf`], [`mod@unit`] | what families share |
 //! | the others | one family each |
 
+mod aggregates;
 mod aggregation;
 mod alias;
 mod align;
 pub(crate) mod args;
+mod arithmetic;
+mod baseline;
 mod combine;
+mod correlation;
+mod distribution;
 mod divide;
+#[cfg(test)]
+mod docs;
+mod drawing;
+mod exponential;
 mod filter_data;
 mod filter_series;
+mod fourier;
+mod gaps;
+mod generate;
 mod group_by;
+mod hitcount;
+mod holt_winters;
+mod inner_target;
+mod integrals;
+mod legend;
 mod lists;
+mod map_reduce;
 mod moving;
 mod node;
+mod objectives;
+mod outliers;
 mod pattern;
 mod percent;
 mod percentile;
+mod printf;
 pub(crate) mod registry;
+mod regression;
+mod sets;
+mod sliding;
 mod sorting;
 mod special;
+mod statistics;
 mod summarize;
+mod tagged;
 mod time_shift;
 mod transform;
+mod unit;
+mod versions;
+mod weighted;
 
 use crate::refusal::Refusal;
 use registry::Function;
 
 /// Every function, by family.
-const TABLES: [&[Function]; 14] = [
+const TABLES: [&[Function]; 38] = [
+    &aggregates::FUNCTIONS,
     &alias::FUNCTIONS,
+    &arithmetic::FUNCTIONS,
+    &baseline::FUNCTIONS,
     &combine::FUNCTIONS,
+    &correlation::FUNCTIONS,
+    &distribution::FUNCTIONS,
     &divide::FUNCTIONS,
+    &drawing::FUNCTIONS,
+    &exponential::FUNCTIONS,
     &filter_data::FUNCTIONS,
     &filter_series::FUNCTIONS,
+    &fourier::FUNCTIONS,
+    &gaps::FUNCTIONS,
+    &generate::FUNCTIONS,
     &group_by::FUNCTIONS,
+    &hitcount::FUNCTIONS,
+    &holt_winters::FUNCTIONS,
+    &inner_target::FUNCTIONS,
+    &integrals::FUNCTIONS,
+    &legend::FUNCTIONS,
     &lists::FUNCTIONS,
+    &map_reduce::FUNCTIONS,
     &moving::FUNCTIONS,
+    &objectives::FUNCTIONS,
+    &outliers::FUNCTIONS,
     &percent::FUNCTIONS,
+    &regression::FUNCTIONS,
+    &sets::FUNCTIONS,
     &sorting::FUNCTIONS,
     &special::FUNCTIONS,
+    &statistics::FUNCTIONS,
     &summarize::FUNCTIONS,
+    &tagged::FUNCTIONS,
     &time_shift::FUNCTIONS,
     &transform::FUNCTIONS,
+    &versions::FUNCTIONS,
+    &weighted::FUNCTIONS,
 ];
 
 /// Why a call has no result.

@@ -12,12 +12,14 @@ use super::args::Call;
 use super::registry::{
     Body, Fixed, Function, Group, Kind, Lookback, Param, SERIES_LIST, X_FILES_FACTOR,
 };
+use super::sliding::Windows;
 use crate::encode::repr;
 use crate::series::{Series, Window};
 use crate::target::Literal;
 use crate::time::parse_offset;
+use std::collections::HashMap;
 
-const WINDOW_SIZE: Param = Param::required("windowSize", Kind::IntOrInterval);
+pub(super) const WINDOW_SIZE: Param = Param::required("windowSize", Kind::IntOrInterval);
 
 pub(super) const FUNCTIONS: [Function; 6] = [
     Function {
@@ -72,13 +74,13 @@ const fn of_last(
 
 /// How far a window reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Size {
+pub(super) enum Size {
     Points(i64),
     Seconds(i64),
 }
 
 impl Size {
-    fn of(literal: &Literal) -> Option<Self> {
+    pub(super) fn of(literal: &Literal) -> Option<Self> {
         match literal {
             Literal::Integer(points) => Some(Self::Points((*points).max(0))),
             Literal::Float(points) => Some(Self::Points((*points as i64).max(0))),
@@ -88,7 +90,7 @@ impl Size {
     }
 
     /// Points of a series of this step.
-    fn points(self, step_s: i64) -> i64 {
+    pub(super) fn points(self, step_s: i64) -> i64 {
         match self {
             Self::Points(points) => points,
             Self::Seconds(seconds) => seconds / step_s,
@@ -96,7 +98,7 @@ impl Size {
     }
 
     /// Seconds to look back for series of these steps: a multiple of each of them.
-    fn lookback_s(self, steps_s: &[i64]) -> i64 {
+    pub(super) fn lookback_s(self, steps_s: &[i64]) -> i64 {
         let common_s = steps_s.iter().copied().fold(1, common_multiple);
         let longest_s = match self {
             Self::Points(points) => {
@@ -120,11 +122,11 @@ fn common_multiple(a: i64, b: i64) -> i64 {
     if multiple > LONGEST_S.max(a).max(b) { a.max(b) } else { multiple }
 }
 
-fn earlier(window: Window, lookback_s: i64) -> Window {
+pub(super) fn earlier(window: Window, lookback_s: i64) -> Window {
     Window { from_s: window.from_s.saturating_sub(lookback_s), ..window }
 }
 
-fn lookback(call: &Lookback<'_>) -> Option<Window> {
+pub(super) fn lookback(call: &Lookback<'_>) -> Option<Window> {
     Some(earlier(call.window, Size::of(call.second)?.lookback_s(call.steps_s)))
 }
 
@@ -144,6 +146,7 @@ fn moving(
     }
     let steps_s: Vec<i64> = plain.iter().map(|series| series.step_s).collect();
     let lookback_s = size.lookback_s(&steps_s);
+    let starts = Starts::of(&plain);
     let longer = call.refetch(earlier(call.window, lookback_s))?;
     let (shown, tag) = match &literal {
         Literal::Integer(points) => (points.to_string(), points.to_string()),
@@ -155,18 +158,41 @@ fn moving(
     let mut results = Vec::with_capacity(longer.len());
     for series in longer {
         call.evaluator.source.check()?;
-        let skipped = usize::try_from(lookback_s / series.step_s).unwrap_or(usize::MAX);
+        let skipped = starts.skipped(&series, lookback_s);
         let points = usize::try_from(size.points(series.step_s)).unwrap_or(usize::MAX);
         let share = share.unwrap_or(series.x_files_factor);
-        let values = windows(&series.values, skipped, points)
-            .map(|window| known_aggregate(aggregation, window, points, share))
-            .collect();
+        let windows = Windows { first: skipped, points };
+        let source = &call.evaluator.source;
+        let mut values = windows.aggregates(aggregation, &series.values, || Ok(source.check()?))?;
+        for (value, known) in values.iter_mut().zip(windows.known(&series.values)) {
+            if !enough(known, points, share) {
+                *value = f64::NAN;
+            }
+        }
         let name = format!("{function_name}({},{shown})", series.name);
-        let start_s = series.start_s.saturating_add(lookback_s);
+        let start_s = series.start_s.saturating_add(skipped as i64 * series.step_s);
         let series = Series { start_s, ..series };
         results.push(series.with_values(values).renamed(name).tagged(&function_name, &*tag));
     }
     Ok(results)
+}
+
+/// Where the series of the shown window begin.
+#[derive(Debug)]
+pub(super) struct Starts(HashMap<String, i64>);
+
+impl Starts {
+    pub(super) fn of(plain: &[Series]) -> Self {
+        Self(plain.iter().map(|series| (series.name.clone(), series.start_s)).collect())
+    }
+
+    /// How many values of a series that was fetched `lookback_s` earlier lie before the shown
+    /// window. That is less than the whole lookback when it reaches beyond the retention.
+    pub(super) fn skipped(&self, earlier: &Series, lookback_s: i64) -> usize {
+        let begin_s = self.0.get(&earlier.name);
+        let before_s = begin_s.map_or(lookback_s, |begin_s| begin_s - earlier.start_s);
+        usize::try_from(before_s / earlier.step_s).unwrap_or(0).min(earlier.values.len())
+    }
 }
 
 fn capitalised(name: &str) -> String {
@@ -175,26 +201,6 @@ fn capitalised(name: &str) -> String {
         .next()
         .map(|first| first.to_ascii_uppercase().to_string() + chars.as_str())
         .unwrap_or_default()
-}
-
-/// For each value after the first `skipped`, the `points` values that end with it.
-fn windows(values: &[f64], skipped: usize, points: usize) -> impl Iterator<Item = &[f64]> {
-    let ends = (skipped..values.len()).map(|index| index + 1);
-    ends.map(move |end| &values[end.saturating_sub(points)..end])
-}
-
-/// The aggregate of the known values; unknown when they are too few of `points`.
-fn known_aggregate(aggregation: Aggregation, window: &[f64], points: usize, share: f64) -> f64 {
-    let known = window.iter().filter(|v| !v.is_nan()).count();
-    if !enough(known, points, share) {
-        return f64::NAN;
-    }
-    match aggregation {
-        // These two look at unknown values too, which a window leaves out.
-        Aggregation::AverageZero => Aggregation::Average.of(window),
-        Aggregation::Multiply => window.iter().filter(|v| !v.is_nan()).product(),
-        _ => aggregation.of(window),
-    }
 }
 
 #[cfg(test)]
@@ -210,15 +216,5 @@ mod tests {
         assert_eq!(Size::Seconds(100).lookback_s(&[20, 30]), 120);
         assert_eq!(Size::Points(0).lookback_s(&[60]), 0);
         assert_eq!(Size::Points(i64::MAX).lookback_s(&[60]), i64::MAX);
-    }
-
-    #[test]
-    fn windows_end_with_their_value() {
-        let values = [1.0, 2.0, 3.0, 4.0];
-        let found: Vec<&[f64]> = windows(&values, 2, 2).collect();
-        assert_eq!(found, [&[2.0, 3.0][..], &[3.0, 4.0]]);
-        assert_eq!(windows(&values, 9, 2).count(), 0);
-        assert_eq!(windows(&values, 3, 0).next(), Some(&[][..]));
-        assert!(known_aggregate(Aggregation::Sum, &[], 0, 0.0).is_nan());
     }
 }

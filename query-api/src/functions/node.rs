@@ -2,6 +2,7 @@
 
 use super::FunctionError;
 use crate::series::Series;
+use std::fmt;
 
 /// Which part of a series' identity is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +11,15 @@ pub(crate) enum Node {
     Index(i64),
     /// A tag.
     Tag(String),
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index(index) => index.fmt(f),
+            Self::Tag(tag) => tag.fmt(f),
+        }
+    }
 }
 
 /// The named part of a series; empty when it has none.
@@ -46,7 +56,7 @@ pub(crate) fn key(series: &Series, nodes: &[Node]) -> Result<String, FunctionErr
 }
 
 /// Longest name that a function may make, in bytes.
-const NAME_BYTES_MAX: usize = 1 << 20;
+pub(super) const NAME_BYTES_MAX: usize = 1 << 20;
 
 /// # Errors
 /// When the name is longer than a name may be.

@@ -7,28 +7,38 @@ pub(crate) enum Between {
     Upper,
     /// Interpolate between them.
     Linear,
+    /// Interpolate between them, by ranks from the first to the last value (carbonapi's way).
+    LinearInside,
 }
 
 /// The `percent`-th percentile (above 0) of the known values; NaN when there are none.
 pub(crate) fn percentile(values: &[f64], percent: f64, between: Between) -> f64 {
     let mut sorted: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted_percentile(&sorted, percent, between)
+}
+
+/// The same of values that are known and in order.
+pub(crate) fn sorted_percentile(sorted: &[f64], percent: f64, between: Between) -> f64 {
     if sorted.is_empty() {
         return f64::NAN;
     }
-    sorted.sort_unstable_by(f64::total_cmp);
     let count = sorted.len();
-    let rank = percent / 100.0 * (count as f64 + 1.0);
+    let rank = match between {
+        Between::Upper | Between::Linear => percent / 100.0 * (count as f64 + 1.0),
+        Between::LinearInside => percent / 100.0 * (count as f64 - 1.0) + 1.0,
+    };
     // A cast saturates, so that percents beyond 100 mean the last value.
     let whole = rank.floor().max(0.0) as usize;
     let fraction = rank - rank.floor();
     let at = |rank: usize| sorted[rank.clamp(1, count) - 1];
     match between {
         Between::Upper => at(whole.saturating_add(usize::from(fraction > 0.0))),
-        Between::Linear if whole < count => {
+        Between::Linear | Between::LinearInside if whole < count => {
             let base = at(whole);
             base + fraction * (at(whole + 1) - base)
         }
-        Between::Linear => at(whole),
+        Between::Linear | Between::LinearInside => at(whole),
     }
 }
 

@@ -46,6 +46,7 @@ pub(crate) enum Kind {
     AggOrSeriesFunc,
     Any,
     Boolean,
+    Date,
     Float,
     Integer,
     Interval,
@@ -54,6 +55,9 @@ pub(crate) enum Kind {
     Node,
     NodeOrTag,
     SeriesList,
+    /// Lists as `mapSeries` makes them.
+    SeriesLists,
+    Tag,
     Text,
 }
 
@@ -65,6 +69,7 @@ impl Kind {
             Self::AggOrSeriesFunc => "aggOrSeriesFunc",
             Self::Any => "any",
             Self::Boolean => "boolean",
+            Self::Date => "date",
             Self::Float => "float",
             Self::Integer => "integer",
             Self::Interval => "interval",
@@ -73,6 +78,8 @@ impl Kind {
             Self::Node => "node",
             Self::NodeOrTag => "nodeOrTag",
             Self::SeriesList => "seriesList",
+            Self::SeriesLists => "seriesLists",
+            Self::Tag => "tag",
             Self::Text => "string",
         }
     }
@@ -102,8 +109,16 @@ pub(crate) struct Param {
     pub(crate) default: Fixed,
     /// The only texts allowed; empty for any.
     pub(crate) options: &'static [&'static str],
+    /// Options that are no texts: listed before those that are.
+    pub(crate) other_options: &'static [Fixed],
+    /// Which texts are allowed beside the options, though not listed.
+    pub(crate) accepts: fn(&str) -> bool,
     /// What an editor offers.
     pub(crate) suggestions: &'static [Fixed],
+    /// A default that is listed, where the function itself tells left out from given.
+    pub(crate) listed: Option<Fixed>,
+    /// A default that the signature shows instead.
+    pub(crate) signed: Option<Fixed>,
 }
 
 impl Param {
@@ -125,7 +140,11 @@ impl Param {
             is_multiple: false,
             default: Fixed::None,
             options,
+            other_options: &[],
+            accepts: |_| false,
             suggestions,
+            listed: None,
+            signed: None,
         }
     }
 
@@ -148,6 +167,24 @@ impl Param {
 
     pub(crate) const fn options(self, options: &'static [&'static str]) -> Self {
         Self { options, ..self }
+    }
+
+    pub(crate) const fn other_options(self, other_options: &'static [Fixed]) -> Self {
+        Self { other_options, ..self }
+    }
+
+    pub(crate) const fn accepts(self, accepts: fn(&str) -> bool) -> Self {
+        Self { accepts, ..self }
+    }
+
+    /// Lists another default than the one that is used.
+    pub(crate) const fn listed(self, default: Fixed) -> Self {
+        Self { listed: Some(default), ..self }
+    }
+
+    /// Shows another default in the signature than the one that is used.
+    pub(crate) const fn signed(self, default: Fixed) -> Self {
+        Self { signed: Some(default), ..self }
     }
 
     pub(crate) const fn suggestions(self, suggestions: &'static [Fixed]) -> Self {
@@ -258,6 +295,18 @@ pub(crate) struct Function {
 }
 
 impl Function {
+    /// A function that needs no other window than the one it is called in, or one that only
+    /// its body can tell.
+    pub(crate) const fn new(
+        names: &'static [&'static str],
+        group: Group,
+        params: &'static [Param],
+        description: &'static str,
+        body: Body,
+    ) -> Self {
+        Self { names, group, params, description, body, other_window: None }
+    }
+
     /// The function of this name.
     pub(crate) fn named(name: &str) -> Option<&'static Self> {
         BY_NAME.get(name).copied()
@@ -278,7 +327,7 @@ impl Function {
 impl Param {
     fn signature(&self) -> String {
         let name = self.also.unwrap_or(self.name);
-        match self.default {
+        match self.signed.unwrap_or(self.default) {
             _ if self.is_multiple => format!("*{name}"),
             Fixed::None if self.is_required => name.to_owned(),
             Fixed::None => format!("{name}=None"),

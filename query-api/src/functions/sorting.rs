@@ -74,8 +74,17 @@ pub(super) enum Order {
 /// The list sorted by an aggregate, equal ones in their old order; series without values
 /// count as the smallest.
 pub(super) fn sorted(list: Vec<Series>, aggregation: Aggregation, order: Order) -> Vec<Series> {
+    sorted_by(list, |series| aggregation.of(&series.values), order)
+}
+
+/// The list sorted by a number, likewise.
+pub(super) fn sorted_by(
+    list: Vec<Series>,
+    number: impl Fn(&Series) -> f64,
+    order: Order,
+) -> Vec<Series> {
     let rank = |series: &Series| {
-        let value = aggregation.of(&series.values);
+        let value = number(series);
         // Adding zero makes one of both zeros.
         if value.is_nan() { f64::NEG_INFINITY } else { value + 0.0 }
     };

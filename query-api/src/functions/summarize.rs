@@ -1,12 +1,15 @@
-//! Buckets of time: `summarize`.
+//! Buckets of time: `summarize` and `smartSummarize`.
 
 use super::FunctionError;
 use super::aggregation::Aggregation;
 use super::args::Call;
 use super::registry::{Fixed, Function, Group, INTERVALS, Kind, Param, SERIES_LIST};
-use crate::series::Series;
+use super::unit::Unit;
+use crate::series::{Series, Window};
 
-pub(super) const FUNCTIONS: [Function; 1] = [Function {
+pub(super) const FUNCTIONS: [Function; 2] = [SUMMARIZE, SMART_SUMMARIZE];
+
+const SUMMARIZE: Function = Function {
     names: &["summarize"],
     group: Group::Transform,
     params: &[
@@ -19,7 +22,25 @@ pub(super) const FUNCTIONS: [Function; 1] = [Function {
                   multiples of themselves, or with the series if alignToFrom is true.",
     body: summarize,
     other_window: None,
-}];
+};
+
+const SMART_SUMMARIZE: Function = Function::new(
+    &["smartSummarize"],
+    Group::Transform,
+    &[
+        SERIES_LIST,
+        Param::required("intervalString", Kind::Interval).suggestions(INTERVALS),
+        Param::optional("func", Kind::AggFunc, Fixed::Text("sum")),
+        Param::optional("alignTo", Kind::Text, Fixed::None)
+            .options(&["days", "hours", "minutes", "months", "seconds", "weeks", "years"])
+            .other_options(&[Fixed::Bool(false), Fixed::None, Fixed::Bool(true)])
+            // True and false meant something once, and do nothing any more.
+            .accepts(|text| Unit::named(text).is_some() || matches!(text, "True" | "False")),
+    ],
+    "One value for each interval, by the given function. Intervals begin with the series, whose \
+     begin can be moved back to a whole hour, day, week, month or year.",
+    smart_summarize,
+);
 
 /// A row of buckets.
 #[derive(Debug, Clone, Copy)]
@@ -104,6 +125,40 @@ fn summarize(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
         let series = series.with_values(values).renamed(name);
         let series =
             series.tagged("summarize", &*text).tagged("summarizeFunction", &*function_name);
+        results.push(Series { is_integer: aggregation == Aggregation::Count, ..series });
+    }
+    Ok(results)
+}
+
+fn smart_summarize(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
+    let list = call.take_series(0);
+    let (text, width_s) = call.interval(1);
+    let text = text.to_owned();
+    if width_s <= 0 {
+        let parsed = if width_s == 0 { "0" } else { "less than 0" };
+        let reason = format!("_summarizeValues(): interval parsed to {parsed}");
+        return Err(FunctionError::Input(reason));
+    }
+    let (aggregation, function_name) = call.aggregation(2);
+    let function_name = function_name.to_owned();
+    let list = match call.optional_text(3).and_then(Unit::named) {
+        Some(unit) if !list.is_empty() => {
+            let from_s = unit.floor(call.window.from_s, &call.evaluator.zone);
+            call.refetch(Window { from_s, ..call.window })?
+        }
+        _ => list,
+    };
+    let mut results = Vec::with_capacity(list.len());
+    for series in list {
+        let buckets = Buckets::from_start(&series, width_s);
+        call.evaluator.source.reserve(buckets.count)?;
+        let values = buckets.values(&series, aggregation);
+        let name = format!("smartSummarize({}, \"{text}\", \"{function_name}\")", series.name);
+        let series = Series { end_s: buckets.end_s(), step_s: width_s, ..series };
+        let series = series.with_values(values).renamed(name);
+        let series = series
+            .tagged("smartSummarize", &*text)
+            .tagged("smartSummarizeFunction", &*function_name);
         results.push(Series { is_integer: aggregation == Aggregation::Count, ..series });
     }
     Ok(results)

@@ -1,4 +1,4 @@
-//! `timeShift`: the same series at another time.
+//! The same series at other times, or for a part of the time.
 
 use super::FunctionError;
 use super::args::Call;
@@ -7,7 +7,9 @@ use crate::series::{Series, Window};
 use crate::target::Literal;
 use crate::time::parse_offset;
 
-pub(super) const FUNCTIONS: [Function; 1] = [Function {
+pub(super) const FUNCTIONS: [Function; 3] = [TIME_SHIFT, TIME_STACK, TIME_SLICE];
+
+const TIME_SHIFT: Function = Function {
     names: &["timeShift"],
     group: Group::Transform,
     params: &[
@@ -22,7 +24,33 @@ pub(super) const FUNCTIONS: [Function; 1] = [Function {
                   the server's zone is UTC, where it changes nothing.",
     body: time_shift,
     other_window: Some(other_window),
-}];
+};
+
+const TIME_STACK: Function = Function::new(
+    &["timeStack"],
+    Group::Transform,
+    &[
+        SERIES_LIST,
+        Param::optional("timeShiftUnit", Kind::Interval, Fixed::Text("1d")).suggestions(SHIFTS),
+        Param::optional("timeShiftStart", Kind::Integer, Fixed::Integer(0)),
+        Param::optional("timeShiftEnd", Kind::Integer, Fixed::Integer(7)),
+    ],
+    "Draws the series of several times over each other: shifted by each multiple of a unit from \
+     the start up to, but not including, the end.",
+    time_stack,
+);
+
+const TIME_SLICE: Function = Function::new(
+    &["timeSlice"],
+    Group::Transform,
+    &[
+        SERIES_LIST,
+        Param::required("startSliceAt", Kind::Date),
+        Param::optional("endSliceAt", Kind::Date, Fixed::Text("now")),
+    ],
+    "Keeps the values between two times; others become unknown.",
+    time_slice,
+);
 
 /// The interval with its sign, and its seconds.
 fn signed(text: &str) -> Option<(String, i64)> {
@@ -32,16 +60,9 @@ fn signed(text: &str) -> Option<(String, i64)> {
     Some((signed, shift_s))
 }
 
-fn shifted(window: Window, shift_s: i64) -> Window {
-    Window {
-        from_s: window.from_s.saturating_add(shift_s),
-        until_s: window.until_s.saturating_add(shift_s),
-    }
-}
-
 fn other_window(call: &Lookback<'_>) -> Option<Window> {
     let Literal::Text(text) = call.second else { return None };
-    Some(shifted(call.window, signed(text)?.1))
+    Some(call.window.shifted(signed(text)?.1))
 }
 
 fn time_shift(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
@@ -49,7 +70,7 @@ fn time_shift(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
     let (text, shift_s) = signed(call.text(1)).expect("the table checks intervals");
     let resets_end = call.boolean(2);
     let Some(first) = plain.first() else { return Ok(plain) };
-    let list = call.refetch(shifted(call.window, shift_s))?;
+    let list = call.refetch(call.window.shifted(shift_s))?;
     let results = list.into_iter().map(|series| {
         let name = format!("timeShift({}, \"{text}\")", series.name);
         let span_s = series.end_s - series.start_s;
@@ -57,4 +78,41 @@ fn time_shift(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
         Series { name, start_s: first.start_s, end_s, ..series }.tagged("timeShift", &*text)
     });
     Ok(results.collect())
+}
+
+fn time_stack(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
+    let plain = call.take_series(0);
+    let (unit, unit_s) = signed(call.text(1)).expect("the table checks intervals");
+    let (start, end) = (call.integer(2), call.integer(3));
+    let Some(first) = plain.first() else { return Ok(plain) };
+    let mut results = Vec::new();
+    for (shift, list) in call.refetch_shifted(unit_s, start..end)? {
+        for series in list {
+            let name = format!("timeShift({}, {unit}, {shift})", series.name);
+            let series = series.renamed(name).tagged("timeShiftUnit", &*unit);
+            let series = series.tagged("timeShift", shift.to_string());
+            results.push(Series { start_s: first.start_s, end_s: first.end_s, ..series });
+        }
+    }
+    Ok(results)
+}
+
+/// Times are counted from the begin of the request, as in graphite-web, which is up to one step
+/// before the first value.
+fn time_slice(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
+    let slice_from_s = call.date(1)?.unwrap_or_default();
+    let slice_until_s = call.date(2)?.unwrap_or_default();
+    let from_s = call.window.from_s;
+    call.each(|series| {
+        let name = format!("timeSlice({}, {slice_from_s}, {slice_until_s})", series.name);
+        let times = (0..).map(|index| from_s + index * series.step_s);
+        let values = series.values.iter().zip(times).map(|(&v, time_s)| {
+            if (slice_from_s..=slice_until_s).contains(&time_s) { v } else { f64::NAN }
+        });
+        let values = values.collect();
+        let is_integer = series.is_integer;
+        Series { name, is_integer, ..series.with_values(values) }
+            .tagged("timeSliceStart", slice_from_s.to_string())
+            .tagged("timeSliceEnd", slice_until_s.to_string())
+    })
 }

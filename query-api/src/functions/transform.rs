@@ -7,7 +7,7 @@ use crate::encode::{percent_g, repr};
 use crate::series::Series;
 use crate::target::Literal;
 
-pub(super) const FUNCTIONS: [Function; 13] = [
+pub(super) const FUNCTIONS: [Function; 14] = [
     Function {
         names: &["absolute"],
         group: Group::Transform,
@@ -125,6 +125,17 @@ pub(super) const FUNCTIONS: [Function; 13] = [
         body: offset_to_zero,
         other_window: None,
     },
+    Function::new(
+        &["scaleAfterTimestamp"],
+        Group::Transform,
+        &[
+            SERIES_LIST,
+            Param::required("factor", Kind::Float),
+            Param::optional("timestamp", Kind::Integer, Fixed::Integer(0)),
+        ],
+        "Multiplies the values from a time on, in Unix seconds, by a constant.",
+        scale_after_timestamp,
+    ),
 ];
 
 const DELTA_PARAMS: &[Param] = &[
@@ -185,6 +196,17 @@ fn scale(call: &mut Call<'_, '_>) -> Output {
     })
 }
 
+fn scale_after_timestamp(call: &mut Call<'_, '_>) -> Output {
+    let (factor, from_s) = (call.float(1), call.integer(2));
+    each(call, |series| {
+        let name = format!("scale({},{})", series.name, percent_g(factor));
+        let times = (0..).map(|index| series.start_s + index * series.step_s);
+        let scaled = |(&v, time_s): (&f64, i64)| if time_s >= from_s { v * factor } else { v };
+        let values = series.values.iter().zip(times).map(scaled).collect();
+        series.with_values(values).renamed(name).tagged("scale", repr(factor))
+    })
+}
+
 fn scale_to_seconds(call: &mut Call<'_, '_>) -> Output {
     let seconds = call.float(1);
     each(call, |series| {
@@ -198,7 +220,7 @@ fn scale_to_seconds(call: &mut Call<'_, '_>) -> Output {
 }
 
 /// The nearest multiple of 0.000001.
-fn round_to_millionths(value: f64) -> f64 {
+pub(super) fn round_to_millionths(value: f64) -> f64 {
     // Beyond this the product below would lose digits that the value has.
     const EXACT_MAX: f64 = 1e9;
     if value.abs() < EXACT_MAX { (value * 1e6).round_ties_even() / 1e6 } else { value }

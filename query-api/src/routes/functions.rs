@@ -99,9 +99,12 @@ fn write_param(json: &mut JsonWriter, param: &Param) {
     if param.is_required {
         json.key("required");
         json.raw("true");
-    } else if param.default != Fixed::None {
-        json.key("default");
-        write_fixed(json, param.default);
+    } else {
+        let default = param.listed.unwrap_or(param.default);
+        if default != Fixed::None {
+            json.key("default");
+            write_fixed(json, default);
+        }
     }
     if param.is_multiple {
         json.key("multiple");
@@ -110,6 +113,7 @@ fn write_param(json: &mut JsonWriter, param: &Param) {
     if !param.options.is_empty() {
         json.key("options");
         json.open(b'[');
+        param.other_options.iter().for_each(|&option| write_fixed(json, option));
         param.options.iter().for_each(|option| json.text(option));
         json.close(b']');
     }

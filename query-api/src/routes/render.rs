@@ -33,6 +33,7 @@ struct Wanted<'p> {
     points: Points,
     layout: Layout,
     callback: Option<&'p str>,
+    zone: TimeZone,
 }
 
 /// Answers `/render`.
@@ -81,6 +82,7 @@ impl<'p> Wanted<'p> {
             points: if params.has("noNullPoints") { Points::Known } else { Points::All },
             layout: if is_pretty { Layout::Pretty } else { Layout::Line },
             callback: params.last("jsonp").filter(|_| params.has("format")),
+            zone,
         })
     }
 
@@ -90,7 +92,7 @@ impl<'p> Wanted<'p> {
             self.targets.iter().map(|target| self.parse(target)).collect::<Result<_, _>>()?;
         let mut source = Source::new(api, request, self.now_s);
         prefetch(&mut source, &exprs, self.window)?;
-        let mut evaluator = Evaluator::new(source, self.x_files_factor);
+        let mut evaluator = Evaluator::new(source, self.zone.clone(), self.x_files_factor);
         let mut list = Vec::new();
         for expr in &exprs {
             let series = evaluator.eval(expr, self.window).map_err(|error| match error {

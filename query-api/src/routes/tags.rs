@@ -215,12 +215,21 @@ pub fn find_series(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     if exprs.is_empty() {
         return Err(Refusal::BadTagRequest("no tag expressions specified".into()));
     }
-    let mut names = Vec::new();
-    visit_tagged(api, request, &exprs, |name, _| {
-        names.push(String::from_utf8_lossy(name).into_owned());
-    })?;
-    names.sort_unstable();
+    let names = tagged_names(api, request, &exprs)?;
+    let names: Vec<_> = names.iter().map(|name| String::from_utf8_lossy(name)).collect();
     json(&names, request)
+}
+
+/// The names of the series that fit all `exprs`, sorted.
+pub(crate) fn tagged_names(
+    api: &Api,
+    request: &Request,
+    exprs: &[TagExpr],
+) -> Result<Vec<Vec<u8>>, Refusal> {
+    let mut names = Vec::new();
+    visit_tagged(api, request, exprs, |name, _| names.push(name.to_vec()))?;
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// Answers `/tags/autoComplete/tags`: tags to narrow the expressions with, so without those that

@@ -3,7 +3,7 @@
 /// An expression that yields series.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expr {
-    /// A pattern of series names, as written.
+    /// A pattern of series names, or a call of `seriesByTag`, as written.
     Path(String),
     /// A function call; a pipe `a|f(x)` is the call `f(a,x)`.
     Call {

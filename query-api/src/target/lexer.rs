@@ -28,6 +28,11 @@ impl<'t> Lexer<'t> {
         self.position = position;
     }
 
+    /// The text from an offset up to the next character.
+    pub(super) fn since(&self, start: usize) -> &'t str {
+        &self.text[start..self.position]
+    }
+
     pub(super) fn skip_spaces(&mut self) {
         let rest = self.rest();
         self.position += rest.len() - rest.trim_start().len();

@@ -15,5 +15,5 @@ mod parser;
 mod template;
 
 pub use ast::{Argument, ArgumentValue, Expr, Literal};
-pub use parser::{DEPTH_MAX, LENGTH_BYTES_MAX, ParseError, parse};
+pub use parser::{DEPTH_MAX, LENGTH_BYTES_MAX, ParseError, parse, tag_expressions};
 pub use template::{TemplateError, resolve};

@@ -51,6 +51,36 @@ pub fn parse(target: &str) -> Result<Expr, ParseError> {
     }
 }
 
+/// A call of `seriesByTag` with quoted expressions only is a path: its text, as written, is what
+/// series are found by and aggregates are named after.
+fn tagged_path(call: Expr, text: &str) -> Expr {
+    match &call {
+        Expr::Call { name, arguments } if name == "seriesByTag" && !arguments.is_empty() => {
+            let is_quoted = |argument: &Argument| {
+                let value = &argument.value;
+                argument.keyword.is_none()
+                    && matches!(value, ArgumentValue::Literal(Literal::Text(_)))
+            };
+            if arguments.iter().all(is_quoted) { Expr::Path(text.to_owned()) } else { call }
+        }
+        _ => call,
+    }
+}
+
+/// The quoted expressions of a path that is a call of `seriesByTag`.
+#[must_use]
+pub fn tag_expressions(path: &str) -> Option<Vec<&str>> {
+    let mut rest = path.strip_prefix("seriesByTag")?.trim_start().strip_prefix('(')?;
+    let mut expressions = Vec::new();
+    while let Some(start) = rest.find(['\'', '"']) {
+        let (quote, quoted) = rest[start..].split_at(1);
+        let (expression, after) = quoted.split_once(quote)?;
+        expressions.push(expression);
+        rest = after;
+    }
+    Some(expressions)
+}
+
 /// An expression and how many calls nest in it.
 type Nested<T> = Result<(T, usize), ParseError>;
 
@@ -65,7 +95,8 @@ impl Parser<'_> {
         let start = self.lexer.position();
         let name = self.lexer.name();
         let head = if !name.is_empty() && self.lexer.take('(') {
-            self.call(name, Vec::new(), outside + 1)?
+            let (call, inside) = self.call(name, Vec::new(), outside + 1)?;
+            (tagged_path(call, self.lexer.since(start)), inside)
         } else {
             self.lexer.rewind(start);
             let path = self.lexer.path()?;
@@ -256,6 +287,20 @@ mod tests {
         check("f(n = 2)", &call("f", vec![keyword.clone()]));
         check("a|f(n=2)", &call("f", vec![path("a"), keyword]));
         check_error("f(n=2,a)", 8, "positional argument after a keyword argument");
+    }
+
+    #[test]
+    fn tag_queries_are_paths() {
+        for text in ["seriesByTag('a=b')", "seriesByTag ( 'a=b', \"c='d\" )"] {
+            check(text, &Expr::Path(text.into()));
+            check(&format!("f({text}|g())"), &call("f", vec![expr(call("g", vec![path(text)]))]));
+        }
+        check("seriesByTag()", &call("seriesByTag", vec![]));
+        check("seriesByTag(a)", &call("seriesByTag", vec![path("a")]));
+        assert_eq!(tag_expressions("seriesByTag ( 'a=b', \"c='d\" )"), Some(vec!["a=b", "c='d"]));
+        assert_eq!(tag_expressions("seriesByTagging('a=b')"), None);
+        assert_eq!(tag_expressions("seriesByTag('a=b"), None);
+        assert_eq!(tag_expressions("a.b"), None);
     }
 
     #[test]
