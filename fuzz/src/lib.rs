@@ -11,11 +11,13 @@
 //! RUSTC_BOOTSTRAP=1 cargo fuzz run --features libfuzzer gorilla_decode
 //! ```
 
+mod cwhisper;
 mod formats;
 mod logs;
 mod outside;
 mod whisper;
 
+pub use cwhisper::cwhisper_read;
 pub use formats::{chunk_decode, gorilla_decode, paper_decode, varint_take};
 pub use logs::{block_open, log_frames, manifest_edit, wal_payload};
 pub use outside::{carbon_line, carbon_name, glob_find, rule_files};
@@ -30,6 +32,7 @@ pub const BODIES: &[(&str, Body)] = &[
     ("carbon_line", carbon_line),
     ("carbon_name", carbon_name),
     ("chunk_decode", chunk_decode),
+    ("cwhisper_read", cwhisper_read),
     ("glob_find", glob_find),
     ("gorilla_decode", gorilla_decode),
     ("log_frames", log_frames),

@@ -83,7 +83,12 @@ impl Archive {
 
     /// Time of the newest point that is in a block; 0 without any.
     pub(super) fn newest_s(&self) -> u32 {
-        self.blocks.iter().map(|block| block.end_s).max().unwrap_or(0)
+        self.blocks
+            .iter()
+            .filter(|block| block.is_used())
+            .map(|block| block.end_s)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Puts the state of the open block into the table.

@@ -290,7 +290,7 @@ enum Kind {
 
 fn parse_archive(fields: &mut Fields<'_>, kind: Kind) -> Result<(Archive, u32), CompressedError> {
     let info = ArchiveInfo { offset: fields.u32()?, step_s: fields.u32()?, points: fields.u32()? };
-    if info.step_s == 0 || info.points == 0 || info.reach_s() > u32::MAX.into() {
+    if info.step_s == 0 || info.points == 0 || info.step_s.checked_mul(info.points).is_none() {
         let found = format!("{}:{}", info.step_s, info.points);
         return Err(CompressedError::field("step:points of an archive", found, "1:1 at least"));
     }
@@ -432,6 +432,17 @@ fn check_open(archive: &Archive) -> Result<(), CompressedError> {
     let block_count = archive.blocks.len();
     if archive.current as usize >= block_count {
         return Err(CompressedError::field("current block", archive.current, block_count));
+    }
+    let (open, record) = (&archive.open, archive.blocks[archive.current as usize]);
+    if (open.first.time_s, open.newest.time_s) != (record.start_s, record.end_s) {
+        let found = format!("{} to {}", open.first.time_s, open.newest.time_s);
+        let expected = format!("{} to {}", record.start_s, record.end_s);
+        return Err(CompressedError::field("times of the current block", found, expected));
+    }
+    // A point takes two bits at least.
+    let count_max = archive.block_bytes.saturating_mul(4);
+    if open.count > count_max {
+        return Err(CompressedError::field("points of the current block", open.count, count_max));
     }
     // Less does not hold a point and the end marker.
     let least = FIRST_POINT_BYTES as u32 + MARKER_RESERVE_BYTES as u32;

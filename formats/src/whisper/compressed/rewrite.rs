@@ -90,7 +90,7 @@ impl<F: FileBytes> Update<'_, F> {
             let old = &self.index.archives[level];
             archive.dropped = archive.dropped.wrapping_add(old.dropped);
             archive.buffer = old.buffer.clone();
-            archive.extended = old.extended + u32::from(renewal.estimate.is_some());
+            archive.extended = old.extended.wrapping_add(renewal.estimate.is_some().into());
         }
         index.write(&mut bytes)?;
         *self.index = index;

@@ -186,7 +186,8 @@ impl<F: FileBytes> Update<'_, F> {
         for &point in points {
             let interval_s = self.index.archives[level].buffer.coarse_s(point.time_s);
             if low_s != 0 && interval_s < low_s {
-                self.index.archives[level].dropped += 1;
+                let archive = &mut self.index.archives[level];
+                archive.dropped = archive.dropped.wrapping_add(1);
                 continue;
             }
             let unit = loop {
