@@ -214,6 +214,7 @@ impl<'a> BlockPoints<'a> {
         Self::new(bytes, step_s, u32::MAX, u32::MAX)
     }
 
+    #[inline]
     fn read(&mut self) -> Result<Option<Point>, CodeError> {
         let bit_offset = self.bits.position();
         if !self.first {
@@ -260,10 +261,12 @@ impl Iterator for BlockPoints<'_> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        let point = self.read().transpose();
-        if !matches!(point, Some(Ok(_))) {
-            self.left = 0;
+        match self.read() {
+            Ok(Some(point)) => Some(Ok(point)),
+            end => {
+                self.left = 0;
+                end.transpose()
+            }
         }
-        point
     }
 }

@@ -42,17 +42,14 @@ const fn spell(value: u64, width: u32) -> u64 {
     }
 }
 
-/// The value that [`spell`] turned into `spelled`.
+/// The value that [`spell`] turned into `spelled`. Without a branch: widths follow no pattern.
 #[inline]
 const fn unspell(spelled: u64, width: u32) -> u64 {
     let rest = width % 8;
-    match width - rest {
-        0 => spelled,
-        whole => {
-            let low_bytes = ((spelled >> rest) << (64 - whole)).swap_bytes();
-            if rest == 0 { low_bytes } else { low_bytes | (spelled & ((1 << rest) - 1)) << whole }
-        }
-    }
+    let whole = width - rest;
+    // What would be shifted by 64 is 0 anyway, and 0 & 63 leaves it so.
+    let low_bytes = ((spelled >> rest) << ((64 - whole) & 63)).swap_bytes();
+    low_bytes | (spelled & ((1 << rest) - 1)) << (whole & 63)
 }
 
 /// The times of the two newest points, which the next is coded against; equal
@@ -220,26 +217,63 @@ pub(super) fn read_point(
         bits.skip(time_len + 1)?;
         return Ok(Some((time_s, 0)));
     }
-    let bit_offset = bits.position() + u64::from(time_len);
-    let (head_len, width, shift) = if word >> 62 == 0b10 {
-        if values.xor == 0 {
-            return Err(CodeError::NoWindow { bit_offset });
+    let window = Window::choose(word, values.xor);
+    if window.is_bad {
+        return Err(window_error(bits.position() + u64::from(time_len), word));
+    }
+    bits.skip(time_len + window.head_len)?;
+    Ok(Some((time_s, unspell(bits.take(window.width)?, window.width) << window.shift)))
+}
+
+/// Where the bits of a value are.
+struct Window {
+    /// Bits before them.
+    head_len: u32,
+    /// How many they are.
+    width: u32,
+    /// How far they are from the lowest.
+    shift: u32,
+    is_bad: bool,
+}
+
+impl Window {
+    /// Takes the window of the XOR before, or the one that the code at the top of `word` names.
+    ///
+    /// Which of the two is a toss-up in real series, so both are made and one is taken, without a
+    /// branch.
+    #[inline]
+    fn choose(word: u64, xor_before: u64) -> Self {
+        let open = word >> 62 == 0b10;
+        // For 0 there is no window; a bit at the far end saves the processor to look for that.
+        let open_lead = (xor_before | 1).leading_zeros();
+        let open_trail = (xor_before | 1 << 63).trailing_zeros();
+        let (lead, length) = named_window(word);
+        let whole = length == LENGTH_WHOLE;
+        let is_bad_name = length == 0 || (!whole && lead + length > 64);
+        let (width, shift) =
+            if whole { (64, 0) } else { (length, (64 - lead).wrapping_sub(length)) };
+        Self {
+            head_len: if open { 2 } else { 13 },
+            width: if open { 64u32.wrapping_sub(open_lead + open_trail) } else { width },
+            shift: if open { open_trail } else { shift },
+            is_bad: if open { xor_before == 0 } else { is_bad_name },
         }
-        let trail = values.xor.trailing_zeros();
-        (2, 64 - values.xor.leading_zeros() - trail, trail)
-    } else {
-        let (lead, length) = ((word >> 57) as u32 & 31, (word >> 51) as u32 & 63);
-        match length {
-            LENGTH_WHOLE => (13, 64, 0),
-            0 => return Err(CodeError::Window { bit_offset, lead, length }),
-            _ if lead + length > 64 => {
-                return Err(CodeError::Window { bit_offset, lead, length });
-            }
-            _ => (13, length, 64 - lead - length),
-        }
-    };
-    bits.skip(time_len + head_len)?;
-    Ok(Some((time_s, unspell(bits.take(width)?, width) << shift)))
+    }
+}
+
+/// Leading zeros and length behind a `11`.
+#[inline]
+const fn named_window(word: u64) -> (u32, u32) {
+    ((word >> 57) as u32 & 31, (word >> 51) as u32 & 63)
+}
+
+#[cold]
+fn window_error(bit_offset: u64, word: u64) -> CodeError {
+    if word >> 62 == 0b10 {
+        return CodeError::NoWindow { bit_offset };
+    }
+    let (lead, length) = named_window(word);
+    CodeError::Window { bit_offset, lead, length }
 }
 
 #[cfg(test)]
