@@ -21,8 +21,6 @@ mod combine;
 mod correlation;
 mod distribution;
 mod divide;
-#[cfg(test)]
-mod docs;
 mod drawing;
 mod exponential;
 mod filter_data;
@@ -55,6 +53,8 @@ mod special;
 mod statistics;
 mod summarize;
 mod tagged;
+#[cfg(test)]
+mod tests;
 mod time_shift;
 mod transform;
 mod unit;
