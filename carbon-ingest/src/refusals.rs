@@ -69,14 +69,22 @@ impl RefusalLog {
         }
     }
 
-    /// The database refused points that were understood.
-    pub(crate) fn points(&self, refused: &Refused) {
+    /// The database refused points that were understood; `example` finds one of them, its name
+    /// and the reason.
+    pub(crate) fn points<'a>(
+        &self,
+        refused: &Refused,
+        example: impl FnOnce() -> Option<(&'a [u8], silverback_engine::Refusal)>,
+    ) {
         let Refused { no_schema, bad_name, bad_tags, bad_time, too_old, not_a_number } = *refused;
         let count = no_schema + bad_name + bad_tags + bad_time + too_old + not_a_number;
         if count == 0 {
             return;
         }
         if let Some(left_out) = self.points.admit(clock::monotonic(), count) {
+            let (name, reason) = example().unzip();
+            let name = name.map(excerpt);
+            let reason = reason.map(tracing::field::display);
             log!(
                 self.logger,
                 warn,
@@ -87,6 +95,8 @@ impl RefusalLog {
                 too_old,
                 not_a_number,
                 left_out,
+                name,
+                reason,
                 "points refused"
             );
         }

@@ -55,6 +55,30 @@ pub struct Refused {
     pub not_a_number: usize,
 }
 
+/// Why a point is refused: the reasons that [`Refused`] counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// See [`Refused::no_schema`].
+    #[error("no rule of storage-schemas.conf matches the name")]
+    NoSchema,
+    /// See [`Refused::bad_name`].
+    #[error("the name is empty, has a NUL byte, or is longer than 16384 bytes")]
+    BadName,
+    /// See [`Refused::bad_tags`].
+    #[error("a tag of the name is not key=value")]
+    BadTags,
+    /// See [`Refused::bad_time`].
+    #[error("the time is not in 1..=4294967295 seconds")]
+    BadTime,
+    /// See [`Refused::too_old`].
+    #[error("the time is older than everything that the series keeps")]
+    TooOld,
+    /// See [`Refused::not_a_number`].
+    #[error("the value is NaN")]
+    NotANumber,
+}
+
 /// Buffers of one append, reused.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
@@ -154,6 +178,31 @@ impl Inner {
                 rows.push(Row { id, time_s, value: point.value });
             }
         }
+    }
+
+    /// See [`Db::refusal`](crate::Db::refusal).
+    pub(crate) fn refusal(&self, point: &Point<'_>) -> Option<Refusal> {
+        let time_s = u32::try_from(point.time_s).ok().filter(|&time_s| time_s > 0);
+        if time_s.is_none() {
+            return Some(Refusal::BadTime);
+        }
+        if point.value.is_nan() {
+            return Some(Refusal::NotANumber);
+        }
+        let name = match canonical(point.name, self.options.tags) {
+            Ok(name) => name,
+            Err(BadName::Name) => return Some(Refusal::BadName),
+            Err(BadName::Tags) => return Some(Refusal::BadTags),
+        };
+        let reach_s = match self.names.id(self.names.hash(&name)) {
+            Some(id) => self.policies.entry(self.head.policy(id.0)?).reach_s,
+            None => match self.schema.load().policy(&name) {
+                Some(policy) => policy.reach_s(),
+                None => return Some(Refusal::NoSchema),
+            },
+        };
+        let age_s = self.options.clock.now_s().saturating_sub(point.time_s);
+        (age_s > reach_s).then_some(Refusal::TooOld)
     }
 
     /// Gives ids to the unknown names of a batch, and takes out the rows that may not have one.

@@ -1,6 +1,6 @@
 //! The database: open, append, find, fetch, close.
 
-use crate::append::{self, Appended};
+use crate::append::{self, Appended, Refusal};
 use crate::background::Background;
 use crate::error::{AppendError, CloseError, Damage, FetchError, FindError, OpenError, SealError};
 use crate::fetch::{FetchRange, Fetched, Gather, Window};
@@ -68,6 +68,13 @@ impl Db {
     /// be sent again, of which a part may be stored already: the same point twice is one point.
     pub fn append(&self, points: &[Point<'_>]) -> Result<Appended, AppendError> {
         self.inner().append(points)
+    }
+
+    /// Why this point would be refused now; `None` when it would be stored. For messages: an
+    /// append counts reasons and does not say which points they were.
+    #[must_use]
+    pub fn refusal(&self, point: &Point<'_>) -> Option<Refusal> {
+        self.inner().refusal(point)
     }
 
     /// Nodes that match `pattern` at exactly its depth, sorted by path, directory before leaf.

@@ -43,7 +43,7 @@ mod series_log;
 pub mod storage;
 mod wal;
 
-pub use append::{Appended, Refused};
+pub use append::{Appended, Refusal, Refused};
 pub use clock::Clock;
 pub use db::Db;
 pub use error::{AppendError, CloseError, Damage, FetchError, FindError, OpenError, SealError};

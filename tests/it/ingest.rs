@@ -221,3 +221,17 @@ fn names_with_odd_bytes() {
         }
     }
 }
+
+#[test]
+fn the_log_names_a_refused_point_and_the_reason() {
+    let node = Node::start("");
+    node.send(format!("good 1 {now}\n... 2 {now}\n", now = now_s()).as_bytes());
+    node.wait_for("the refusal is in the log", |node| {
+        let log = node.log();
+        log.lines().any(|line| {
+            line.contains("points refused")
+                && line.contains("\"...\"")
+                && line.contains("the name is empty")
+        })
+    });
+}

@@ -30,11 +30,18 @@ const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::
 /// Where points go: the database, or what a test puts in its place.
 pub(crate) trait Store: Send + Sync + 'static {
     fn append(&self, points: &[Point<'_>]) -> Result<Appended, AppendError>;
+
+    /// Why a point would be refused.
+    fn refusal(&self, point: &Point<'_>) -> Option<silverback_engine::Refusal>;
 }
 
 impl Store for Db {
     fn append(&self, points: &[Point<'_>]) -> Result<Appended, AppendError> {
         Db::append(self, points)
+    }
+
+    fn refusal(&self, point: &Point<'_>) -> Option<silverback_engine::Refusal> {
+        Db::refusal(self, point)
     }
 }
 
@@ -151,7 +158,9 @@ impl<S: Store> Intake<S> {
         }?;
         self.counters.points_stored.add(appended.stored);
         self.counters.add_refused(&appended.refused);
-        self.log.points(&appended.refused);
+        self.log.points(&appended.refused, || {
+            points.iter().find_map(|point| Some((point.name, self.store.refusal(point)?)))
+        });
         if self.stalled.load(Ordering::Relaxed) && self.stalled.swap(false, Ordering::Relaxed) {
             log!(self.log.logger, info, "points are stored again");
         }

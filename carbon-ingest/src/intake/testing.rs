@@ -55,6 +55,10 @@ impl Store for Recorder {
         state.1.extend(points.iter().map(own));
         Ok(Appended { stored: points.len(), ..Appended::default() })
     }
+
+    fn refusal(&self, _: &Point<'_>) -> Option<silverback_engine::Refusal> {
+        None
+    }
 }
 
 /// Waits until something that another task does is done; a test that waits in

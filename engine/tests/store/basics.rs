@@ -1,6 +1,6 @@
 use crate::support::{Bench, NOW_S, last, put, values};
 use silverback_engine::storage::{DiskStorage, MemoryStorage};
-use silverback_engine::{AppendError, Db, FetchRange, OpenError, Refused, SealError};
+use silverback_engine::{AppendError, Db, FetchRange, OpenError, Refusal, Refused, SealError};
 use silverback_formats::carbon::Point;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -98,6 +98,10 @@ fn points_are_refused_by_reason() {
     };
     assert_eq!(appended.refused, expected);
     assert_eq!(db.series_count(), 1);
+    let reasons: Vec<Option<Refusal>> = points.iter().map(|point| db.refusal(point)).collect();
+    let [time, nan] = [Refusal::BadTime, Refusal::NotANumber].map(Some);
+    let [old, name, tags] = [Refusal::TooOld, Refusal::BadName, Refusal::BadTags].map(Some);
+    assert_eq!(reasons, [None, time, time, time, nan, old, name, name, name, tags]);
 }
 
 #[test]
