@@ -98,6 +98,14 @@ impl Series {
         }
     }
 
+    /// Times and values that an answer shows: those up to the end.
+    pub(crate) fn shown(&self) -> impl Iterator<Item = (i64, f64)> + '_ {
+        let times = std::iter::successors(Some(self.start_s), |time_s| {
+            time_s.checked_add(self.step_s).filter(|&time_s| time_s <= self.end_s)
+        });
+        times.zip(self.values.iter().copied()).take_while(|(time_s, _)| *time_s <= self.end_s)
+    }
+
     /// The same series with another name, after which aggregates are named as well.
     pub(crate) fn renamed(mut self, name: String) -> Self {
         self.path_expression = name.as_str().into();

@@ -34,6 +34,34 @@ impl Writer {
         self.0.extend_from_slice(&value.to_be_bytes());
     }
 
+    /// A whole number, in the fewest bytes that hold it.
+    pub fn int(&mut self, value: i64) {
+        if let Ok(tiny @ -32..=127) = i8::try_from(value) {
+            self.0.extend_from_slice(&tiny.to_be_bytes());
+        } else if let Ok(value) = u8::try_from(value) {
+            self.0.extend_from_slice(&[0xcc, value]);
+        } else if let Ok(value) = u16::try_from(value) {
+            self.tagged(0xcd, &value.to_be_bytes());
+        } else if let Ok(value) = u32::try_from(value) {
+            self.tagged(0xce, &value.to_be_bytes());
+        } else if let Ok(value) = u64::try_from(value) {
+            self.tagged(0xcf, &value.to_be_bytes());
+        } else if let Ok(value) = i8::try_from(value) {
+            self.tagged(0xd0, &value.to_be_bytes());
+        } else if let Ok(value) = i16::try_from(value) {
+            self.tagged(0xd1, &value.to_be_bytes());
+        } else if let Ok(value) = i32::try_from(value) {
+            self.tagged(0xd2, &value.to_be_bytes());
+        } else {
+            self.tagged(0xd3, &value.to_be_bytes());
+        }
+    }
+
+    /// Nothing.
+    pub fn nil(&mut self) {
+        self.0.push(0xc0);
+    }
+
     /// True or false.
     pub fn bool(&mut self, value: bool) {
         self.0.push(0xc2 + u8::from(value));
@@ -43,6 +71,11 @@ impl Writer {
     #[must_use]
     pub fn finish(self) -> Vec<u8> {
         self.0
+    }
+
+    fn tagged(&mut self, tag: u8, bytes: &[u8]) {
+        self.0.push(tag);
+        self.0.extend_from_slice(bytes);
     }
 
     /// A length in the shortest of three forms: in the low bits of `tiny`, or in the 16 bits

@@ -187,3 +187,29 @@ fn message_packs() {
     assert_eq!(head(256), hex("dc0100 da0100"));
     assert_eq!(head(70_000), hex("dd00011170 db00011170"));
 }
+
+#[test]
+fn whole_numbers_of_message_packs_are_short() {
+    let cases = [
+        (0, "00"),
+        (127, "7f"),
+        (128, "cc80"),
+        (256, "cd0100"),
+        (65_536, "ce00010000"),
+        (1 << 32, "cf0000000100000000"),
+        (-1, "ff"),
+        (-32, "e0"),
+        (-33, "d0df"),
+        (-129, "d1ff7f"),
+        (-32_769, "d2ffff7fff"),
+        (i64::MIN, "d38000000000000000"),
+    ];
+    for (value, wire) in cases {
+        let mut writer = msgpack::Writer::default();
+        writer.int(value);
+        assert_eq!(writer.finish(), hex(wire), "{value}");
+    }
+    let mut writer = msgpack::Writer::default();
+    writer.nil();
+    assert_eq!(writer.finish(), hex("c0"));
+}

@@ -5,7 +5,8 @@
 //! whole answer for anything else. Written by hand into one buffer, since this is where a
 //! large render spends its time.
 
-use super::number::{write_repr, write_unsigned};
+use super::Format;
+use super::number::{write_number, write_unsigned};
 use crate::refusal::Refusal;
 use crate::request::Reply;
 use crate::routes::json_text::is_function_name;
@@ -94,6 +95,18 @@ impl JsonWriter {
         self.out.extend_from_slice(json.as_bytes());
     }
 
+    /// A whole number.
+    pub(crate) fn integer(&mut self, value: i64) {
+        self.item();
+        write_integer(&mut self.out, value);
+    }
+
+    /// A value of a series; `null` when it is unknown or infinite.
+    pub(crate) fn value(&mut self, value: f64, is_integer: bool) {
+        self.item();
+        write_value(&mut self.out, value, is_integer);
+    }
+
     fn item(&mut self) {
         if self.after_key {
             self.after_key = false;
@@ -125,20 +138,11 @@ pub(crate) enum Points {
     Known,
 }
 
-/// About how many bytes the answer of a render request has.
-pub(crate) fn rendered_bytes(list: &[Series]) -> usize {
-    let of_one = |series: &Series| {
-        let tags = series.tags.iter().map(|(tag, value)| tag.len() + value.len() + 8);
-        series.values.len() * 24 + series.name.len() + tags.sum::<usize>() + 50
-    };
-    list.iter().map(of_one).fold(0, usize::saturating_add)
-}
-
 /// The answer of a render request.
 pub(crate) fn render(list: &[Series], points: Points, layout: Layout) -> Vec<u8> {
     let mut json = JsonWriter::new(layout);
     let values: usize = list.iter().map(|series| series.values.len()).sum();
-    json.out.reserve(rendered_bytes(list));
+    json.out.reserve(Format::Json.rendered_bytes(list));
     json.open(b'[');
     // graphite-web answers nothing at all when no series has a value.
     let shown = if values == 0 { &[] } else { list };
@@ -167,11 +171,7 @@ pub(crate) fn render(list: &[Series], points: Points, layout: Layout) -> Vec<u8>
 }
 
 fn write_points(json: &mut JsonWriter, series: &Series, points: Points) {
-    let mut time_s = series.start_s;
-    for &value in series.values.iter() {
-        if time_s > series.end_s {
-            break;
-        }
+    for (time_s, value) in series.shown() {
         if points == Points::All || !value.is_nan() {
             json.item();
             json.out.push(b'[');
@@ -180,30 +180,30 @@ fn write_points(json: &mut JsonWriter, series: &Series, points: Points) {
             write_value(&mut json.out, value, series.is_integer);
             json.out.extend_from_slice(if json.layout == Layout::Line { b", " } else { b"," });
             json.line();
-            if time_s < 0 {
-                json.out.push(b'-');
-            }
-            write_unsigned(&mut json.out, time_s.unsigned_abs());
+            write_integer(&mut json.out, time_s);
             json.depth -= 1;
             json.line();
             json.out.push(b']');
         }
-        time_s = time_s.saturating_add(series.step_s);
     }
+}
+
+fn write_integer(out: &mut Vec<u8>, value: i64) {
+    if value < 0 {
+        out.push(b'-');
+    }
+    write_unsigned(out, value.unsigned_abs());
 }
 
 fn write_value(out: &mut Vec<u8>, value: f64, is_integer: bool) {
     if !value.is_finite() {
         return out.extend_from_slice(b"null");
     }
-    write_repr(out, value);
-    if is_integer && out.ends_with(b".0") {
-        out.truncate(out.len() - 2);
-    }
+    write_number(out, value, is_integer);
 }
 
 /// A JSON string, with everything outside printable ASCII escaped.
-fn write_text(out: &mut Vec<u8>, text: &str) {
+pub(super) fn write_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     for c in text.chars() {
         match c {

@@ -36,6 +36,14 @@ pub(crate) fn write_repr(out: &mut Vec<u8>, value: f64) {
     }
 }
 
+/// [`write_repr`], without the `.0` of a count.
+pub(super) fn write_number(out: &mut Vec<u8>, value: f64, is_integer: bool) {
+    write_repr(out, value);
+    if is_integer && out.ends_with(b".0") {
+        out.truncate(out.len() - 2);
+    }
+}
+
 /// [`write_repr`] as a string.
 pub(crate) fn repr(value: f64) -> String {
     let mut out = Vec::new();

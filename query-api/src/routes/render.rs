@@ -4,7 +4,8 @@
 
 use crate::api::Api;
 use crate::consolidate::limit_points;
-use crate::encode::json::{self, Layout, Points};
+use crate::encode::json::{Layout, Points};
+use crate::encode::{Format, Style};
 use crate::eval::Evaluator;
 use crate::functions::FunctionError;
 use crate::params::Params;
@@ -28,6 +29,7 @@ struct Wanted<'p> {
     window: Window,
     now_s: i64,
     x_files_factor: f64,
+    format: Format,
     /// Most points a series may show; `None` for all.
     points_max: Option<u64>,
     points: Points,
@@ -43,17 +45,17 @@ struct Wanted<'p> {
 pub fn render(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let wanted = Wanted::read(&request.params, api.db.now_s())?;
     let mut list = wanted.evaluate(api, request)?;
-    if let Some(points_max) = wanted.points_max {
+    if let (Format::Json, Some(points_max)) = (wanted.format, wanted.points_max) {
         limit_points(&mut list, points_max);
     }
-    let (bytes, limit_bytes) = (json::rendered_bytes(&list), api.limits.answer_bytes);
+    let (bytes, limit_bytes) = (wanted.format.rendered_bytes(&list), api.limits.answer_bytes);
     if bytes > limit_bytes {
         return Err(Refusal::BadRequest(format!(
             "the answer has about {bytes} bytes, the most is {limit_bytes}; ask for fewer series, \
              less time or a smaller maxDataPoints"
         )));
     }
-    json::reply(json::render(&list, wanted.points, wanted.layout), wanted.callback)
+    wanted.format.reply(&list, &wanted.style())
 }
 
 impl<'p> Wanted<'p> {
@@ -70,7 +72,8 @@ impl<'p> Wanted<'p> {
             return Err(Refusal::parameters("Invalid empty time range"));
         }
         check_cache_timeout(params)?;
-        check_format(params)?;
+        check_graph_type(params)?;
+        let format = Format::wanted(params)?;
         let is_pretty = params.last("pretty").is_some_and(|pretty| !pretty.is_empty());
         Ok(Self {
             targets: params.all("target").into_iter().filter(|t| !t.trim().is_empty()).collect(),
@@ -78,12 +81,18 @@ impl<'p> Wanted<'p> {
             window: Window { from_s: from_s.min(until_s), until_s: from_s.max(until_s) },
             now_s,
             x_files_factor: x_files_factor(params)?,
+            format,
             points_max: points_max(params),
             points: if params.has("noNullPoints") { Points::Known } else { Points::All },
             layout: if is_pretty { Layout::Pretty } else { Layout::Line },
             callback: params.last("jsonp").filter(|_| params.has("format")),
             zone,
         })
+    }
+
+    fn style(&self) -> Style<'_> {
+        let (points, layout, callback) = (self.points, self.layout, self.callback);
+        Style { points, layout, callback, zone: &self.zone }
     }
 
     /// The series of all targets, in order.
@@ -151,23 +160,15 @@ fn check_cache_timeout(params: &Params) -> Result<(), Refusal> {
     }
 }
 
-/// JSON is the only format, and what is answered when none is asked for.
-fn check_format(params: &Params) -> Result<(), Refusal> {
+/// Lines are what the data formats hold; a pie is always an image.
+fn check_graph_type(params: &Params) -> Result<(), Refusal> {
     match params.last("graphType") {
-        None | Some("line") => {}
+        None | Some("line") => Ok(()),
         Some("pie") => {
-            return Err(Refusal::parameters("graphType=pie is an image, and images are not drawn"));
+            Err(Refusal::parameters("graphType=pie is an image, and images are not drawn"))
         }
-        Some(other) => {
-            return Err(Refusal::parameters(format!(
-                "Invalid graphType '{other}', must be one of ['line', 'pie']"
-            )));
-        }
-    }
-    match params.last("format") {
-        None | Some("json") => Ok(()),
-        Some(other) => {
-            Err(Refusal::parameters(format!("format '{other}' is not served, only 'json' is")))
-        }
+        Some(other) => Err(Refusal::parameters(format!(
+            "Invalid graphType '{other}', must be one of ['line', 'pie']"
+        ))),
     }
 }

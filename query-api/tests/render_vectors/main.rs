@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod formats;
+mod unpickle;
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
@@ -128,6 +131,9 @@ const NO_PARAMETERS: &[&str] = &[
     "quirk",
     "error",
     "enforced",
+    "expect_text",
+    "expect_b64",
+    "expect_svg_metadata",
     "note",
     "compare",
     "expect_magic",
