@@ -2,7 +2,10 @@
 
 use crate::append::{self, Appended, Refusal};
 use crate::background::Background;
-use crate::error::{AppendError, CloseError, Damage, FetchError, FindError, OpenError, SealError};
+use crate::error::{
+    AddEventError, AppendError, CloseError, Damage, FetchError, FindError, OpenError, SealError,
+};
+use crate::events::StoredEvent;
 use crate::fetch::{FetchRange, Fetched, Gather, Window};
 use crate::index::{Dialect, FindLimits, Found, Pattern};
 use crate::inner::Inner;
@@ -12,7 +15,8 @@ use crate::schema::Schema;
 use crate::series::{SeriesId, SeriesInfo};
 use parking_lot::Mutex;
 use silverback_formats::carbon::Point;
-use std::ops::ControlFlow;
+use silverback_formats::event::Event;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -155,6 +159,28 @@ impl Db {
         Ok(Some(answer))
     }
 
+    /// Stores an event and gives its number: when this returns it is durable and visible.
+    ///
+    /// # Errors
+    /// When the event is too long, the event log cannot be written, or the database is closed.
+    pub fn add_event(&self, event: Event) -> Result<u64, AddEventError> {
+        let inner = self.inner();
+        inner.events.add(event, &inner.closed)
+    }
+
+    /// The events of a range of times (Unix seconds, both ends included), sorted by time; those of
+    /// one time in the order they came.
+    #[must_use]
+    pub fn events(&self, range_s: RangeInclusive<i64>) -> Vec<Arc<StoredEvent>> {
+        self.inner().events.within(range_s)
+    }
+
+    /// The event of this number.
+    #[must_use]
+    pub fn event(&self, id: u64) -> Option<Arc<StoredEvent>> {
+        self.inner().events.by_id(id)
+    }
+
     /// The time by the database's clock, Unix seconds.
     #[must_use]
     pub fn now_s(&self) -> i64 {
@@ -276,6 +302,7 @@ impl Handle {
         let synced = self.inner.sync_wal();
         // A seal that a caller began still writes; the folder is ours until it is done.
         let _disk = self.inner.disk.lock();
+        self.inner.events.settle();
         *self.inner.lock.lock() = None;
         Ok(synced?)
     }

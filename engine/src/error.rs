@@ -1,5 +1,6 @@
 //! What can go wrong, by what the caller can do about it.
 
+use crate::events::EVENT_BYTES_MAX;
 use std::path::PathBuf;
 
 /// A file or folder that the system would not let us work with.
@@ -147,6 +148,31 @@ pub enum CloseError {
     },
 }
 
+/// Why an event was not stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddEventError {
+    /// The event log could not be written; try again when the disk is well.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The event log.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The event has too much text, or too many tags; send a shorter one.
+    #[error("event of {len_bytes} bytes and {tags} tags, the most is {EVENT_BYTES_MAX} of each")]
+    TooLong {
+        /// Bytes of its texts.
+        len_bytes: usize,
+        /// How many tags it has.
+        tags: usize,
+    },
+    /// The database was closed.
+    #[error("the database is closed")]
+    Closed,
+}
+
 macro_rules! from_file_error {
     ($($error:ident)*) => {
         $(impl From<FileError> for $error {
@@ -157,4 +183,4 @@ macro_rules! from_file_error {
     };
 }
 
-from_file_error!(OpenError AppendError SealError CloseError);
+from_file_error!(OpenError AppendError SealError CloseError AddEventError);

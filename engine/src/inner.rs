@@ -5,6 +5,7 @@ use crate::block::BlockSet;
 use crate::clock::monotonic;
 use crate::counters::{Counters, add};
 use crate::error::{Damage, FileError, SealError};
+use crate::events::Events;
 use crate::head::Head;
 use crate::index::LiveIndex;
 use crate::manifest::Manifest;
@@ -61,6 +62,7 @@ pub(crate) struct Inner {
     pub(crate) head: Head,
     pub(crate) wal: Wal,
     pub(crate) blocks: ArcSwap<BlockSet>,
+    pub(crate) events: Events,
     /// Shared by appends, taken alone to turn to a new WAL segment; see `append`.
     pub(crate) gate: RwLock<()>,
     /// Held while series are created: the next id.

@@ -14,6 +14,8 @@
 //! | `seal` | head → blocks |
 //! | `block` | sealed blocks |
 //! | `manifest`, `series_log` | which blocks and series exist |
+//! | `events` | what happened beside the samples |
+//! | `log_file` | what the series log and the event log share |
 //! | `open` | what is on disk → memory |
 //! | `fetch`, `rollup` | head + blocks → one answer |
 //! | `background` | the threads that sync, seal and expire |
@@ -26,10 +28,12 @@ pub mod clock;
 mod counters;
 mod db;
 pub mod error;
+mod events;
 mod fetch;
 mod head;
 pub mod index;
 mod inner;
+mod log_file;
 mod manifest;
 mod names;
 mod open;
@@ -46,9 +50,13 @@ mod wal;
 pub use append::{Appended, Refusal, Refused};
 pub use clock::Clock;
 pub use db::Db;
-pub use error::{AppendError, CloseError, Damage, FetchError, FindError, OpenError, SealError};
+pub use error::{
+    AddEventError, AppendError, CloseError, Damage, FetchError, FindError, OpenError, SealError,
+};
+pub use events::{EVENT_BYTES_MAX, StoredEvent};
 pub use fetch::{FetchRange, Fetched};
 pub use index::{Dialect, FindLimits, Found, NodeKind};
 pub use options::Options;
 pub use series::{SeriesId, SeriesInfo};
 pub use silverback_formats::carbon::Point;
+pub use silverback_formats::event::Event;

@@ -3,6 +3,7 @@
 use crate::block::{Block, BlockSet, OpenBlockError, block_name};
 use crate::counters::Counters;
 use crate::error::{Damage, FileError, OpenError};
+use crate::events::Events;
 use crate::head::Head;
 use crate::index::LiveIndex;
 use crate::inner::{Disk, Folders, Inner, quarantine};
@@ -66,6 +67,8 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
         damage.push(Damage { path: folders.wal.clone(), offset: 0, reason });
         damaged_segments.extend(&replayed.segments);
     }
+    let (events, log_damage) = Events::open(Arc::clone(&storage), &folders.root)?;
+    damage.extend(log_damage);
     for damage in &damage {
         tracing::error!("{damage}");
     }
@@ -85,6 +88,7 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
         seal_wanted: AtomicBool::new(false),
         counters: Counters { torn_bytes: replayed.torn_bytes.into(), ..Counters::default() },
         lock: Mutex::new(Some(lock)),
+        events,
         options,
         folders,
         policies,

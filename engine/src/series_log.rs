@@ -5,10 +5,11 @@
 //! order, so a frame needs its first id only.
 
 use crate::error::{Damage, FileError};
-use crate::storage::{Storage, StorageFile};
-use silverback_formats::frame::{self, FrameError, Frames, LogKind, Step};
+use crate::log_file::LogFile;
+use crate::storage::Storage;
+use silverback_formats::frame::{self, LogKind};
 use silverback_formats::wal::{KIND_SERIES, Series, series_into};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 const NAME: &str = "SERIES";
@@ -21,13 +22,7 @@ const WRITE_BYTES: usize = 16 << 20;
 /// The log, open for appending.
 #[derive(Debug)]
 pub(crate) struct SeriesLog {
-    storage: Arc<dyn Storage>,
-    path: PathBuf,
-    file: Option<Arc<dyn StorageFile>>,
-    /// Length of the file up to its last whole frame.
-    len_bytes: u64,
-    /// Whether something torn may follow.
-    torn: bool,
+    file: LogFile,
     /// Ids below this one are in the log.
     next_id: u32,
 }
@@ -39,55 +34,17 @@ impl SeriesLog {
         dir: &Path,
         mut visit: impl FnMut(u32, &[u8]),
     ) -> Result<(Self, Vec<Damage>), FileError> {
-        let path = dir.join(NAME);
-        let io = |source| FileError { path: path.clone(), source };
-        let mut damage = Vec::new();
-        let mut bad = |offset: usize, reason: String| {
-            damage.push(Damage { path: path.clone(), offset: offset as u64, reason });
-        };
-        let bytes = match storage.read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let log = Self { storage, path, file: None, len_bytes: 0, torn: false, next_id: 0 };
-                return Ok((log, damage));
+        let mut next_id = 0;
+        let read = |kind, payload: &[u8]| {
+            if kind != KIND_SERIES {
+                return Err(format!("frame of kind {kind}"));
             }
-            Err(source) => return Err(io(source)),
+            let next = read_names(payload, &mut visit).map_err(|error| error.to_string())?;
+            next_id = next_id.max(next);
+            Ok(())
         };
-        match frame::header_number(LogKind::Series, &bytes) {
-            Ok(_) => {}
-            Err(error @ FrameError::Version { .. }) => return Err(FileError::newer(&path, &error)),
-            // A crash before its header was whole; the names are in the WAL.
-            Err(FrameError::Truncated { .. }) => {}
-            Err(error) => bad(0, format!("header: {error}")),
-        }
-        let (mut next_id, mut end) = (0, frame::HEADER_BYTES.min(bytes.len()));
-        for step in Frames::new(&bytes) {
-            match step {
-                Step::Frame { kind: KIND_SERIES, payload, offset } => {
-                    end = offset + frame::FRAME_BYTES + payload.len();
-                    match read_names(payload, &mut visit) {
-                        Ok(next) => next_id = next_id.max(next),
-                        Err(error) => bad(offset, error.to_string()),
-                    }
-                }
-                Step::Frame { kind, offset, .. } => bad(offset, format!("frame of kind {kind}")),
-                Step::Damage { offset, skipped_bytes, error } => {
-                    bad(offset, format!("{error}; {skipped_bytes} bytes skipped"));
-                }
-                Step::Tail { .. } => {}
-            }
-        }
-        let file = if end < frame::HEADER_BYTES {
-            None
-        } else {
-            let file = storage.open_append(&path).map_err(io)?;
-            file.truncate(end as u64).map_err(io)?;
-            // The process that wrote the names may have been killed before it synced them.
-            file.sync().map_err(io)?;
-            Some(file)
-        };
-        let log = Self { storage, path, file, len_bytes: end as u64, torn: false, next_id };
-        Ok((log, damage))
+        let (file, damage) = LogFile::open(storage, dir.join(NAME), LogKind::Series, read)?;
+        Ok((Self { file, next_id }, damage))
     }
 
     /// Ids below this one are in the log.
@@ -111,13 +68,10 @@ impl SeriesLog {
             return Ok(());
         }
         let mut bytes = Vec::new();
-        if self.file.is_none() {
-            frame::header_into(LogKind::Series, 0, &mut bytes);
-        }
         let mut first = self.next_id;
         while first < end {
             if bytes.len() >= WRITE_BYTES {
-                self.write(&bytes)?;
+                self.file.append(&bytes)?;
                 self.next_id = first;
                 bytes.clear();
             }
@@ -134,29 +88,8 @@ impl SeriesLog {
             frame::finish(at, &mut bytes);
             first += names.len() as u32;
         }
-        self.write(&bytes)?;
+        self.file.append(&bytes)?;
         self.next_id = end;
-        Ok(())
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
-        let io = |source| FileError { path: self.path.clone(), source };
-        let file = match &self.file {
-            Some(file) => Arc::clone(file),
-            None => self.storage.create(&self.path).map_err(io)?,
-        };
-        if self.torn {
-            file.truncate(self.len_bytes).map_err(io)?;
-        }
-        self.torn = self.file.is_some();
-        file.append(bytes).and_then(|()| file.sync()).map_err(io)?;
-        self.torn = false;
-        if self.file.is_none() {
-            let dir = self.path.parent().expect("the log is in a folder");
-            self.storage.sync_dir(dir).map_err(io)?;
-        }
-        self.len_bytes += bytes.len() as u64;
-        self.file = Some(file);
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! Checksummed frames: the record layer of every append-only log (WAL, manifest, series log).
+//! Checksummed frames: the record layer of every append-only log (WAL, manifest, series log,
+//! event log).
 //!
 //! ```text
 //! file   = header frame*
@@ -35,6 +36,8 @@ pub enum LogKind {
     Manifest,
     /// The series log.
     Series,
+    /// The event log.
+    Events,
 }
 
 impl LogKind {
@@ -43,6 +46,7 @@ impl LogKind {
             Self::Wal => *b"SbWL",
             Self::Manifest => *b"SbMF",
             Self::Series => *b"SbSR",
+            Self::Events => *b"SbEV",
         }
     }
 }

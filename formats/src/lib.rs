@@ -8,6 +8,7 @@
 //! | [`carbon`] | points on the wire |
 //! | [`frame`] | checksummed records of every append-only log |
 //! | [`wal`] | what the frames of the write-ahead log hold |
+//! | [`event`] | what the frames of the event log hold |
 //! | [`gorilla`] | one series' values, compressed |
 //! | [`chunk`] | a sealed stretch of one series: which slots hold a value, and the values |
 //! | [`block`] | a sealed block: pages of chunks of many series |
@@ -20,6 +21,7 @@ pub mod bits;
 pub mod block;
 pub mod carbon;
 pub mod chunk;
+pub mod event;
 pub mod frame;
 pub mod gorilla;
 pub mod manifest;

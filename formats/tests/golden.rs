@@ -5,6 +5,7 @@
 
 use silverback_formats::block::{BlockBuilder, BlockHeader, BlockIndex, Check};
 use silverback_formats::chunk::{Chunk, ChunkBuilder};
+use silverback_formats::event::{Event, KIND_EVENT};
 use silverback_formats::frame::{self, Frames, LogKind, Step};
 use silverback_formats::manifest::{BlockEntry, Edit, KIND_EDIT};
 use silverback_formats::wal::{
@@ -80,6 +81,26 @@ fn series_log() {
     check("series/v1_log.bin", &bytes);
     let read = Series::new(frames(&bytes)[0].1).unwrap().map(Result::unwrap);
     assert_eq!(read.collect::<Vec<_>>(), [(5, NAMES[0]), (6, NAMES[1]), (7, NAMES[2])]);
+}
+
+#[test]
+fn event_log() {
+    let deploy = Event {
+        time_s: 1_700_000_000,
+        what: "deploy v2".into(),
+        tags: vec!["deploy".into(), "é".into()],
+        data: "ok".into(),
+    };
+    let events = [deploy, Event { time_s: -1, ..Event::default() }];
+    let payload = |id: u64, event: &Event| {
+        let mut payload = Vec::new();
+        event.encode_into(id, &mut payload);
+        (KIND_EVENT, payload)
+    };
+    let bytes = log(LogKind::Events, 0, &[payload(1, &events[0]), payload(300, &events[1])]);
+    check("events/v1_log.bin", &bytes);
+    let read = frames(&bytes).into_iter().map(|(_, payload)| Event::decode(payload).unwrap());
+    assert!(read.eq([1, 300].into_iter().zip(events)));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Bodies for the logs and blocks of the store.
 
 use silverback_formats::block::{BlockIndex, Check};
+use silverback_formats::event::Event;
 use silverback_formats::frame::{self, Frames, LogKind, Step};
 use silverback_formats::manifest::Edit;
 use silverback_formats::wal::{Row, Samples, Series, samples_into, series_into};
@@ -8,7 +9,7 @@ use silverback_formats::wal::{Row, Samples, Series, samples_into, series_into};
 /// A log of any kind: the walk covers every byte once, and every frame is read as all that its
 /// payload might be.
 pub fn log_frames(data: &[u8]) {
-    for kind in [LogKind::Wal, LogKind::Manifest, LogKind::Series] {
+    for kind in [LogKind::Wal, LogKind::Manifest, LogKind::Series, LogKind::Events] {
         let _ = frame::header_number(kind, data);
     }
     let mut end = frame::HEADER_BYTES.min(data.len());
@@ -17,6 +18,7 @@ pub fn log_frames(data: &[u8]) {
             Step::Frame { payload, offset, .. } => {
                 wal_payload(payload);
                 manifest_edit(payload);
+                event(payload);
                 (offset, frame::FRAME_BYTES + payload.len())
             }
             Step::Damage { offset, skipped_bytes, .. } => (offset, skipped_bytes),
@@ -68,6 +70,15 @@ pub fn manifest_edit(data: &[u8]) {
         let mut bytes = Vec::new();
         edit.encode_into(&mut bytes);
         assert_eq!(Edit::decode(&bytes), Ok(edit));
+    }
+}
+
+/// Payload of the event log.
+pub fn event(data: &[u8]) {
+    if let Ok((id, event)) = Event::decode(data) {
+        let mut bytes = Vec::new();
+        event.encode_into(id, &mut bytes);
+        assert_eq!(Event::decode(&bytes), Ok((id, event)));
     }
 }
 

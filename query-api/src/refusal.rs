@@ -1,7 +1,7 @@
 //! Why a request gets no answer: the only place that picks a status code.
 //!
-//! Bodies are one line of plain text, because Grafana shows them to people as they are; only the
-//! tag endpoints answer in JSON, which is what their clients parse.
+//! Bodies are one line of plain text, because Grafana shows them to people as they are; only tags
+//! and events are refused in JSON, which is what their clients parse.
 
 use axum::Extension;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -19,10 +19,13 @@ pub enum Refusal {
     BadRequest(String),
     /// The same, told in JSON.
     #[error("{0}")]
-    BadTagRequest(String),
+    BadJsonRequest(String),
     /// Nothing matches.
     #[error("{0}")]
     NotFound(&'static str),
+    /// No event has this number; told in JSON.
+    #[error("Event matching query does not exist")]
+    NoSuchEvent,
     /// Nothing is served under this path.
     #[error("404 page not found")]
     NoSuchPath,
@@ -43,6 +46,9 @@ pub enum Refusal {
         /// How many may wait for one of them to end.
         waiting: usize,
     },
+    /// The disk does not take what was sent: try again when it is well; told in JSON.
+    #[error("{0}")]
+    NotStored(&'static str),
     /// The work did not end in time: ask for less.
     #[error("request took longer than the request timeout of {} s", .0.as_secs_f64())]
     TimedOut(Duration),
@@ -59,12 +65,12 @@ impl Refusal {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::BadRequest(_) | Self::BadTagRequest(_) => StatusCode::BAD_REQUEST,
-            Self::NotFound(_) | Self::NoSuchPath => StatusCode::NOT_FOUND,
+            Self::BadRequest(_) | Self::BadJsonRequest(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound(_) | Self::NoSuchEvent | Self::NoSuchPath => StatusCode::NOT_FOUND,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::TimedOut(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotStored(_) | Self::TimedOut(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) | Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -110,9 +116,10 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = self.status();
         let reason = Extension(Reason(self.line()));
-        if let Self::BadTagRequest(error) = self {
+        if let Self::BadJsonRequest(_) | Self::NoSuchEvent | Self::NotStored(_) = self {
             let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-            return (status, reason, json, json!({ "error": error }).to_string()).into_response();
+            let body = json!({ "error": self.to_string() }).to_string();
+            return (status, reason, json, body).into_response();
         }
         let nosniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let body = reason.0.0.clone() + "\n";

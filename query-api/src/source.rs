@@ -14,7 +14,7 @@ use crate::series::{Column, Series, Tags, Window, stored_tags};
 use crate::tag_expr::TagExpr;
 use crate::target::tag_expressions;
 use silverback_engine::schema::Policy;
-use silverback_engine::{Dialect, FetchRange, NodeKind, SeriesId};
+use silverback_engine::{Dialect, FetchRange, NodeKind, SeriesId, StoredEvent};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -111,6 +111,11 @@ impl<'r> Source<'r> {
     pub(crate) fn bound_series_bytes(&self, bytes: usize) -> Result<(), Refusal> {
         let limit = self.api.limits.series_bytes;
         if bytes > limit { Err(passed(&format!("{limit} bytes of series"))) } else { Ok(()) }
+    }
+
+    /// The events from the begin of `window` until before its end, sorted by time.
+    pub(crate) fn events(&self, window: Window) -> Vec<Arc<StoredEvent>> {
+        self.api.db.events(window.from_s..=window.until_s.saturating_sub(1))
     }
 
     /// Announces that `pattern` will be needed over `window`.
@@ -219,7 +224,7 @@ impl<'r> Source<'r> {
         let names = tagged_names(self.api, self.request, &expressions);
         let names = names.map_err(|refusal| match refusal {
             // That is how the tag endpoints word it; here it is a wrong target.
-            Refusal::BadTagRequest(reason) => Refusal::parameters(reason),
+            Refusal::BadJsonRequest(reason) => Refusal::parameters(reason),
             refusal => refusal,
         })?;
         let leaves = names.iter().filter_map(|name| {

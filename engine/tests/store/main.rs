@@ -5,6 +5,7 @@ mod archives;
 mod basics;
 mod damage;
 mod each_failure;
+mod events;
 mod faults;
 mod model;
 mod power_cut;

@@ -22,6 +22,7 @@ mod correlation;
 mod distribution;
 mod divide;
 mod drawing;
+mod events;
 mod exponential;
 mod filter_data;
 mod filter_series;
@@ -65,7 +66,7 @@ use crate::refusal::Refusal;
 use registry::Function;
 
 /// Every function, by family.
-const TABLES: [&[Function]; 38] = [
+const TABLES: [&[Function]; 39] = [
     &aggregates::FUNCTIONS,
     &alias::FUNCTIONS,
     &arithmetic::FUNCTIONS,
@@ -75,6 +76,7 @@ const TABLES: [&[Function]; 38] = [
     &distribution::FUNCTIONS,
     &divide::FUNCTIONS,
     &drawing::FUNCTIONS,
+    &events::FUNCTIONS,
     &exponential::FUNCTIONS,
     &filter_data::FUNCTIONS,
     &filter_series::FUNCTIONS,

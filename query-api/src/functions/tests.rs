@@ -20,7 +20,6 @@ Not there:
 
 | function | why |
 |---|---|
-| `events` | events are not stored |
 | `aliasByRedis`, `aliasByPostgres` | they ask databases outside Silverback for names |
 | `graphiteWeb`, `define` | settings of carbonapi that look like functions: calls passed on to a graphite-web, and macros |
 ";

@@ -9,7 +9,8 @@
 //! | [`expand`] | `/metrics/expand` |
 //! | [`index_json`] | `/metrics/index.json` |
 //! | [`tags`] | everything under `/tags` |
-//! | [`events`] | `/events/get_data` |
+//! | [`tag_writes`] | `/tags/tagSeries`, `/tags/tagMultiSeries`, `/tags/delSeries` |
+//! | [`events`] | everything under `/events` |
 //! | [`json_text`] | how JSON is spelled |
 
 pub mod events;
@@ -19,13 +20,15 @@ pub mod functions;
 pub mod index_json;
 pub mod json_text;
 pub mod render;
+pub mod tag_writes;
 pub mod tags;
 pub mod version;
 
 use crate::counters::Endpoint;
 use crate::params::Params;
 use crate::refusal::Refusal;
-use crate::request::Handler;
+use crate::request::{Handler, Request};
+use axum::http::Method;
 
 /// Path, what its requests are counted under, and what answers them. Each is served with and
 /// without a trailing slash.
@@ -43,8 +46,18 @@ pub(crate) const ROUTES: &[(&str, Endpoint, Handler)] = &[
     ("/tags/findSeries", Endpoint::Tags, tags::find_series),
     ("/tags/autoComplete/tags", Endpoint::Tags, tags::complete_tags),
     ("/tags/autoComplete/values", Endpoint::Tags, tags::complete_values),
+    ("/tags/tagSeries", Endpoint::Tags, tag_writes::tag_series),
+    ("/tags/tagMultiSeries", Endpoint::Tags, tag_writes::tag_multi_series),
+    ("/tags/delSeries", Endpoint::Tags, tag_writes::del_series),
+    ("/events", Endpoint::Events, events::add),
     ("/events/get_data", Endpoint::Events, events::get_data),
+    ("/events/{id}", Endpoint::Events, events::one),
 ];
+
+/// Refuses what was not posted: it would change something.
+fn only_post(request: &Request) -> Result<(), Refusal> {
+    if request.method == Method::POST { Ok(()) } else { Err(Refusal::WrongMethod) }
+}
 
 /// A whole number from parameter `name`, or `fallback` when it is absent.
 fn integer(params: &Params, name: &str, fallback: i64) -> Result<i64, Refusal> {

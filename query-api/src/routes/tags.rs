@@ -67,7 +67,7 @@ fn visit_tagged(
 
 impl From<TagExprError> for Refusal {
     fn from(error: TagExprError) -> Self {
-        Self::BadTagRequest(error.to_string())
+        Self::BadJsonRequest(error.to_string())
     }
 }
 
@@ -80,18 +80,18 @@ fn limit(request: &Request) -> Result<Option<usize>, Refusal> {
     let Some(limit) = request.params.last("limit").filter(|limit| !limit.is_empty()) else {
         return Ok(None);
     };
-    let bad = || Refusal::BadTagRequest(format!("limit is not a whole number: '{limit}'"));
+    let bad = || Refusal::BadJsonRequest(format!("limit is not a whole number: '{limit}'"));
     limit.parse().map(Some).map_err(|_| bad())
 }
 
 fn filter(request: &Request) -> Result<Option<Regex>, Refusal> {
     let Some(filter) = request.params.last("filter") else { return Ok(None) };
-    let bad = |error| Refusal::BadTagRequest(format!("Invalid filter {filter}: {error}"));
+    let bad = |error| Refusal::BadJsonRequest(format!("Invalid filter {filter}: {error}"));
     anchored(filter).map(Some).map_err(bad)
 }
 
 fn passes(filter: Option<&Regex>, text: &str) -> Result<bool, Refusal> {
-    let bad = |error| Refusal::BadTagRequest(format!("Cannot match the filter: {error}"));
+    let bad = |error| Refusal::BadJsonRequest(format!("Cannot match the filter: {error}"));
     filter.map_or(Ok(true), |filter| filter.is_match(text).map_err(bad))
 }
 
@@ -213,7 +213,7 @@ fn counts_of(
 pub fn find_series(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let exprs = exprs(request)?;
     if exprs.is_empty() {
-        return Err(Refusal::BadTagRequest("no tag expressions specified".into()));
+        return Err(Refusal::BadJsonRequest("no tag expressions specified".into()));
     }
     let names = tagged_names(api, request, &exprs)?;
     let names: Vec<_> = names.iter().map(|name| String::from_utf8_lossy(name)).collect();
@@ -253,7 +253,7 @@ pub fn complete_tags(api: &Api, request: &Request) -> Result<Reply, Refusal> {
 pub fn complete_values(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let (exprs, limit) = (exprs(request)?, limit(request)?.unwrap_or(LIMIT));
     let Some(tag) = request.params.last("tag").filter(|tag| !tag.is_empty()) else {
-        return Err(Refusal::BadTagRequest("no tag specified".into()));
+        return Err(Refusal::BadJsonRequest("no tag specified".into()));
     };
     let prefix = request.params.last("valuePrefix").unwrap_or_default();
     let counts = counts_of(api, request, tag, &exprs)?;

@@ -197,3 +197,63 @@ async fn times_at_the_ends_of_the_numbers_are_refused() {
         }
     }
 }
+
+/// Curl and most scripts post events without a type of their own, which makes them forms.
+#[tokio::test]
+async fn events_are_told_by_any_client_and_mistakes_in_json() {
+    let store = Store::of(&[]);
+    let router = store.graphite();
+    for uri in ["/events", "/events/"] {
+        post(&router, uri, r#"{"what": "a=b&c", "tags": "x"}"#).await.ok();
+    }
+    let listed = get(&router, "/events/get_data?from=-1min&tags=x").await;
+    assert_eq!(listed.ok().matches(r#""what": "a=b&c""#).count(), 2);
+    let refused = post(&router, "/events/", r#"{"what": "w", "tags": 5}"#).await;
+    let text = r#"{"error":"\"tags\" must be an array or space-separated string"}"#;
+    assert_eq!((refused.status.as_u16(), refused.text()), (400, text));
+    let long = format!(r#"{{"what": "{}"}}"#, "x".repeat(2 << 20));
+    assert_eq!(post(&router, "/events/", &long).await.status, 400);
+    assert_eq!(get(&router, "/events/").await.status, 405);
+    assert_eq!(post(&router, "/events/1", "").await.status, 405);
+    assert_eq!(get(&router, "/events/x").await.status, 404);
+}
+
+#[tokio::test]
+async fn answers_of_events_are_bounded() {
+    let store = Store::of(&[]);
+    let limits = Limits { answer_bytes: 1000, ..Limits::default() };
+    let router = graphite_router(store.api_with(limits, ApiOptions::default()));
+    for _ in 0..2 {
+        post(&router, "/events/", &format!(r#"{{"what": "{}"}}"#, "x".repeat(200))).await.ok();
+    }
+    let (status, text) = {
+        let answer = get(&router, "/events/get_data").await;
+        (answer.status.as_u16(), answer.text().to_owned())
+    };
+    assert_eq!(status, 400);
+    assert!(text.contains("2 events have up to"), "{text}");
+    assert_eq!(get(&router, "/events/get_data?until=1").await.ok(), "[]");
+}
+
+/// A closed database takes no events; clients may come back.
+#[tokio::test]
+async fn events_that_cannot_be_stored_are_refused() {
+    let store = Store::of(&[]);
+    let router = store.graphite();
+    store.db.close().unwrap();
+    let refused = post(&router, "/events/", r#"{"what": "w"}"#).await;
+    assert_eq!(refused.status.as_u16(), 503);
+    assert_eq!(refused.text(), r#"{"error":"the database is closed"}"#);
+}
+
+/// Series that exist stay; those that do not are deleted already.
+#[tokio::test]
+async fn deleting_series_does_not_pretend() {
+    let router = Store::of(&["m;a=1;b=2"]).graphite();
+    let path = |path: &str| format!("path={}", encoded(path));
+    let refused = post(&router, "/tags/delSeries", &path("m;b=2;a=1")).await;
+    assert_eq!(refused.status.as_u16(), 400);
+    let text = r#"{"error":"m;a=1;b=2 has samples, and series cannot be deleted yet"}"#;
+    assert_eq!(refused.text(), text);
+    assert_eq!(post(&router, "/tags/delSeries", &path("m;a=2")).await.ok(), "true");
+}

@@ -12,7 +12,7 @@ use axum::http::Request;
 use serde_json::Value;
 use silverback_engine::clock::ManualClock;
 use silverback_engine::schema::{RuleFile, Schema};
-use silverback_engine::{Db, Options};
+use silverback_engine::{Db, Event, Options};
 use silverback_formats::carbon::Point;
 use silverback_query_api::{Api, Limits, graphite_router};
 use std::collections::BTreeSet;
@@ -116,6 +116,15 @@ fn router(folder: &std::path::Path) -> Router {
         // 40 days, the first step of which no window shows.
         let first = Point { name, value: 0.0, time_s: NOW_S - 40 * 86_400 + 1 };
         db.append(&std::iter::once(first).chain(points).collect::<Vec<_>>()).unwrap();
+    }
+    for event in vectors("events.json") {
+        let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
+        let tags = match &event["tags"] {
+            Value::String(tags) => tags.split(' ').map(str::to_owned).collect(),
+            tags => tags.as_array().unwrap().iter().map(|t| t.as_str().unwrap().into()).collect(),
+        };
+        let time_s = event["when"].as_i64().unwrap();
+        db.add_event(Event { time_s, what: text("what"), tags, data: text("data") }).unwrap();
     }
     graphite_router(Arc::new(Api::new(db, Limits::default())))
 }
@@ -294,7 +303,7 @@ async fn recorded_answers() {
     let failed = failures.len();
     let counts = format!("{passed} passed, {failed} failed, {missing} need missing functions");
     assert!(failures.is_empty(), "{counts}\n{}", failures.join("\n"));
-    assert!(passed >= 1_228, "{counts}: functions were lost");
+    assert!(passed >= 1_235, "{counts}: functions were lost");
 }
 
 /// Wide reads shared by many targets answer what each target alone is answered.

@@ -1,0 +1,123 @@
+//! Events: what happened when, to be shown beside the series.
+//!
+//! All of them are in memory, sorted by time, and in an append-only log, file `EVENTS`. They are
+//! rare, so each is synced before it is visible.
+
+use crate::error::{AddEventError, Damage, FileError};
+use crate::log_file::LogFile;
+use crate::storage::Storage;
+use parking_lot::{Mutex, RwLock};
+use silverback_formats::event::{Event, KIND_EVENT};
+use silverback_formats::frame::{self, LogKind};
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const NAME: &str = "EVENTS";
+
+/// Most bytes of text that one event may have, and most tags.
+pub const EVENT_BYTES_MAX: usize = 1 << 20;
+
+/// A stored event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Its number, from 1 on in the order that events came.
+    pub id: u64,
+    /// What happened when.
+    pub event: Event,
+}
+
+/// The events of a database.
+#[derive(Debug)]
+pub(crate) struct Events {
+    /// Held while an event is written.
+    log: Mutex<Log>,
+    list: RwLock<List>,
+}
+
+#[derive(Debug)]
+struct Log {
+    file: LogFile,
+    next_id: u64,
+}
+
+/// What was read or written so far.
+#[derive(Debug, Default)]
+struct List {
+    /// By time, and in the order they came.
+    by_time: BTreeMap<(i64, u64), Arc<StoredEvent>>,
+    by_id: BTreeMap<u64, Arc<StoredEvent>>,
+}
+
+impl List {
+    fn insert(&mut self, id: u64, event: Event) {
+        let stored = Arc::new(StoredEvent { id, event });
+        self.by_time.insert((stored.event.time_s, id), Arc::clone(&stored));
+        self.by_id.insert(id, stored);
+    }
+}
+
+impl Events {
+    /// Reads the log in `dir` and opens it for appending.
+    pub(crate) fn open(
+        storage: Arc<dyn Storage>,
+        dir: &Path,
+    ) -> Result<(Self, Vec<Damage>), FileError> {
+        let mut list = List::default();
+        let read = |kind, payload: &[u8]| {
+            if kind != KIND_EVENT {
+                return Err(format!("frame of kind {kind}"));
+            }
+            let (id, event) = Event::decode(payload).map_err(|error| error.to_string())?;
+            list.insert(id, event);
+            Ok(())
+        };
+        let (file, damage) = LogFile::open(storage, dir.join(NAME), LogKind::Events, read)?;
+        let last_id = list.by_id.last_key_value().map_or(0, |(&id, _)| id);
+        let log = Log { file, next_id: last_id.saturating_add(1) };
+        Ok((Self { log: Mutex::new(log), list: RwLock::new(list) }, damage))
+    }
+
+    /// Stores an event, unless `closed`, and gives its number.
+    pub(crate) fn add(&self, event: Event, closed: &AtomicBool) -> Result<u64, AddEventError> {
+        let (len_bytes, tags) = (event.text_bytes(), event.tags.len());
+        if len_bytes > EVENT_BYTES_MAX || tags > EVENT_BYTES_MAX {
+            return Err(AddEventError::TooLong { len_bytes, tags });
+        }
+        let mut log = self.log.lock();
+        if closed.load(Ordering::Acquire) {
+            return Err(AddEventError::Closed);
+        }
+        let id = log.next_id;
+        let mut bytes = Vec::new();
+        let at = frame::start(KIND_EVENT, &mut bytes);
+        event.encode_into(id, &mut bytes);
+        frame::finish(at, &mut bytes);
+        log.file.append(&bytes)?;
+        log.next_id = id.saturating_add(1);
+        self.list.write().insert(id, event);
+        Ok(id)
+    }
+
+    /// Waits for an event that is being written.
+    pub(crate) fn settle(&self) {
+        drop(self.log.lock());
+    }
+
+    /// The events of a range of times, both ends included, sorted by time.
+    pub(crate) fn within(&self, range_s: RangeInclusive<i64>) -> Vec<Arc<StoredEvent>> {
+        let (from_s, until_s) = range_s.into_inner();
+        if from_s > until_s {
+            return Vec::new();
+        }
+        let list = self.list.read();
+        list.by_time.range((from_s, 0)..=(until_s, u64::MAX)).map(|(_, e)| Arc::clone(e)).collect()
+    }
+
+    /// The event of this number.
+    pub(crate) fn by_id(&self, id: u64) -> Option<Arc<StoredEvent>> {
+        self.list.read().by_id.get(&id).cloned()
+    }
+}

@@ -1,0 +1,113 @@
+//! A log file that is read whole at open and appended to afterwards, a write and a sync at a
+//! time: what the series log and the event log have in common.
+//!
+//! The file is created by the first append. What a crash or a failed append left behind the last
+//! whole frame is cut off before the next one.
+
+use crate::error::{Damage, FileError};
+use crate::storage::{Storage, StorageFile};
+use silverback_formats::frame::{self, FrameError, Frames, LogKind, Step};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The log, open for appending.
+#[derive(Debug)]
+pub(crate) struct LogFile {
+    storage: Arc<dyn Storage>,
+    path: PathBuf,
+    kind: LogKind,
+    /// `None` until the first append of a new log.
+    file: Option<Arc<dyn StorageFile>>,
+    /// Length of the file up to its last whole frame.
+    len_bytes: u64,
+    /// Whether something torn may follow.
+    torn: bool,
+}
+
+impl LogFile {
+    /// Reads the log at `path`, giving kind and payload of each frame to `read`, and opens it for
+    /// appending. What `read` refuses is damage, as are bytes that are no frame.
+    pub(crate) fn open(
+        storage: Arc<dyn Storage>,
+        path: PathBuf,
+        kind: LogKind,
+        mut read: impl FnMut(u8, &[u8]) -> Result<(), String>,
+    ) -> Result<(Self, Vec<Damage>), FileError> {
+        let io = |source| FileError { path: path.clone(), source };
+        let mut damage = Vec::new();
+        let mut bad = |offset: usize, reason: String| {
+            damage.push(Damage { path: path.clone(), offset: offset as u64, reason });
+        };
+        let bytes = match storage.read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let log = Self { storage, path, kind, file: None, len_bytes: 0, torn: false };
+                return Ok((log, damage));
+            }
+            Err(source) => return Err(io(source)),
+        };
+        match frame::header_number(kind, &bytes) {
+            Ok(_) => {}
+            Err(error @ FrameError::Version { .. }) => return Err(FileError::newer(&path, &error)),
+            // A crash before its header was whole.
+            Err(FrameError::Truncated { .. }) => {}
+            Err(error) => bad(0, format!("header: {error}")),
+        }
+        let mut end = frame::HEADER_BYTES.min(bytes.len());
+        for step in Frames::new(&bytes) {
+            match step {
+                Step::Frame { kind, payload, offset } => {
+                    end = offset + frame::FRAME_BYTES + payload.len();
+                    if let Err(reason) = read(kind, payload) {
+                        bad(offset, reason);
+                    }
+                }
+                Step::Damage { offset, skipped_bytes, error } => {
+                    bad(offset, format!("{error}; {skipped_bytes} bytes skipped"));
+                }
+                Step::Tail { .. } => {}
+            }
+        }
+        let file = if end < frame::HEADER_BYTES {
+            None
+        } else {
+            let file = storage.open_append(&path).map_err(io)?;
+            file.truncate(end as u64).map_err(io)?;
+            // The process that wrote the frames may have been killed before it synced them.
+            file.sync().map_err(io)?;
+            Some(file)
+        };
+        let log = Self { storage, path, kind, file, len_bytes: end as u64, torn: false };
+        Ok((log, damage))
+    }
+
+    /// Appends whole frames and makes them durable. After an error they are cut off by the next
+    /// append; should the process end before, they may be there or not.
+    pub(crate) fn append(&mut self, frames: &[u8]) -> Result<(), FileError> {
+        let io = |source| FileError { path: self.path.clone(), source };
+        let Some(file) = &self.file else { return self.create(frames) };
+        if self.torn {
+            file.truncate(self.len_bytes).map_err(io)?;
+        }
+        self.torn = true;
+        file.append(frames).and_then(|()| file.sync()).map_err(io)?;
+        self.torn = false;
+        self.len_bytes += frames.len() as u64;
+        Ok(())
+    }
+
+    /// Begins the file. One that an error leaves is replaced by the next attempt.
+    fn create(&mut self, frames: &[u8]) -> Result<(), FileError> {
+        let io = |source| FileError { path: self.path.clone(), source };
+        let mut bytes = Vec::new();
+        frame::header_into(self.kind, 0, &mut bytes);
+        bytes.extend_from_slice(frames);
+        let file = self.storage.create(&self.path).map_err(io)?;
+        file.append(&bytes).and_then(|()| file.sync()).map_err(io)?;
+        let dir = self.path.parent().expect("the log is in a folder");
+        self.storage.sync_dir(dir).map_err(io)?;
+        self.len_bytes = bytes.len() as u64;
+        self.file = Some(file);
+        Ok(())
+    }
+}
