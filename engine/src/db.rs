@@ -162,10 +162,11 @@ impl Db {
     /// Stores an event and gives its number: when this returns it is durable and visible.
     ///
     /// # Errors
-    /// When the event is too long, the event log cannot be written, or the database is closed.
+    /// When the event is too long, there are too many, the event log cannot be written, or the
+    /// database is closed.
     pub fn add_event(&self, event: Event) -> Result<u64, AddEventError> {
         let inner = self.inner();
-        inner.events.add(event, &inner.closed)
+        inner.events.add(event, inner.options.event_budget_bytes, &inner.closed)
     }
 
     /// The events of a range of times (Unix seconds, both ends included), sorted by time; those of

@@ -168,6 +168,14 @@ pub enum AddEventError {
         /// How many tags it has.
         tags: usize,
     },
+    /// There are too many events; no more are taken.
+    #[error("events take {held_bytes} bytes of memory, the limit is {limit_bytes}")]
+    Full {
+        /// Bytes that the events take.
+        held_bytes: usize,
+        /// Most bytes that they may take.
+        limit_bytes: usize,
+    },
     /// The database was closed.
     #[error("the database is closed")]
     Closed,

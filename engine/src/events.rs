@@ -49,14 +49,24 @@ struct List {
     /// By time, and in the order they came.
     by_time: BTreeMap<(i64, u64), Arc<StoredEvent>>,
     by_id: BTreeMap<u64, Arc<StoredEvent>>,
+    /// About how much memory they take.
+    held_bytes: usize,
 }
 
 impl List {
     fn insert(&mut self, id: u64, event: Event) {
+        self.held_bytes += memory_bytes(&event);
         let stored = Arc::new(StoredEvent { id, event });
         self.by_time.insert((stored.event.time_s, id), Arc::clone(&stored));
         self.by_id.insert(id, stored);
     }
+}
+
+/// About how much memory a stored event takes, its places in both maps included.
+fn memory_bytes(event: &Event) -> usize {
+    const IN_MAPS: usize = 64;
+    let tags = event.tags.len() * size_of::<String>();
+    event.text_bytes() + tags + size_of::<StoredEvent>() + IN_MAPS
 }
 
 impl Events {
@@ -80,8 +90,14 @@ impl Events {
         Ok((Self { log: Mutex::new(log), list: RwLock::new(list) }, damage))
     }
 
-    /// Stores an event, unless `closed`, and gives its number.
-    pub(crate) fn add(&self, event: Event, closed: &AtomicBool) -> Result<u64, AddEventError> {
+    /// Stores an event, unless `closed` or when all would take more than `limit_bytes`, and gives
+    /// its number.
+    pub(crate) fn add(
+        &self,
+        event: Event,
+        limit_bytes: usize,
+        closed: &AtomicBool,
+    ) -> Result<u64, AddEventError> {
         let (len_bytes, tags) = (event.text_bytes(), event.tags.len());
         if len_bytes > EVENT_BYTES_MAX || tags > EVENT_BYTES_MAX {
             return Err(AddEventError::TooLong { len_bytes, tags });
@@ -89,6 +105,10 @@ impl Events {
         let mut log = self.log.lock();
         if closed.load(Ordering::Acquire) {
             return Err(AddEventError::Closed);
+        }
+        let held_bytes = self.list.read().held_bytes;
+        if held_bytes.saturating_add(memory_bytes(&event)) > limit_bytes {
+            return Err(AddEventError::Full { held_bytes, limit_bytes });
         }
         let id = log.next_id;
         let mut bytes = Vec::new();

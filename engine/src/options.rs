@@ -24,6 +24,8 @@ pub struct Options {
     /// Bytes of WAL above which the head is sealed early, so that the WAL can be dropped. A
     /// sender that rewrites the same slots again and again grows the one and not the other.
     pub wal_budget_bytes: u64,
+    /// Bytes of memory that events may take; further ones are refused.
+    pub event_budget_bytes: usize,
     /// Whether names with `;` are tagged series and brought to canonical order.
     pub tags: bool,
     /// Whether the database seals, syncs and expires by itself. Without it, tests decide when.
@@ -45,6 +47,7 @@ impl Options {
             block_duration_s: 7200,
             head_budget_bytes: 512 << 20,
             wal_budget_bytes: 4 << 30,
+            event_budget_bytes: 256 << 20,
             tags: true,
             background: true,
             clock: Arc::new(SystemClock),

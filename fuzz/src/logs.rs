@@ -74,7 +74,7 @@ pub fn manifest_edit(data: &[u8]) {
 }
 
 /// Payload of the event log.
-pub fn event(data: &[u8]) {
+fn event(data: &[u8]) {
     if let Ok((id, event)) = Event::decode(data) {
         let mut bytes = Vec::new();
         event.encode_into(id, &mut bytes);

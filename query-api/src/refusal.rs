@@ -46,7 +46,7 @@ pub enum Refusal {
         /// How many may wait for one of them to end.
         waiting: usize,
     },
-    /// The disk does not take what was sent: try again when it is well; told in JSON.
+    /// What was sent could not be stored: try again when there is room; told in JSON.
     #[error("{0}")]
     NotStored(&'static str),
     /// The work did not end in time: ask for less.

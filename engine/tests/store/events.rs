@@ -114,3 +114,29 @@ fn long_events_and_closed_databases_are_refused() {
     assert!(matches!(db.add_event(event(1, "late")), Err(AddEventError::Closed)));
     assert_eq!(all(&db).len(), 1);
 }
+
+#[test]
+fn events_fill_their_budget_and_no_more() {
+    let bench = Bench::new("60s:1d");
+    let storage = MemoryStorage::new();
+    let limit_bytes = 10_000;
+    let options = || silverback_engine::Options {
+        event_budget_bytes: limit_bytes,
+        ..bench.options(Arc::new(storage.clone()))
+    };
+    let fill = |db: &Db| {
+        let refused = loop {
+            if let Err(refused) = db.add_event(event(1, &"x".repeat(100))) {
+                break refused;
+            }
+        };
+        assert!(matches!(refused, AddEventError::Full { .. }), "{refused}");
+        all(db).len()
+    };
+    let db = Db::open(options()).unwrap();
+    let stored = fill(&db);
+    assert!((20..100).contains(&stored), "{stored}");
+    drop(db);
+    let db = Db::open(options()).unwrap();
+    assert_eq!(fill(&db), stored, "those that were read count as well");
+}

@@ -21,13 +21,14 @@ fn events(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
     let shown: Vec<String> = tags.iter().map(|tag| format!("\"{tag}\"")).collect();
     let name = format!("events({})", shown.join(", "));
     let is_any = tags.len() == 1 && tags[0] == "*";
-    let wanted = if is_any { Wanted::Any } else { Wanted::all(tags) };
+    let wanted = if is_any { Wanted::Any } else { Wanted::All(tags.into_iter().collect()) };
     let window = call.window;
     let seconds = window.until_s.saturating_sub(window.from_s).max(0);
     let seconds = usize::try_from(seconds).unwrap_or(usize::MAX);
     call.evaluator.source.reserve(seconds)?;
     let mut counts = vec![f64::NAN; seconds];
     for stored in call.evaluator.source.events(window) {
+        call.evaluator.source.check()?;
         if wanted.holds(&stored.event) {
             let count = &mut counts[(stored.event.time_s - window.from_s) as usize];
             *count = if count.is_nan() { 1.0 } else { *count + 1.0 };

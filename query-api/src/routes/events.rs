@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use silverback_engine::{AddEventError, Event};
+use std::collections::BTreeSet;
 
 /// Which events are asked for, by their tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,20 +22,15 @@ pub(crate) enum Wanted {
     /// All of them.
     Any,
     /// Those that have all of these.
-    All(Vec<String>),
+    All(BTreeSet<String>),
     /// Those that have one of these.
-    One(Vec<String>),
+    One(BTreeSet<String>),
 }
 
 impl Wanted {
-    /// Those that have all of `tags`.
-    pub(crate) fn all(tags: Vec<String>) -> Self {
-        Self::All(tags)
-    }
-
     fn read(request: &Request) -> Self {
         let tags = request.params.last("tags").unwrap_or_default();
-        let tags: Vec<String> = words(tags).collect();
+        let tags: BTreeSet<String> = words(tags).collect();
         match request.params.last("set") {
             _ if tags.is_empty() => Self::Any,
             Some("union") => Self::One(tags),
@@ -42,12 +38,15 @@ impl Wanted {
         }
     }
 
+    /// Whether an event is asked for, in time that no number of tags multiplies with another.
     pub(crate) fn holds(&self, event: &Event) -> bool {
-        let has = |tag: &String| event.tags.contains(tag);
         match self {
             Self::Any => true,
-            Self::All(tags) => tags.iter().all(has),
-            Self::One(tags) => tags.iter().any(has),
+            Self::All(tags) => {
+                let has: BTreeSet<&String> = event.tags.iter().collect();
+                tags.len() <= has.len() && tags.iter().all(|tag| has.contains(tag))
+            }
+            Self::One(tags) => event.tags.iter().any(|tag| tags.contains(tag)),
         }
     }
 }
@@ -80,8 +79,13 @@ pub fn get_data(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let now_s = time("now", clock_s, clock_s)?;
     let (from_s, until_s) = (time("from", 0, now_s)?, time("until", now_s, now_s)?);
     let wanted = Wanted::read(request);
-    let mut found = api.db.events(from_s..=until_s);
-    found.retain(|stored| wanted.holds(&stored.event));
+    let mut found = Vec::new();
+    for stored in api.db.events(from_s..=until_s) {
+        request.check(api.limits.request_timeout)?;
+        if wanted.holds(&stored.event) {
+            found.push(stored);
+        }
+    }
     // Outside of ASCII a character takes up to six bytes for each two.
     let bytes = found.iter().map(|s| 100 + 3 * s.event.text_bytes() + 6 * s.event.tags.len());
     let (bytes, limit_bytes) = (bytes.fold(0, usize::saturating_add), api.limits.answer_bytes);
@@ -137,6 +141,7 @@ pub fn add(api: &Api, request: &Request) -> Result<Reply, Refusal> {
         Err(error @ AddEventError::TooLong { .. }) => {
             Err(Refusal::BadJsonRequest(error.to_string()))
         }
+        Err(AddEventError::Full { .. }) => Err(Refusal::NotStored("there is no room for events")),
         Err(AddEventError::Closed) => Err(Refusal::NotStored("the database is closed")),
         Err(error) => {
             tracing::error!(%error, "an event was not stored");
@@ -190,6 +195,25 @@ fn tags(tags: Option<&Value>) -> Result<Vec<String>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tags_are_found_all_or_one() {
+        let set = |tags: &[&str]| tags.iter().map(|&tag| tag.to_owned()).collect();
+        let tags = ["a", "a", "b"].map(str::to_owned).to_vec();
+        let event = Event { tags, ..Event::default() };
+        for (tags, all, one) in [
+            (&["a"][..], true, true),
+            (&["a", "b"], true, true),
+            (&["b", "c"], false, true),
+            (&["a", "b", "c"], false, true),
+            (&["c"], false, false),
+            (&[], true, false),
+        ] {
+            assert_eq!(Wanted::All(set(tags)).holds(&event), all, "{tags:?}");
+            assert_eq!(Wanted::One(set(tags)).holds(&event), one, "{tags:?}");
+        }
+        assert!(Wanted::Any.holds(&Event::default()));
+    }
 
     #[test]
     fn bodies() {
