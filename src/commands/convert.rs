@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
     silverback convert --from /var/lib/graphite/whisper --to /data/compressed --format cwhisper\n  \
     silverback convert --from old --to new --format whisper --dry-run --json\n\n\
     Run it again to resume.")]
-pub struct Convert {
+pub(crate) struct Convert {
     /// Folder to read; nothing in it is changed
     #[arg(long, value_name = "DIR")]
     from: PathBuf,

@@ -26,7 +26,7 @@ const DISK_BLOCK_BYTES: u64 = 4096;
     silverback whisper create --format cwhisper --aggregationMethod sum hits.wsp 1m:1d,1h:1y\n  \
     silverback whisper create --estimate 10s:6h 1m:30d"
 )]
-pub struct Create {
+pub(crate) struct Create {
     /// The file, then its archives; with --estimate archives alone
     #[arg(required = true, value_name = "FILE|ARCHIVE")]
     arguments: Vec<String>,

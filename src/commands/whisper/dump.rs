@@ -21,7 +21,7 @@ const DIGITS: usize = 35;
     silverback whisper dump load.wsp\n  \
     silverback whisper dump --raw load.wsp | grep -v ^0: | silverback whisper update copy.wsp"
 )]
-pub struct Dump {
+pub(crate) struct Dump {
     /// The file
     file: PathBuf,
     /// Points alone, in the form that `whisper update` reads

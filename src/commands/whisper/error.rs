@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// What is wrong with one file.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FileError {
+pub(crate) enum FileError {
     /// It cannot be read or written.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -18,7 +17,7 @@ pub enum FileError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// It is a damaged compressed file, or such a file cannot be.
-    #[error("{0}{}", reason(.0))]
+    #[error("{}", with_cause(.0))]
     Compressed(#[from] CompressedError),
     /// Nothing can be fetched.
     #[error(transparent)]
@@ -72,11 +71,11 @@ pub enum FileError {
     Busy(PathBuf),
 }
 
-/// The cause behind an error of a compressed file, which its own text leaves out.
-fn reason(error: &CompressedError) -> String {
+/// The text of an error of a compressed file, with the cause that its own leaves out.
+fn with_cause(error: &CompressedError) -> String {
     match error {
-        CompressedError::Block { source, .. } => format!(": {source}"),
-        _ => String::new(),
+        CompressedError::Block { source, .. } => format!("{error}: {source}"),
+        _ => error.to_string(),
     }
 }
 
@@ -89,8 +88,7 @@ impl FileError {
 
 /// Why a command ends with an exit code that is not 0.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CommandError {
+pub(crate) enum CommandError {
     /// The command line asks for what cannot be: exit code 2.
     #[error("{0}")]
     Usage(String),

@@ -30,7 +30,7 @@ enum LeaveOut {
     silverback whisper fetch load.wsp\n  \
     silverback whisper fetch --from 1700000000 --until 1700003600 --json load.wsp\n  \
     silverback whisper fetch --archive 1 --drop nulls --pretty load.wsp")]
-pub struct Fetch {
+pub(crate) struct Fetch {
     /// The file
     file: PathBuf,
     /// Unix seconds before the first value; a day before --now unless given

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Rings of slots, as Python whisper and go-whisper have them.
     Whisper,
     /// Rings of compressed blocks, as go-whisper has them.

@@ -14,7 +14,7 @@ use std::path::PathBuf;
     silverback whisper info load.wsp\n  \
     silverback whisper info load.wsp aggregationMethod\n  \
     silverback whisper info --json load.wsp")]
-pub struct Info {
+pub(crate) struct Info {
     /// The file
     file: PathBuf,
     /// Print this field alone

@@ -26,15 +26,14 @@ mod update;
 mod verify;
 pub(crate) mod walk;
 
-pub use create::Create;
-pub use dump::Dump;
-pub use error::{CommandError, FileError};
-pub use fetch::Fetch;
-pub use file::Kind;
-pub use info::Info;
-pub use resize::Resize;
-pub use update::Update;
-pub use verify::Verify;
+pub(crate) use create::Create;
+pub(crate) use dump::Dump;
+pub(crate) use error::CommandError;
+pub(crate) use fetch::Fetch;
+pub(crate) use info::Info;
+pub(crate) use resize::Resize;
+pub(crate) use update::Update;
+pub(crate) use verify::Verify;
 
 use clap::Subcommand;
 use silverback_engine::clock::{Clock, SystemClock};
@@ -43,8 +42,7 @@ use std::io::{self, Write};
 
 /// What to do with whisper files.
 #[derive(Debug, Clone, PartialEq, Subcommand)]
-#[non_exhaustive]
-pub enum WhisperCommand {
+pub(crate) enum WhisperCommand {
     /// Print what a file says of itself
     Info(Info),
     /// Print the values of a stretch of time
@@ -76,7 +74,7 @@ pub(super) fn run(command: &WhisperCommand, out: &mut dyn Write) -> Result<bool,
 
 /// Whose meaning the aggregation codes 6 to 8 have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum DialectName {
+pub(crate) enum DialectName {
     /// `avg_zero`, `absmax`, `absmin`.
     Python,
     /// `first`, and those of compressed files.

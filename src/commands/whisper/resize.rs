@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
     silverback whisper resize load.wsp 10s:1d 1m:1y\n  \
     silverback whisper resize --aggregate --nobackup load.wsp 1m:1d,1h:1y\n  \
     silverback whisper resize --newfile larger.wsp load.wsp 10s:7d")]
-pub struct Resize {
+pub(crate) struct Resize {
     /// The file
     file: PathBuf,
     /// The new archives, as for create

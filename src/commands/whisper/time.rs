@@ -9,7 +9,7 @@ const CTIME: &str = "%a %b %e %H:%M:%S %Y";
 
 /// How times are printed.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct TimeStyle {
+pub(crate) struct TimeStyle {
     /// Times in words, in local time, not in Unix seconds
     #[arg(long)]
     pretty: bool,

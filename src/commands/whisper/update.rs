@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
     Examples:\n  \
     silverback whisper update load.wsp 1700000000:0.5 1700000060:0.75\n  \
     silverback whisper update load.wsp N:0.5")]
-pub struct Update {
+pub(crate) struct Update {
     /// The file
     file: PathBuf,
     /// Points; N for a time is --now

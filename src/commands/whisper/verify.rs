@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
     silverback whisper verify load.wsp\n  \
     silverback whisper verify --json --jobs 4 /var/lib/graphite/whisper"
 )]
-pub struct Verify {
+pub(crate) struct Verify {
     /// Files, and folders whose .wsp files are checked
     #[arg(required = true, value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
