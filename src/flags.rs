@@ -15,7 +15,9 @@ use std::path::PathBuf;
     disable_version_flag = true,
     args_override_self = true,
     about = "Gorilla-compressed time-series storage for Graphite",
-    after_help = "Flags may be written with one dash or two.\n\
+    after_help = "Commands: `silverback whisper` for whisper files, `silverback convert` for trees of \
+                  them; each with --help.\n\
+                  Flags may be written with one dash or two.\n\
                   Without flags: data in ./silverback-data, carbon on 127.0.0.1:2003, \
                   node API on 127.0.0.1:8080, Graphite API on 127.0.0.1:8081."
 )]

@@ -1,6 +1,10 @@
-//! What the program does when it is called: print something, check something, or serve.
+//! What the program does when it is called: print something, check something, work on
+//! whisper files, or serve.
 
+mod convert;
 mod serve;
+mod tools;
+mod whisper;
 
 use crate::config::{self, print};
 use crate::flags::Flags;
@@ -13,6 +17,10 @@ use std::process::ExitCode;
 
 /// Runs the program with the arguments that follow its name.
 pub fn run(args: impl IntoIterator<Item = String>) -> ExitCode {
+    let args: Vec<String> = args.into_iter().collect();
+    if tools::is_command(args.first().map(String::as_str)) {
+        return tools::run(args);
+    }
     match Flags::read(args) {
         Ok(flags) => obey(&flags),
         Err(error) => {

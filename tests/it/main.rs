@@ -11,3 +11,4 @@ mod serving;
 mod stopping;
 #[path = "../support/mod.rs"]
 mod support;
+mod whisper_commands;

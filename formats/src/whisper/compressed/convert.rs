@@ -1,7 +1,7 @@
 //! A compressed file out of the points of another file.
 
 use super::rewrite::refill;
-use super::sizing::{POINTS_PER_BLOCK, points_of_block, trial_estimate};
+use super::sizing::{POINTS_PER_BLOCK, estimate_of_few, points_of_block, trial_estimate};
 use super::storage::Storage;
 use super::{Compressed, CompressedError, CompressedLayout, Conduct, Point};
 use crate::whisper::{AggregationMethod, FileBytes};
@@ -47,7 +47,10 @@ impl<F: FileBytes> Compressed<F> {
                     points_of_block(retention.points, layout.points_per_block.max(1))
                 }
             };
-            trial_estimate(points_at(level), retention.step_s, of_block)
+            let own = points_of_block(retention.points, layout.points_per_block.max(1));
+            estimate_of_few(points_at(level), retention.step_s, own)
+                .filter(|_| conduct == Conduct::Corrected)
+                .unwrap_or_else(|| trial_estimate(points_at(level), retention.step_s, of_block))
         };
         let estimates: Vec<f32> = retentions.iter().enumerate().map(estimate).collect();
         let layout = CompressedLayout {

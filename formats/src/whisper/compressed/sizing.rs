@@ -64,8 +64,24 @@ pub(super) fn trial_estimate(points: &[Point], step_s: u32, points_of_block: u64
     if points.len() < TRIAL_POINTS_MIN {
         return BYTES_PER_POINT;
     }
+    encoded_bytes(points, step_s, points_of_block) as f32 / points.len() as f32 + GROWTH_MARGIN
+}
+
+/// The estimate with which a block made for `points_of_block` has room for these few points, if
+/// it has not with the usual one. Other writers lose the oldest of them.
+pub(super) fn estimate_of_few(points: &[Point], step_s: u32, points_of_block: u64) -> Option<f32> {
+    if points.len() >= TRIAL_POINTS_MIN {
+        return None;
+    }
+    let bytes = encoded_bytes(points, step_s, points_of_block);
+    let is_short = bytes + MARKER_RESERVE_BYTES > block_bytes(points_of_block, BYTES_PER_POINT);
+    is_short.then_some(bytes as f32 / points_of_block.max(1) as f32 + GROWTH_MARGIN)
+}
+
+/// Bytes that these points take in blocks of `points_of_block`.
+fn encoded_bytes(points: &[Point], step_s: u32, points_of_block: u64) -> u64 {
     let mut out = Vec::new();
-    let bytes: u64 = points
+    points
         .chunks(points_of_block.max(1) as usize)
         .map(|chunk| {
             let mut block = OpenBlock::empty(0);
@@ -75,8 +91,7 @@ pub(super) fn trial_estimate(points: &[Point], step_s: u32, points_of_block: u64
             debug_assert!(bits / 8 >= FIRST_POINT_BYTES);
             bits / 8 + 1
         })
-        .sum();
-    bytes as f32 / points.len() as f32 + GROWTH_MARGIN
+        .sum()
 }
 
 #[cfg(test)]

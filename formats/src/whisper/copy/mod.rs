@@ -6,11 +6,13 @@
 //! | `fill` | of any archives | what is missing |
 //! | `resize` | old and new archives | all, computed anew or as they are |
 //! | `diff` | of the same archives | nothing, it compares |
+//! | `whole` | old and new of the same archives | all, slot by slot |
 
 mod diff;
 mod fill;
 mod merge;
 mod resize;
+mod whole;
 
 use std::io;
 

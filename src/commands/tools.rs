@@ -1,0 +1,60 @@
+//! Commands beside serving: `silverback whisper …`, `silverback convert …`.
+//!
+//! Their flags are clap's own, unlike go-carbon's, which [`crate::flags`] reads.
+
+use super::convert::{self, Convert};
+use super::whisper::{self, CommandError, WhisperCommand, complain};
+use clap::Parser;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Exit code of a command line that cannot be obeyed.
+const USAGE: u8 = 2;
+
+/// A command and its arguments.
+#[derive(Debug, Parser)]
+#[command(name = "silverback", disable_help_subcommand = true)]
+enum Tool {
+    /// Look into whisper files of both kinds, make and change them
+    #[command(subcommand)]
+    Whisper(WhisperCommand),
+    Convert(Convert),
+}
+
+/// Whether the arguments that follow the program's name begin with a command.
+pub(super) fn is_command(first: Option<&str>) -> bool {
+    matches!(first, Some("whisper" | "convert"))
+}
+
+/// Does what the arguments say, a command and what follows it.
+pub(super) fn run(args: Vec<String>) -> ExitCode {
+    let name = std::iter::once("silverback".to_owned());
+    let tool = match Tool::try_parse_from(name.chain(args)) {
+        Ok(tool) => tool,
+        Err(error) => {
+            // Nobody is left to be told when the terminal is gone.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
+        }
+    };
+    let mut out = io::stdout().lock();
+    let outcome = match &tool {
+        Tool::Whisper(command) => whisper::run(command, &mut out),
+        Tool::Convert(options) => convert::run(options, &mut out),
+    };
+    match outcome.and_then(|sound| Ok(out.flush().map(|()| sound)?)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        // As with other programs whose reader has seen enough, nothing is said.
+        Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            complain(&error);
+            match error {
+                CommandError::Usage(_) => ExitCode::from(USAGE),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `whisper verify`: what is damaged.
+
+use super::error::{CommandError, FileError};
+use super::file::{Kind, WhisperFile};
+use super::parallel::{Progress, default_jobs, for_each};
+use super::walk::whisper_files;
+use super::{DialectName, complain};
+use clap::Args;
+use serde_json::json;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `whisper verify`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(
+    after_help = "Exit codes: 0 all is well, 1 some file is damaged or cannot be read, 2 usage.\n\n\
+    Examples:\n  \
+    silverback whisper verify load.wsp\n  \
+    silverback whisper verify --json --jobs 4 /var/lib/graphite/whisper"
+)]
+pub(crate) struct Verify {
+    /// Files, and folders whose .wsp files are checked
+    #[arg(required = true, value_name = "FILE|DIR")]
+    paths: Vec<PathBuf>,
+    /// Files checked at a time; as many as there are cores unless given
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// One JSON object per file
+    #[arg(long)]
+    json: bool,
+    /// Show progress on standard error even if it is no terminal
+    #[arg(long)]
+    progress: bool,
+    /// Whose meaning the aggregation codes 6 to 8 of standard files have
+    #[arg(long, value_name = "NAME", default_value = "python")]
+    dialect: DialectName,
+}
+
+/// A file without damage.
+struct Sound {
+    kind: Kind,
+    points: u64,
+}
+
+impl Verify {
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<bool, CommandError> {
+        let mut files = Vec::new();
+        let mut sound = true;
+        for path in &self.paths {
+            if !path.is_dir() {
+                files.push(path.clone());
+                continue;
+            }
+            let (found, failed) = whisper_files(path);
+            files.extend(found);
+            for (path, error) in failed {
+                sound = false;
+                self.report(&path, Err(error.into()), out)?;
+            }
+        }
+        let mut progress = Progress::start(self.progress, files.len());
+        let jobs = self.jobs.unwrap_or_else(default_jobs);
+        for_each(
+            &files,
+            jobs,
+            |path| self.verify(path),
+            |path, result| {
+                progress.advance(result.as_ref().map_or(0, |sound| sound.points));
+                sound &= result.is_ok();
+                self.report(path, result, out)
+            },
+        )?;
+        Ok(sound)
+    }
+
+    fn verify(&self, path: &Path) -> Result<Sound, FileError> {
+        let file = WhisperFile::open_path(path, self.dialect.rules())?;
+        file.verify()?;
+        Ok(Sound { kind: file.kind(), points: file.stored_points()? })
+    }
+
+    fn report(
+        &self,
+        path: &Path,
+        result: Result<Sound, FileError>,
+        out: &mut dyn Write,
+    ) -> Result<(), CommandError> {
+        let (shown, name) = (path.display(), path.to_string_lossy());
+        match (result, self.json) {
+            (Ok(Sound { kind, points }), true) => {
+                let format = kind.name();
+                let line =
+                    json!({ "path": name, "status": "ok", "format": format, "points": points });
+                writeln!(out, "{line}")?;
+            }
+            (Ok(Sound { kind, points }), false) => {
+                writeln!(out, "{shown}: ok, {}, {points} points", kind.name())?;
+            }
+            (Err(error), true) => {
+                let line = json!({ "path": name, "status": "failed", "error": error.to_string() });
+                writeln!(out, "{line}")?;
+            }
+            (Err(error), false) => complain(&error.at(path)),
+        }
+        Ok(())
+    }
+}
