@@ -8,6 +8,9 @@ use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::path::PathBuf;
 
+/// Names and values, in the order in which they are printed.
+type Fields = Vec<(&'static str, Value)>;
+
 /// Arguments of `whisper info`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "Examples:\n  \
@@ -65,7 +68,7 @@ impl Info {
     }
 
     /// Fields of the file in the order of the script, and its archives.
-    fn fields(&self) -> Result<(Vec<(&'static str, Value)>, Vec<Value>), FileError> {
+    fn fields(&self) -> Result<(Fields, Vec<Value>), FileError> {
         let file_bytes = std::fs::metadata(&self.file)?.len();
         let file = WhisperFile::open_path(&self.file, self.dialect.rules())?;
         let fields = vec![

@@ -98,7 +98,12 @@ impl Resize {
                 forget_sidecar(&source).map_err(at)?;
             }
         }
-        self.report(target, bytes.len(), resized.points(), out)?;
+        self.report(
+            self.newfile.as_ref().unwrap_or(&self.file),
+            bytes.len(),
+            resized.points(),
+            out,
+        )?;
         Ok(true)
     }
 
