@@ -86,13 +86,13 @@ fn once(flags: &Flags, report: &mut Report) -> Result<(), BenchError> {
 }
 
 /// One point of each series.
-fn round(lines: &mut Lines) -> Vec<(String, f64)> {
+pub(crate) fn round(lines: &mut Lines) -> Vec<(String, f64)> {
     let mut points = Vec::new();
     lines.for_each(|name, value| points.push((name.to_owned(), value)));
     points
 }
 
-fn append(db: &Db, points: &[(String, f64)], time_s: i64) -> Result<(), BenchError> {
+pub(crate) fn append(db: &Db, points: &[(String, f64)], time_s: i64) -> Result<(), BenchError> {
     let mut batch = Vec::with_capacity(BATCH_POINTS);
     for points in points.chunks(BATCH_POINTS) {
         batch.clear();

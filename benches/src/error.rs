@@ -21,6 +21,13 @@ pub(crate) enum BenchError {
         /// What it printed.
         output: String,
     },
+    /// A server does not answer what it should.
+    #[error("{what}: status {status}: {answer}")]
+    Refused { what: String, status: u16, answer: String },
+    /// An answer has other series or points than were loaded, so no figure of this run means
+    /// anything.
+    #[error("{what}: {found:?} series and known points, expected {expected:?}")]
+    Answer { what: String, found: (usize, usize), expected: (usize, usize) },
     /// What was sent is not what is there, so no figure of this run means anything.
     #[error("{found} points are stored, {expected} were sent")]
     Lost { found: u64, expected: u64 },

@@ -70,10 +70,7 @@ pub(crate) fn run(flags: &Flags, runs: u16, report: &mut Report) -> Result<(), B
     for _ in 0..runs {
         silverback(flags, report)?;
         if flags.peers && !victoria_metrics(flags, report)? {
-            eprintln!(
-                "{0} is not installed and is left out; `apt-get install {0}` brings it",
-                VictoriaMetrics::PROGRAM
-            );
+            eprintln!("{}", VictoriaMetrics::MISSING);
         }
     }
     Ok(())
@@ -167,7 +164,7 @@ fn stored(subject: &str, db: &Db, flags: &Flags, report: &mut Report) -> Result<
     Ok(())
 }
 
-fn check(found: u64, expected: u64) -> Result<(), BenchError> {
+pub(crate) fn check(found: u64, expected: u64) -> Result<(), BenchError> {
     if found == expected { Ok(()) } else { Err(BenchError::Lost { found, expected }) }
 }
 

@@ -143,7 +143,7 @@ impl Series {
 }
 
 /// Name of a series, 45 to 70 bytes.
-fn name(at: usize) -> String {
+pub(crate) fn name(at: usize) -> String {
     const SITES: [&str; 4] = ["eu-west-1", "eu-central-2", "us-east-1", "ap-south-1"];
     const ROLES: [&str; 5] = ["frontend", "database", "cache", "worker", "balancer"];
     let host = at / HOST_METRICS;

@@ -1,4 +1,4 @@
-//! Measures Silverback: `silverback-bench ingest`, `engine`, `codec`.
+//! Measures Silverback: `silverback-bench ingest`, `query`, `engine`, `codec`.
 //!
 //! Processor time and not elapsed time is what counts in every figure that has "cpu" in its
 //! name, so that a busy machine spoils a run less. Each figure is taken in several runs and shown
@@ -7,12 +7,13 @@
 //! | module | what |
 //! |---|---|
 //! | [`ingest`] | lines over loopback into a server process, and into its peers |
+//! | [`query`] | questions to a server over HTTP, and to its peers |
 //! | [`engine`] | the database without sockets |
 //! | [`codec`] | Gorilla over recorded series |
 //! | [`lines`] | what senders say |
 //! | [`sender`] | how they say it |
 //! | [`node`], [`peer`] | the servers that are measured |
-//! | [`http`] | questions to them
+//! | [`http`] | questions to them |
 //! | [`process`] | time and memory of a process |
 //! | [`report`] | figures → table or JSON |
 
@@ -25,6 +26,7 @@ mod lines;
 mod node;
 mod peer;
 mod process;
+mod query;
 mod report;
 mod sender;
 
@@ -52,11 +54,13 @@ struct Flags {
 enum Bench {
     /// Lines over loopback into a server process of its own
     Ingest(ingest::Flags),
+    /// Questions over HTTP to a server process of its own
+    Query(query::Flags),
     /// The database in this process, without sockets
     Engine(engine::Flags),
     /// Gorilla over recorded series
     Codec(codec::Flags),
-    /// Run the server itself; what `ingest` starts
+    /// Run the server itself; what `ingest` and `query` start
     #[command(hide = true)]
     Serve {
         /// Configuration file
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
     let mut report = Report::default();
     let measured = match &bench {
         Bench::Ingest(flags) => ingest::run(flags, runs, &mut report),
+        Bench::Query(flags) => query::run(flags, runs, &mut report),
         Bench::Engine(flags) => engine::run(flags, runs, &mut report),
         Bench::Codec(flags) => codec::run(flags, runs, &mut report),
         Bench::Serve { config } => {

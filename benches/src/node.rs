@@ -32,6 +32,7 @@ impl Home {
              [whisper]\nschemas-file = {rules:?}\n\
              [tcp]\nlisten = \"127.0.0.1:0\"\n[udp]\nenabled = false\n\
              [carbonserver]\nenabled = true\nlisten = \"127.0.0.1:0\"\n\
+             [graphite-api]\nenabled = true\nlisten = \"127.0.0.1:0\"\n\
              [storage]\nengine = \"block\"\npath = {data:?}\n\
              [wal]\nsync-interval = {sync_interval:?}\n\
              [[logging]]\nfile = {:?}\n",
@@ -67,6 +68,8 @@ pub(crate) struct Node {
     /// Plaintext over TCP.
     pub(crate) carbon: SocketAddr,
     api: SocketAddr,
+    /// The Graphite API.
+    pub(crate) graphite: SocketAddr,
 }
 
 impl Node {
@@ -82,7 +85,7 @@ impl Node {
             .spawn()
             .trying("start of a server")?;
         let stdout = child.stdout.take().expect("it is piped");
-        let (mut carbon, mut api) = (None, None);
+        let (mut carbon, mut api, mut graphite) = (None, None, None);
         for line in BufReader::new(stdout).lines() {
             let line = line.trying("output of the server")?;
             let mut words = line.split(' ');
@@ -92,11 +95,12 @@ impl Node {
                 match service {
                     "carbon-tcp" => carbon = address.parse().ok(),
                     "node-api" => api = address.parse().ok(),
+                    "graphite-api" => graphite = address.parse().ok(),
                     _ => {}
                 }
             }
-            if let (Some(carbon), Some(api)) = (carbon, api) {
-                return Ok(Self { child, carbon, api });
+            if let (Some(carbon), Some(api), Some(graphite)) = (carbon, api, graphite) {
+                return Ok(Self { child, carbon, api, graphite });
             }
         }
         let mut output = String::new();

@@ -18,12 +18,17 @@ pub(crate) struct VictoriaMetrics {
     child: Child,
     /// Plaintext over TCP.
     pub(crate) carbon: SocketAddr,
-    http: SocketAddr,
+    /// Prometheus' API.
+    pub(crate) http: SocketAddr,
 }
 
 impl VictoriaMetrics {
     /// Name in messages and of the program; Debian's package has the same.
     pub(crate) const PROGRAM: &'static str = "victoria-metrics";
+
+    /// What is said when it is not there.
+    pub(crate) const MISSING: &'static str = "victoria-metrics is not installed and is left out; \
+                                              `apt-get install victoria-metrics` brings it";
 
     /// Starts it with its data in `folder`; `None` when it is not installed.
     pub(crate) fn start(folder: &Path) -> Result<Option<Self>, BenchError> {

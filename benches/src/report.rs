@@ -19,7 +19,7 @@ pub(crate) struct Report(Vec<Figure>);
 #[derive(Debug)]
 struct Figure {
     subject: String,
-    measure: &'static str,
+    measure: String,
     unit: &'static str,
     /// One a run.
     values: Vec<f64>,
@@ -30,10 +30,11 @@ impl Report {
     pub(crate) fn add(
         &mut self,
         subject: &str,
-        measure: &'static str,
+        measure: impl Into<String>,
         unit: &'static str,
         value: f64,
     ) {
+        let measure = measure.into();
         let same = |figure: &&mut Figure| figure.subject == subject && figure.measure == measure;
         match self.0.iter_mut().find(same) {
             Some(figure) => figure.values.push(value),
@@ -57,7 +58,7 @@ impl Report {
         let width =
             |text: fn(&Figure) -> &str| self.0.iter().map(|f| text(f).len()).max().unwrap_or(0);
         let subject_width = width(|figure| &figure.subject);
-        let measure_width = width(|figure| figure.measure);
+        let measure_width = width(|figure| &figure.measure);
         let unit_width = width(|figure| figure.unit);
         let rows = self.0.iter().map(|figure| {
             let Figure { subject, measure, unit, .. } = figure;

@@ -45,6 +45,18 @@ fn ingest() {
 }
 
 #[test]
+fn query() {
+    // Every answer is counted: a point that is missing fails the command.
+    let measures = [
+        "1 series, 3 h: p50",
+        "pattern, 3 h: p99",
+        "sum of pattern, 3 h: server cpu",
+        "pattern, 1 day: answer",
+    ];
+    check(&["query", "--series", "500", "--points", "130", "--requests", "3"], 1, &measures);
+}
+
+#[test]
 fn engine() {
     let measures = ["append: resolve, WAL, head", "replay the WAL", "seal", "fetch from blocks"];
     check(&["engine", "--series", "200", "--points", "5"], 2, &measures);

@@ -117,6 +117,8 @@ pub(crate) struct Gather<'a> {
     finer: BTreeMap<(usize, u32), Vec<f64>>,
     /// Samples coarser than the window's archive.
     coarser: Vec<f64>,
+    /// Memory for the values of a chunk.
+    decoded: Vec<f64>,
     damaged: bool,
 }
 
@@ -128,6 +130,7 @@ impl<'a> Gather<'a> {
             direct: vec![Vec::new(); window.archive + 1],
             finer: BTreeMap::new(),
             coarser: Vec::new(),
+            decoded: Vec::new(),
             damaged: false,
         }
     }
@@ -169,25 +172,64 @@ impl<'a> Gather<'a> {
         if i64::from(start_s) >= self.window.stop_s || end_s <= self.window.start_s {
             return Ok(());
         }
-        let mut samples = Vec::with_capacity(chunk.count() as usize);
-        chunk.visit(|slot, value| {
-            samples.push((start_s.saturating_add(slot.saturating_mul(step_s)), value))
-        })?;
-        self.samples(step_s, samples);
+        let mut values = std::mem::take(&mut self.decoded);
+        values.clear();
+        chunk.values_into(&mut values)?;
+        if self.column(step_s).1 == step_s {
+            self.runs(&chunk, step_s, &values);
+        } else {
+            let slots = chunk.presence().present_runs().flatten();
+            let times = slots.map(|slot| start_s.saturating_add(slot.saturating_mul(step_s)));
+            self.samples(step_s, times.zip(values.iter().copied()));
+        }
+        self.decoded = values;
         Ok(())
+    }
+
+    /// Where samples of a source with this step go, and the step of that column.
+    fn column(&mut self, step_s: u32) -> (&mut Vec<f64>, u32) {
+        let archives = &self.entry.policy.archives;
+        let home = archives.iter().position(|archive| archive.step_s >= step_s);
+        let home = home.unwrap_or(archives.len() - 1);
+        match self.direct.get_mut(home) {
+            Some(direct) if archives[home].step_s <= step_s => (direct, archives[home].step_s),
+            Some(_) => (self.finer.entry((home, step_s)).or_default(), step_s),
+            None => (&mut self.coarser, archives[self.window.archive].step_s),
+        }
+    }
+
+    /// Adds the values of a chunk whose step is that of its column: its slots lie on the
+    /// column's, so whole runs are copied.
+    fn runs(&mut self, chunk: &Chunk<'_>, step_s: u32, values: &[f64]) {
+        let (start_s, slots) = self.window.slots(step_s);
+        let (column, _) = self.column(step_s);
+        if column.is_empty() {
+            column.resize(slots, f64::NAN);
+        }
+        let first = (i64::from(chunk.header().start_s()) - start_s) / i64::from(step_s);
+        let mut rest = values;
+        for run in chunk.presence().present_runs() {
+            let (mut run_values, after) = rest.split_at(run.len());
+            rest = after;
+            let mut at = first + i64::from(run.start);
+            if at < 0 {
+                let before = run_values.len().min(at.unsigned_abs() as usize);
+                run_values = &run_values[before..];
+                at += before as i64;
+            }
+            let Some(to) = usize::try_from(at).ok().and_then(|at| column.get_mut(at..)) else {
+                continue;
+            };
+            let len = to.len().min(run_values.len());
+            to[..len].copy_from_slice(&run_values[..len]);
+        }
     }
 
     /// Adds samples (slot time, value) of one source with this step.
     fn samples(&mut self, step_s: u32, samples: impl IntoIterator<Item = (u32, f64)>) {
-        let archives = &self.entry.policy.archives;
-        let home = archives.iter().position(|archive| archive.step_s >= step_s);
-        let home = home.unwrap_or(archives.len() - 1);
-        let (column, step_s) = match self.direct.get_mut(home) {
-            Some(direct) if archives[home].step_s <= step_s => (direct, archives[home].step_s),
-            Some(_) => (self.finer.entry((home, step_s)).or_default(), step_s),
-            None => (&mut self.coarser, archives[self.window.archive].step_s),
-        };
-        let (start_s, slots) = self.window.slots(step_s);
+        let window = self.window;
+        let (column, step_s) = self.column(step_s);
+        let (start_s, slots) = window.slots(step_s);
         for (time_s, value) in samples {
             let at = (i64::from(time_s) - start_s).div_euclid(i64::from(step_s));
             let Some(at) = usize::try_from(at).ok().filter(|&at| at < slots) else { continue };

@@ -380,13 +380,31 @@ impl PageEntry {
     /// # Errors
     /// When the page is malformed.
     pub fn chunks<'a>(&self, page: &'a [u8], id: u32) -> Result<Vec<&'a [u8]>, BlockError> {
-        let mut chunks = Vec::new();
-        self.for_each(page, |entry_id, chunk| {
-            if entry_id == id {
-                chunks.push(chunk);
+        let malformed = BlockError::Malformed { offset: self.offset as u64, part: Part::Page };
+        self.find(page, id).ok_or(malformed)
+    }
+
+    /// [`chunks`](Self::chunks), looking no further than it must.
+    fn find<'a>(&self, page: &'a [u8], id: u32) -> Option<Vec<&'a [u8]>> {
+        let mut entries = page;
+        let count = varint::take(&mut entries).ok()?;
+        let mut chunks = skip_varints(entries, count.checked_mul(2)?)?;
+        let mut found = Vec::new();
+        let mut entry_id = self.first_id;
+        for _ in 0..count {
+            let delta = varint::take(&mut entries).ok()?;
+            entry_id = entry_id.checked_add(u32::try_from(delta).ok()?)?;
+            if entry_id > id {
+                break;
             }
-        })?;
-        Ok(chunks)
+            let len = usize::try_from(varint::take(&mut entries).ok()?).ok()?;
+            let (chunk, rest) = chunks.split_at_checked(len)?;
+            if entry_id == id {
+                found.push(chunk);
+            }
+            chunks = rest;
+        }
+        Some(found)
     }
 
     /// Calls `visit` with id and bytes of every chunk of the page.
@@ -421,6 +439,27 @@ impl PageEntry {
         }
         chunks.is_empty().then_some(())
     }
+}
+
+/// What follows `count` varints, whatever they are.
+fn skip_varints(input: &[u8], count: u64) -> Option<&[u8]> {
+    const CONTINUES: u8 = 0x80;
+    let (mut rest, mut left) = (input, count);
+    // Each byte without that bit ends a varint.
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
+        let ends = word.iter().filter(|&&byte| byte & CONTINUES == 0).count() as u64;
+        // The bytes after the last end belong to something else.
+        if ends >= left {
+            break;
+        }
+        (rest, left) = (after, left - ends);
+    }
+    while left > 0 {
+        let (&byte, after) = rest.split_first()?;
+        rest = after;
+        left -= u64::from(byte & CONTINUES == 0);
+    }
+    Some(rest)
 }
 
 /// Whether bytes are checked or known to be good.
@@ -531,6 +570,22 @@ mod tests {
         assert_eq!((index.header, index.chunks), (HEADER, 500));
         assert_eq!((index.min_s, index.max_s), (60, 120));
         assert!(index.pages > 2);
+    }
+
+    #[test]
+    fn varints_are_skipped_and_nothing_behind_them() {
+        for count in 0..40_u64 {
+            for behind in [&[][..], &[0xff; 9], &[0; 3], &[0x80, 0, 0x80, 0x80, 1, 2, 3, 4, 5]] {
+                let mut bytes = Vec::new();
+                (0..count).for_each(|i| varint::push(&mut bytes, 1 << (i * 7 % 50)));
+                let len = bytes.len();
+                bytes.extend_from_slice(behind);
+                assert_eq!(skip_varints(&bytes, count), Some(behind), "{count}");
+                if count > 0 {
+                    assert_eq!(skip_varints(&bytes[..len - 1], count), None);
+                }
+            }
+        }
     }
 
     #[test]

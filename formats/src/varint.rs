@@ -46,6 +46,15 @@ pub fn push(out: &mut Vec<u8>, mut value: u64) {
 /// See [`VarintError`].
 #[inline]
 pub fn take(input: &mut &[u8]) -> Result<u64, VarintError> {
+    // Most numbers are small.
+    if let Some((&byte @ ..0x80, rest)) = input.split_first() {
+        *input = rest;
+        return Ok(byte.into());
+    }
+    take_long(input)
+}
+
+fn take_long(input: &mut &[u8]) -> Result<u64, VarintError> {
     let mut value = 0;
     for (index, &byte) in input.iter().take(LEN_MAX).enumerate() {
         if index == LEN_MAX - 1 && byte > 1 {

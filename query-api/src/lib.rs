@@ -12,6 +12,7 @@
 //! | `plan`, `source` | trees → patterns and ranges → series |
 //! | `eval`, `functions` | trees and series → series |
 //! | `consolidate`, `encode` | series → bytes |
+//! | `parallel` | work on many series, shared with idle cores |
 //! | [`api`] | what all requests share |
 //! | [`routes`] | endpoints of the Graphite API |
 //! | [`node`] | endpoints of the node API |
@@ -28,6 +29,7 @@ mod functions;
 mod gate;
 mod listing;
 pub mod node;
+mod parallel;
 pub mod params;
 mod plan;
 pub mod refusal;

@@ -7,6 +7,7 @@
 //! and archive.
 
 use crate::api::Api;
+use crate::parallel;
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::routes::tags::tagged_names;
@@ -17,6 +18,12 @@ use silverback_engine::schema::Policy;
 use silverback_engine::{Dialect, FetchRange, NodeKind, SeriesId, StoredEvent};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+
+/// Points that one thread reads before it looks for more work, about.
+const POINTS_AT_ONCE: usize = 8192;
+
+/// Most series that one thread reads before that: neighbours share pages of blocks.
+const SERIES_AT_ONCE: usize = 16;
 
 /// A series that a pattern matches.
 #[derive(Debug)]
@@ -33,6 +40,7 @@ type Key = (SeriesId, usize);
 /// What was read of one archive of a series.
 #[derive(Debug)]
 struct Loaded {
+    policy: Arc<Policy>,
     /// The widest range wanted so far.
     wanted: Window,
     /// The answer over that range; `None` while it is not read.
@@ -150,10 +158,21 @@ impl<'r> Source<'r> {
     /// When a series cannot be read, a limit is passed, or the request may not go on.
     pub(crate) fn load(&mut self) -> Result<(), Refusal> {
         // In order of ids, which is the order in which series lie on disk.
-        for key in std::mem::take(&mut self.unread) {
-            let Some(wanted) = self.loaded.get(&key).map(|loaded| loaded.wanted) else { continue };
-            let grid = self.read(key.0, wanted)?;
-            self.loaded.insert(key, Loaded { wanted, grid });
+        let unread = std::mem::take(&mut self.unread);
+        let mut reads = Vec::with_capacity(unread.len());
+        for key in unread {
+            let Some(Loaded { policy, wanted, .. }) = self.loaded.get(&key) else { continue };
+            let (points, wanted) = (self.points_of(policy, *wanted), *wanted);
+            self.reserve(points)?;
+            reads.push((key, wanted));
+        }
+        let at_once = (POINTS_AT_ONCE * reads.len() / self.points.max(1)).clamp(1, SERIES_AT_ONCE);
+        let grids =
+            parallel::try_map(&reads, at_once, |((id, _), wanted)| self.read(*id, *wanted))?;
+        for ((key, _), grid) in reads.iter().zip(grids) {
+            if let Some(loaded) = self.loaded.get_mut(key) {
+                loaded.grid = Some(grid);
+            }
         }
         Ok(())
     }
@@ -243,14 +262,14 @@ impl<'r> Source<'r> {
 
     fn want_leaf(&mut self, leaf: &Leaf, window: Window) -> Result<(), Refusal> {
         let key = (leaf.id, archive(&leaf.policy, self.now_s, window));
-        let fresh = Loaded { wanted: window, grid: None };
-        let loaded = self.loaded.entry(key).or_insert(fresh);
+        let fresh = || Loaded { policy: Arc::clone(&leaf.policy), wanted: window, grid: None };
+        let loaded = self.loaded.entry(key).or_insert_with(fresh);
         let wider = Window {
             from_s: loaded.wanted.from_s.min(window.from_s),
             until_s: loaded.wanted.until_s.max(window.until_s),
         };
         if wider != loaded.wanted {
-            *loaded = Loaded { wanted: wider, grid: None };
+            (loaded.wanted, loaded.grid) = (wider, None);
         }
         if loaded.grid.is_none() {
             self.unread.insert(key);
@@ -263,22 +282,22 @@ impl<'r> Source<'r> {
         Ok(())
     }
 
+    /// How many points a series of this policy has over a range.
+    fn points_of(&self, policy: &Policy, wanted: Window) -> usize {
+        let archive = &policy.archives[archive(policy, self.now_s, wanted)];
+        let from_s = wanted.from_s.max(self.now_s.saturating_sub(policy.reach_s()));
+        let span_s = wanted.until_s.min(self.now_s).saturating_sub(from_s).max(0);
+        usize::try_from(span_s / i64::from(archive.step_s)).unwrap_or(usize::MAX)
+    }
+
     /// Reads one series; an empty grid when it keeps nothing of the range.
-    fn read(&mut self, id: SeriesId, wanted: Window) -> Result<Option<Grid>, Refusal> {
+    fn read(&self, id: SeriesId, wanted: Window) -> Result<Grid, Refusal> {
         self.check()?;
         let Window { from_s, until_s } = wanted;
-        if let Some(info) = self.api.db.info(id) {
-            let archive = &info.policy.archives[archive(&info.policy, self.now_s, wanted)];
-            let from_s = from_s.max(self.now_s.saturating_sub(info.policy.reach_s()));
-            let span_s = until_s.min(self.now_s).saturating_sub(from_s).max(0);
-            self.reserve(
-                usize::try_from(span_s / i64::from(archive.step_s)).unwrap_or(usize::MAX),
-            )?;
-        }
         let range = FetchRange { from_s, until_s, now_s: self.now_s };
         let fetched = self.api.db.fetch(id, range);
         let fetched = fetched.map_err(|error| Refusal::Internal(error.to_string()))?;
-        Ok(Some(match fetched {
+        Ok(match fetched {
             Some(fetched) => {
                 self.request.note(&fetched);
                 Grid {
@@ -288,7 +307,7 @@ impl<'r> Source<'r> {
                 }
             }
             None => Grid { start_s: 0, step_s: 0, values: Vec::new().into() },
-        }))
+        })
     }
 
     /// The part of a loaded series that a request for `window` alone would give, and its end;
@@ -313,7 +332,8 @@ impl<'r> Source<'r> {
             return Ok(Some((Grid { start_s, values, ..grid }, end_s)));
         }
         // A window inside one step, at the very end of the wider range: ask for it alone.
-        let alone = self.read(leaf.id, window)?.filter(|grid| grid.step_s > 0);
+        self.reserve(self.points_of(&leaf.policy, window))?;
+        let alone = Some(self.read(leaf.id, window)?).filter(|grid| grid.step_s > 0);
         Ok(alone.map(|grid| {
             let end_s = grid.start_s + grid.values.len() as i64 * grid.step_s;
             (grid, end_s)

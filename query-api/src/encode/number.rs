@@ -1,10 +1,12 @@
 //! Numbers as Python writes them, in JSON (`repr`) and in names of series (`%g`).
 
+/// All integers below have at most 15 digits, and a float of its own each.
+const EXACT_MAX: f64 = 1e15;
+
 /// Appends the shortest text that reads back as `value`, laid out as Python's `repr`:
 /// `5.0`, `0.1`, `1e-05`, `3.37e+17`, `inf`, `nan`.
 pub(crate) fn write_repr(out: &mut Vec<u8>, value: f64) {
-    const EXACT_MAX: f64 = 1e15;
-    if value.abs() < EXACT_MAX && value == value.trunc() {
+    if value.abs() < EXACT_MAX && value == value as i64 as f64 {
         return write_integral(out, value);
     }
     if !value.is_finite() {
@@ -18,8 +20,45 @@ pub(crate) fn write_repr(out: &mut Vec<u8>, value: f64) {
     if value < 0.0 {
         out.push(b'-');
     }
+    if !write_short_decimal(out, value.abs()) {
+        write_decimal(out, value.abs());
+    }
+}
+
+/// Appends a value that has at most four decimals; `false`, and nothing, for others.
+///
+/// Two numbers of up to 15 digits never have the same nearest float, so when such a number's
+/// nearest float is `value`, no shorter text reads back as it.
+fn write_short_decimal(out: &mut Vec<u8>, value: f64) -> bool {
+    const SCALE: u64 = 10_000;
+    let scaled = value * SCALE as f64 + 0.5;
+    // Smaller ones are for the layout with an exponent.
+    if !(1.0..EXACT_MAX).contains(&scaled) {
+        return false;
+    }
+    let scaled = scaled as u64;
+    if scaled as f64 / SCALE as f64 != value {
+        return false;
+    }
+    write_unsigned(out, scaled / SCALE);
+    // A digit in front keeps the zeros that the fraction begins with.
+    let start = out.len();
+    write_unsigned(out, SCALE + scaled % SCALE);
+    out[start] = b'.';
+    let zeros = out[start + 2..].iter().rev().take_while(|&&digit| digit == b'0').count();
+    out.truncate(out.len() - zeros);
+    true
+}
+
+/// Appends any finite value that is more than zero.
+fn write_decimal(out: &mut Vec<u8>, value: f64) {
     let mut buffer = zmij::Buffer::new();
-    let (digits, exponent) = decimal(buffer.format_finite(value.abs()));
+    let text = buffer.format_finite(value);
+    // Written out it is the same text in both layouts, but they differ in when that is.
+    if (1e-4..1e16).contains(&value) && !text.contains('e') {
+        return out.extend_from_slice(text.as_bytes());
+    }
+    let (digits, exponent) = decimal(text);
     match exponent {
         16.. | ..=-5 => write_scientific(out, &digits, exponent),
         0.. => {
@@ -60,19 +99,38 @@ fn write_integral(out: &mut Vec<u8>, value: f64) {
 }
 
 /// Appends an unsigned integer.
+#[inline]
 pub(super) fn write_unsigned(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
+    const DIGITS_MAX: usize = 20;
+    let mut text = [b'0'; DIGITS_MAX];
+    let len = value.checked_ilog10().unwrap_or(0) as usize + 1;
+    let mut at = len;
+    while value >= 10 {
+        let pair = PAIRS[(value % 100) as usize];
+        value /= 100;
+        text[at - 2] = pair[0];
+        text[at - 1] = pair[1];
+        at -= 2;
     }
-    out.extend_from_slice(&digits[start..]);
+    if at == 1 {
+        text[0] = b'0' + value as u8;
+    }
+    // A copy of fixed length is a few instructions; one of any length is a call.
+    let start = out.len();
+    out.extend_from_slice(&text);
+    out.truncate(start + len);
 }
+
+/// The digits of 0 to 99.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut value = 0;
+    while value < 100 {
+        pairs[value] = [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8];
+        value += 1;
+    }
+    pairs
+};
 
 /// Significant digits, without zeros at either end, and the power of ten of the first one.
 fn decimal(text: &str) -> (Vec<u8>, i32) {
@@ -170,6 +228,39 @@ mod tests {
             if value.is_finite() {
                 assert_eq!(repr(value).parse::<f64>().unwrap().to_bits(), bits, "{value:e}");
             }
+        }
+    }
+
+    #[test]
+    fn short_decimals_are_the_shortest_text() {
+        let mut random: u64 = 7;
+        for nth in 0..40_000_u64 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let digits = random >> 33 >> (nth % 31);
+            let value = digits as f64 / [10.0, 100.0, 1e3, 1e4, 1e5, 1e9][nth as usize % 6];
+            // Rust writes the shortest digits too, and no exponent.
+            let expected = format!("{value:?}");
+            if !expected.contains('e') && !(1e-9..1e-4).contains(&value) {
+                assert_eq!(repr(value), expected);
+                assert_eq!(repr(-value), format!("-{expected}"));
+            }
+        }
+        for (value, text) in [(0.0001, "0.0001"), (0.00005, "5e-05"), (0.0101, "0.0101")] {
+            assert_eq!(repr(value), text);
+        }
+        assert_eq!(repr(99_999_999_999.9999), "99999999999.9999");
+    }
+
+    #[test]
+    fn unsigned_of_every_length() {
+        let mut values = vec![0, 9, u64::MAX];
+        values.extend(
+            (0..20).map(|power| 10_u64.pow(power)).flat_map(|p| [p - 1, p, p + 1, p / 2 * 3]),
+        );
+        for value in values {
+            let mut out = b"x".to_vec();
+            write_unsigned(&mut out, value);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("x{value}"));
         }
     }
 
