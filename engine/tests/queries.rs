@@ -5,8 +5,11 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use ruzstd::decoding::StreamingDecoder;
-use silverback_engine::index::{LiveIndex, Pattern};
-use silverback_engine::{Dialect, FindLimits, SeriesId};
+use silverback_engine::error::FindError;
+use silverback_engine::index::{LiveIndex, Pattern, SealedIndex};
+use silverback_engine::storage::FileBytes;
+use silverback_engine::{Dialect, FindLimits, NodeKind, SeriesId};
+use silverback_formats::index::{IndexBuilder, PushError, compare};
 use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -47,10 +50,29 @@ fn live(names: &str) -> LiveIndex {
     index
 }
 
+fn sealed(names: &str) -> SealedIndex {
+    let mut names: Vec<(&str, u32)> = names.lines().zip(0..).collect();
+    names.sort_unstable_by(|a, b| compare(a.0.as_bytes(), b.0.as_bytes()));
+    let (mut builder, mut file) = (IndexBuilder::new(), Vec::new());
+    for (name, id) in names {
+        builder.push(name.as_bytes(), id).unwrap();
+    }
+    let append = &mut |bytes: &[u8]| {
+        file.extend_from_slice(bytes);
+        Ok::<(), PushError>(())
+    };
+    builder.finish(append).unwrap();
+    let sealed = SealedIndex::open(FileBytes::owned(file)).unwrap();
+    sealed.verify().unwrap();
+    sealed
+}
+
+type Visit<'a> = &'a mut dyn FnMut(&[u8], NodeKind) -> ControlFlow<()>;
+
+/// Runs the list over an index of `len` names.
 #[track_caller]
-fn check(names: &str) {
-    let index = live(names);
-    let queries = queries(index.len());
+fn check(len: usize, walk: impl Fn(&Pattern, Visit<'_>) -> Result<(), FindError>) {
+    let queries = queries(len);
     assert_eq!(queries.len(), 190);
     for (text, hits) in queries {
         let pattern = Pattern::compile(text.as_bytes(), Dialect::Carbon).unwrap();
@@ -59,19 +81,28 @@ fn check(names: &str) {
             found += 1;
             ControlFlow::Continue(())
         };
-        index.walk(&pattern, &FindLimits::default(), count).unwrap();
+        walk(&pattern, count).unwrap();
         assert_eq!(found, hits, "{text}");
     }
 }
 
+#[track_caller]
+fn check_both(names: &str) {
+    let limits = FindLimits::default();
+    let live = live(names);
+    check(live.len(), |pattern, visit| live.walk(pattern, &limits, visit));
+    let sealed = sealed(names);
+    check(sealed.len(), |pattern, visit| sealed.walk(pattern, &limits, visit));
+}
+
 #[test]
 fn finds_as_many_as_go_carbon() {
-    check(&kept_names());
+    check_both(&kept_names());
 }
 
 #[test]
 #[ignore = "wants a file of names: see docs/testing.md"]
 fn finds_as_many_as_go_carbon_in_a_file_of_names() {
     let path = std::env::var_os("SILVERBACK_NAMES").expect("SILVERBACK_NAMES names the file");
-    check(&std::fs::read_to_string(path).unwrap());
+    check_both(&std::fs::read_to_string(path).unwrap());
 }
