@@ -12,6 +12,7 @@
 //! | [`gorilla`] | one series' values, compressed |
 //! | [`chunk`] | a sealed stretch of one series: which slots hold a value, and the values |
 //! | [`block`] | a sealed block: pages of chunks of many series |
+//! | [`index`] | the sealed index: all names of a moment |
 //! | [`manifest`] | what the frames of the manifest hold |
 //! | [`whisper`] | Graphite's own files, one for each series |
 //! | [`reply`] | answers on the wire |
@@ -24,6 +25,7 @@ pub mod chunk;
 pub mod event;
 pub mod frame;
 pub mod gorilla;
+pub mod index;
 pub mod manifest;
 pub mod reply;
 pub mod varint;

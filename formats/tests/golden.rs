@@ -7,6 +7,7 @@ use silverback_formats::block::{BlockBuilder, BlockHeader, BlockIndex, Check};
 use silverback_formats::chunk::{Chunk, ChunkBuilder};
 use silverback_formats::event::{Event, KIND_EVENT};
 use silverback_formats::frame::{self, Frames, LogKind, Step};
+use silverback_formats::index::{self, IndexBuilder, PushError};
 use silverback_formats::manifest::{BlockEntry, Edit, KIND_EDIT};
 use silverback_formats::wal::{
     KIND_SAMPLES, KIND_SERIES, Row, Samples, Series, samples_into, series_into,
@@ -162,4 +163,33 @@ fn block() {
             .unwrap();
     }
     assert_eq!(next_id, 300);
+}
+
+#[test]
+fn index() {
+    let names: [(&[u8], u32); 7] = [
+        (b"_tagged.0d1.m;dc=ams;host=a", 6),
+        (b"servers.web01", 0),
+        (b"servers.web01.cpu.idle", 4),
+        (b"servers.web01.cpu.user", 2),
+        (b"servers.web02.cpu.idle", 1),
+        (b"servers.web02.cpu.user", 9),
+        (b"\xff", 3),
+    ];
+    let mut builder = IndexBuilder::new();
+    for (path, id) in names {
+        builder.push(path, id).unwrap();
+    }
+    let mut file = Vec::new();
+    let append = &mut |bytes: &[u8]| {
+        file.extend_from_slice(bytes);
+        Ok::<(), PushError>(())
+    };
+    let layout = builder.finish(append).unwrap();
+    check("index/v1_names.bin", &file);
+    assert_eq!(index::verify(&file), Ok(layout));
+    let view = layout.view(&file);
+    for (ordinal, (_, id)) in (0..).zip(names) {
+        assert_eq!((view.id(ordinal), view.ordinal(id)), (Some(id), Some(ordinal)));
+    }
 }

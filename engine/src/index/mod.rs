@@ -7,7 +7,11 @@
 //! | `blocks` | sets that grow without locks: children, segments |
 //! | `arena` | memory that grows and never moves; the only unsafe code |
 //! | `glob` | [`Pattern`]: compiled once, tested per path node |
-//! | `walk` | the pattern over the tree, with limits |
+//! | `states` | where a walk stands in its pattern |
+//! | `report` | what a walk found, within its limits |
+//! | `walk` | the pattern over the tree |
+//! | `sealed` | [`SealedIndex`]: the names of a moment, in a mapped file |
+//! | `sealed_walk` | the pattern over that |
 //! | `sync` | atomics and epochs, or Loom's |
 //!
 //! Beside the tests, two checks of the concurrency. Miri needs a nightly toolchain, Tree Borrows
@@ -30,7 +34,11 @@ mod loom;
 #[cfg(test)]
 #[cfg(not(any(loom, miri)))]
 mod naive;
+mod report;
+mod sealed;
+mod sealed_walk;
 mod segments;
+mod states;
 mod sync;
 #[cfg(test)]
 #[cfg(not(loom))]
@@ -39,6 +47,7 @@ mod walk;
 
 pub use glob::Pattern;
 pub use live::LiveIndex;
+pub use sealed::SealedIndex;
 
 use crate::series::SeriesId;
 use std::sync::Arc;

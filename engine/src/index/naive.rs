@@ -175,17 +175,26 @@ fn count(pattern: &[Part]) -> usize {
     pattern.iter().map(ways).fold(1, usize::saturating_mul)
 }
 
-fn check(dialect: Dialect, pattern: &[Part], names: &BTreeSet<String>) {
-    let index = LiveIndex::new();
-    for (id, name) in names.iter().enumerate() {
-        index.insert(name.as_bytes(), SeriesId(id as u32));
+/// The names in a live index and in a sealed one.
+fn both(names: &BTreeSet<String>) -> (LiveIndex, SealedIndex) {
+    let names: Vec<(&[u8], SeriesId)> =
+        names.iter().map(String::as_bytes).zip((0..).map(SeriesId)).collect();
+    let live = LiveIndex::new();
+    for &(name, id) in &names {
+        live.insert(name, id);
     }
+    (live, super::tests::seal(names))
+}
+
+fn check(dialect: Dialect, pattern: &[Part], names: &BTreeSet<String>) {
+    let (index, sealed) = both(names);
     let mut text = String::new();
     write(pattern, &mut text);
     let compiled = Pattern::compile(text.as_bytes(), dialect).unwrap();
-    let found: Vec<(String, bool)> = index
-        .find(&compiled, &FindLimits::default())
-        .unwrap()
+    let found = index.find(&compiled, &FindLimits::default()).unwrap();
+    let in_sealed = sealed.find(&compiled, &FindLimits::default()).unwrap();
+    assert_eq!(in_sealed, found, "{text} ({dialect:?}), sealed");
+    let found: Vec<(String, bool)> = found
         .into_iter()
         .map(|found| (String::from_utf8(found.path).unwrap(), found.kind != NodeKind::Directory))
         .collect();
@@ -208,15 +217,14 @@ proptest! {
     fn any_text_is_a_pattern_or_a_mistake(text in prop::collection::vec(
         prop::sample::select(b"ab.*?[]{},!^-\\/; \xc3\xa9".to_vec()), 0..24,
     )) {
-        let index = LiveIndex::new();
-        for (id, name) in ["a", "b.a", "a.b.a", "a;b", "ab.\u{e9}"].iter().enumerate() {
-            index.insert(name.as_bytes(), SeriesId(id as u32));
-        }
+        let names = ["a", "b.a", "a.b.a", "a;b", "ab.\u{e9}"].map(str::to_owned);
+        let (index, sealed) = both(&BTreeSet::from(names));
         for dialect in [Dialect::Carbon, Dialect::Graphite] {
             match Pattern::compile(&text, dialect) {
                 Ok(pattern) => {
                     let found = index.find(&pattern, &FindLimits::default()).unwrap();
                     prop_assert!(found.windows(2).all(|pair| pair[0] < pair[1]));
+                    prop_assert_eq!(sealed.find(&pattern, &FindLimits::default()).unwrap(), found);
                 }
                 Err(FindError::Pattern { position, .. }) => {
                     prop_assert_eq!(dialect, Dialect::Carbon);

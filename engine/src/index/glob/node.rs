@@ -28,6 +28,8 @@ pub(in crate::index) enum NodeTest {
 #[derive(Debug, Clone)]
 pub(in crate::index) struct Shape {
     form: Form,
+    /// What every match begins with.
+    prefix: Vec<u8>,
     /// Graphite: without `;` in the pattern's node, nodes of tagged names do not match.
     skips_tagged: bool,
 }
@@ -54,7 +56,8 @@ impl NodeTest {
             return Some(Self::Texts(texts));
         }
         let skips_tagged = dialect == Dialect::Graphite && !names_tag_mark(items);
-        Some(Self::Shape(Shape { form: Form::compile(items, dialect)?, skips_tagged }))
+        let (form, prefix) = (Form::compile(items, dialect)?, prefix(items, dialect));
+        Some(Self::Shape(Shape { form, prefix, skips_tagged }))
     }
 }
 
@@ -62,6 +65,11 @@ impl Shape {
     /// Whether every node matches, whatever its text.
     pub(in crate::index) fn is_any(&self) -> bool {
         matches!(self.form, Form::Any) && !self.skips_tagged
+    }
+
+    /// What the text of every match begins with.
+    pub(in crate::index) fn prefix(&self) -> &[u8] {
+        &self.prefix
     }
 
     /// Whether a node of this text matches.
@@ -79,9 +87,7 @@ impl Form {
     fn compile(items: &[Item], dialect: Dialect) -> Option<Self> {
         let mut items = items.to_vec();
         items.dedup_by(|a, b| matches!((a, b), (Item::Many, Item::Many)));
-        // Bytes may stand for symbols where the text's symbols end at the same places.
-        let is_aligned =
-            |text: &[u8]| dialect == Dialect::Carbon || std::str::from_utf8(text).is_ok();
+        let is_aligned = |text: &[u8]| is_aligned(text, dialect);
         let affixes = |prefix: &[u8], suffix: &[u8]| Self::Affixes {
             prefix: prefix.to_vec(),
             suffix: suffix.to_vec(),
@@ -127,6 +133,19 @@ impl Form {
                 regex.is_match(&symbols(*dialect, text).collect::<String>())
             }
         }
+    }
+}
+
+/// Whether bytes may stand for symbols, since the text's symbols end at the same places.
+fn is_aligned(text: &[u8], dialect: Dialect) -> bool {
+    dialect == Dialect::Carbon || std::str::from_utf8(text).is_ok()
+}
+
+/// What the text of every match begins with.
+fn prefix(items: &[Item], dialect: Dialect) -> Vec<u8> {
+    match items.first() {
+        Some(Item::Literal(text)) if is_aligned(text, dialect) => text.clone(),
+        _ => Vec::new(),
     }
 }
 

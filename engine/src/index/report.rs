@@ -1,0 +1,75 @@
+//! What a walk found, handed on within its limits.
+
+use super::glob::Pattern;
+use super::sync::Ordering;
+use super::{FindLimits, NodeKind};
+use crate::clock;
+use crate::error::FindError;
+use std::ops::ControlFlow;
+
+/// Nodes between two looks at the clock.
+const STEPS_PER_CHECK: u32 = 512;
+
+/// Counts what a walk does and breaks it off where a limit is passed.
+pub(super) struct Report<'a> {
+    pattern: &'a Pattern,
+    limits: &'a FindLimits,
+    visit: &'a mut dyn FnMut(&[u8], NodeKind) -> ControlFlow<()>,
+    found: usize,
+    steps: u32,
+    error: Option<FindError>,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(
+        pattern: &'a Pattern,
+        limits: &'a FindLimits,
+        visit: &'a mut dyn FnMut(&[u8], NodeKind) -> ControlFlow<()>,
+    ) -> Self {
+        Self { pattern, limits, visit, found: 0, steps: 0, error: None }
+    }
+
+    /// How many nodes were found so far.
+    pub(super) fn found(&self) -> usize {
+        self.found
+    }
+
+    /// Hands on a node that matches.
+    pub(super) fn node(&mut self, path: &[u8], kind: NodeKind) -> ControlFlow<()> {
+        if let Some(limit) = self.limits.nodes
+            && self.found == limit
+        {
+            let pattern = self.pattern.text().to_owned();
+            self.error = Some(FindError::TooMany { pattern, limit });
+            return ControlFlow::Break(());
+        }
+        self.found += 1;
+        (self.visit)(path, kind)
+    }
+
+    /// To be called for every node looked at.
+    pub(super) fn step(&mut self) -> ControlFlow<()> {
+        self.steps += 1;
+        if self.steps < STEPS_PER_CHECK {
+            return ControlFlow::Continue(());
+        }
+        self.steps = 0;
+        self.check()
+    }
+
+    /// Whether there is time left.
+    pub(super) fn check(&mut self) -> ControlFlow<()> {
+        let is_late = self.limits.deadline.is_some_and(|deadline| clock::monotonic() >= deadline);
+        let cancelled = self.limits.cancelled.as_deref();
+        if is_late || cancelled.is_some_and(|cancelled| cancelled.load(Ordering::Relaxed)) {
+            self.error = Some(FindError::Deadline { pattern: self.pattern.text().to_owned() });
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The limit that was passed, if any.
+    pub(super) fn end(self) -> Result<(), FindError> {
+        self.error.map_or(Ok(()), Err)
+    }
+}
