@@ -31,7 +31,8 @@ const ABSENT_STD: &[(&str, &[&str], &str)] = &[
     ("engine", &["net", "env", "process", "os"], "none"),
     ("engine", &["fs"], "storage"),
     ("carbon-ingest", &["fs", "env", "process"], "none"),
-    ("query-api", &["fs", "env", "process", "thread"], "none"),
+    ("query-api", &["fs", "env", "process"], "none"),
+    ("query-api", &["thread"], "parallel.rs"),
 ];
 
 /// Where `unsafe` may live.
