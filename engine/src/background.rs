@@ -1,21 +1,13 @@
-//! The database's own threads: one syncs the WAL, one seals and expires.
+//! The database's own threads: one syncs the WAL, one does what
+//! the store wants done.
 //!
 //! Both end when the handle is dropped, which waits for them.
 
-use crate::error::SealError;
 use crate::inner::Inner;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-/// How often is looked whether there is something to do.
-const TICK: Duration = Duration::from_secs(1);
-/// Ticks between looks for expired blocks.
-const EXPIRE_TICKS: u64 = 60;
-/// Most ticks between two attempts of what keeps failing.
-const BACK_OFF_TICKS_MAX: u64 = 60;
 
 /// Running threads.
 #[derive(Debug)]
@@ -32,7 +24,9 @@ impl Background {
         if !inner.options.background {
             return Ok(background);
         }
-        background.spawn("silverback-seal", inner, &stopped, maintain)?;
+        background.spawn("silverback-seal", inner, &stopped, |inner, stopped| {
+            inner.store.work(inner, stopped);
+        })?;
         if !inner.options.wal_sync_interval.is_zero() {
             background.spawn("silverback-sync", inner, &stopped, sync)?;
         }
@@ -82,51 +76,4 @@ fn sync(inner: &Inner, stopped: &Receiver<()>) {
             tracing::warn!("cannot prepare the next segment of the WAL: {error}");
         }
     }
-}
-
-fn maintain(inner: &Inner, stopped: &Receiver<()>) {
-    let mut failures = 0;
-    let mut not_before = 0;
-    let duration_s = i64::from(inner.options.block_duration_s.max(1));
-    let mut due_s = next_seal_s(inner);
-    let mut tick: u64 = 0;
-    while wait(stopped, TICK) {
-        tick += 1;
-        let over_budget = inner.head.bytes() > inner.options.head_budget_bytes
-            || inner.wal.kept_bytes() > inner.options.wal_budget_bytes;
-        // A clock that was far ahead and is set right must not put the next seal off.
-        let is_due = !(due_s - duration_s..due_s).contains(&inner.options.clock.now_s());
-        let wanted = is_due || over_budget || inner.seal_wanted.load(Ordering::Acquire);
-        if wanted && tick >= not_before {
-            // Before the seal: a sync that fails meanwhile may be of what the seal leaves.
-            let asked = inner.seal_wanted.swap(false, Ordering::AcqRel);
-            match inner.seal() {
-                Ok(()) => {
-                    failures = 0;
-                    due_s = next_seal_s(inner);
-                }
-                Err(SealError::Closed) => return,
-                Err(error) => {
-                    inner.seal_wanted.fetch_or(asked, Ordering::AcqRel);
-                    failures += 1;
-                    let ticks = (1 << failures.min(6)).min(BACK_OFF_TICKS_MAX);
-                    not_before = tick + ticks;
-                    tracing::error!("cannot seal: {error}; tried again in {ticks} s");
-                }
-            }
-        }
-        if tick.is_multiple_of(EXPIRE_TICKS)
-            && let Err(error) = inner.expire()
-            && !matches!(error, SealError::Closed)
-        {
-            tracing::error!("cannot delete expired blocks: {error}");
-        }
-    }
-}
-
-/// The next multiple of the block duration.
-fn next_seal_s(inner: &Inner) -> i64 {
-    let duration_s = i64::from(inner.options.block_duration_s.max(1));
-    let now_s = inner.options.clock.now_s();
-    now_s - now_s.rem_euclid(duration_s) + duration_s
 }

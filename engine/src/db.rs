@@ -6,7 +6,7 @@ use crate::error::{
     AddEventError, AppendError, CloseError, Damage, FetchError, FindError, OpenError, SealError,
 };
 use crate::events::StoredEvent;
-use crate::fetch::{FetchRange, Fetched, Gather, Window};
+use crate::fetch::{FetchRange, Fetched};
 use crate::index::{Dialect, FindLimits, Found, Pattern};
 use crate::inner::Inner;
 use crate::open;
@@ -109,9 +109,12 @@ impl Db {
     #[must_use]
     pub fn info(&self, id: SeriesId) -> Option<SeriesInfo> {
         let inner = self.inner();
-        let policy = inner.policies.entry(inner.head.policy(id.0)?).policy;
         let mut name = Vec::new();
-        inner.index.path_into(id, &mut name).then_some(SeriesInfo { name, policy })
+        if !inner.index.path_into(id, &mut name) {
+            return None;
+        }
+        let policy = inner.store.policy(inner, id, &name)?;
+        Some(SeriesInfo { name, policy })
     }
 
     /// Calls `visit` with name and id of every series, sorted by name, until it breaks.
@@ -134,29 +137,7 @@ impl Db {
     /// When no series has this id.
     pub fn fetch(&self, id: SeriesId, range: FetchRange) -> Result<Option<Fetched>, FetchError> {
         let inner = self.inner();
-        let policy = inner.head.policy(id.0).ok_or(FetchError::UnknownSeries(id.0))?;
-        let entry = inner.policies.entry(policy);
-        let Some(window) = Window::of(range, &entry) else { return Ok(None) };
-        // The head first: what a seal moves meanwhile is then seen in one of them at least.
-        let head = inner.head.read(id.0);
-        let blocks = inner.blocks.load();
-        let (start_s, stop_s) = window.span_s();
-        let steps = blocks.within(start_s, stop_s).map(|block| block.entry().step_s);
-        let steps = steps.chain(head.iter().map(|snapshot| snapshot.step_s));
-        let finest_s = steps.chain([entry.step_s]).min().unwrap_or(entry.step_s);
-        let mut answer = window.answer(&entry);
-        for piece in window.pieces(finest_s, answer.step_s) {
-            let (start_s, stop_s) = piece.span_s();
-            let mut gather = Gather::new(piece, &entry);
-            for block in blocks.within(start_s, stop_s) {
-                gather.block(block, id.0);
-            }
-            for snapshot in &head {
-                gather.head(snapshot, &inner.policies.entry(snapshot.policy));
-            }
-            gather.finish_into(&mut answer);
-        }
-        Ok(Some(answer))
+        inner.store.fetch(inner, id, range)
     }
 
     /// Stores an event and gives its number: when this returns it is durable and visible.
@@ -235,17 +216,15 @@ impl Db {
     /// What was found damaged, at open and since.
     #[must_use]
     pub fn damage(&self) -> Vec<Damage> {
-        let blocks = self.inner().blocks.load();
-        let found = blocks.iter().flat_map(|block| block.damage());
-        self.inner().damage.iter().cloned().chain(found).collect()
+        let inner = self.inner();
+        inner.damage.iter().cloned().chain(inner.store.damage()).collect()
     }
 
     /// Reads every page of every block against its checksum and says what is damaged.
     #[must_use]
     pub fn verify(&self) -> Vec<Damage> {
-        let blocks = self.inner().blocks.load();
-        let found = blocks.iter().flat_map(|block| block.verify());
-        self.inner().damage.iter().cloned().chain(found).collect()
+        let inner = self.inner();
+        inner.damage.iter().cloned().chain(inner.store.verify()).collect()
     }
 
     /// Names and values of what the database counts: totals since it was opened, and sizes as
@@ -255,11 +234,7 @@ impl Db {
         let inner = self.inner();
         let mut counters = inner.counters.snapshot();
         let (active, state_bytes) = inner.head.stats();
-        let blocks = inner.blocks.load();
-        let entries = blocks.iter().map(|block| block.entry());
-        let (bytes, chunks) =
-            entries.fold((0, 0), |(b, c), entry| (b + entry.len_bytes, c + entry.chunks));
-        let damage = inner.damage.len() + blocks.iter().map(|b| b.damage().len()).sum::<usize>();
+        let damage = inner.damage.len() + inner.store.damage().len();
         counters.extend([
             ("series", inner.index.len() as f64),
             ("head.series", active as f64),
@@ -268,11 +243,9 @@ impl Db {
             ("names.bytes", inner.names.memory_bytes() as f64),
             ("index.bytes", inner.index.memory_bytes() as f64),
             ("wal.bytes", inner.wal.written_bytes() as f64),
-            ("block.files", blocks.iter().len() as f64),
-            ("block.bytes", bytes as f64),
-            ("block.chunks", chunks as f64),
             ("damage", damage as f64),
         ]);
+        counters.extend(inner.store.counters());
         counters
     }
 
@@ -302,6 +275,7 @@ impl Handle {
         drop(self.inner.gate.write());
         let synced = self.inner.sync_wal();
         // A seal that a caller began still writes; the folder is ours until it is done.
+        let _sealing = self.inner.sealing.lock();
         let _disk = self.inner.disk.lock();
         self.inner.events.settle();
         *self.inner.lock.lock() = None;

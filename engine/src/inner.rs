@@ -1,7 +1,6 @@
 //! What all handles of a database share.
 
 use crate::append::Scratch;
-use crate::block::BlockSet;
 use crate::clock::monotonic;
 use crate::counters::{Counters, add};
 use crate::error::{Damage, FileError, SealError};
@@ -13,15 +12,14 @@ use crate::names::NameTable;
 use crate::options::Options;
 use crate::policies::Policies;
 use crate::schema::Schema;
-use crate::seal;
 use crate::series_log::SeriesLog;
+use crate::store::Store;
 use crate::wal::Wal;
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
-use silverback_formats::manifest::{BlockEntry, Edit};
+use silverback_formats::manifest::Edit;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Folders of a database.
@@ -45,9 +43,6 @@ impl Folders {
     }
 }
 
-/// Blocks expire by the clock, but by no later time than this long after the newest sample.
-const EXPIRE_AHEAD_S_MAX: i64 = 86_400;
-
 /// The database itself.
 #[derive(Debug)]
 pub(crate) struct Inner {
@@ -61,13 +56,15 @@ pub(crate) struct Inner {
     pub(crate) index: LiveIndex,
     pub(crate) head: Head,
     pub(crate) wal: Wal,
-    pub(crate) blocks: ArcSwap<BlockSet>,
+    pub(crate) store: Box<dyn Store>,
     pub(crate) events: Events,
     /// Shared by appends, taken alone to turn to a new WAL segment; see `append`.
     pub(crate) gate: RwLock<()>,
     /// Held while series are created: the next id.
     pub(crate) next_id: Mutex<u32>,
-    /// Held while blocks are added or removed.
+    /// Held while the head is sealed.
+    pub(crate) sealing: Mutex<Sealing>,
+    /// Held while files are added to what exists, or removed.
     pub(crate) disk: Mutex<Disk>,
     pub(crate) scratch: Mutex<Vec<Scratch>>,
     pub(crate) closed: AtomicBool,
@@ -87,6 +84,11 @@ pub(crate) struct Disk {
     pub(crate) series_log: SeriesLog,
     /// WAL segments with damage in them, to be kept when they are no longer needed.
     pub(crate) damaged_segments: BTreeSet<u64>,
+}
+
+/// Where sealing stands.
+#[derive(Debug, Default)]
+pub(crate) struct Sealing {
     /// A seal that failed half-way: what was taken from the head is still to be sealed. The
     /// first WAL segment that does not belong to it.
     pub(crate) unfinished: Option<u64>,
@@ -107,22 +109,23 @@ impl Inner {
         synced
     }
 
-    /// Writes the head into blocks and drops the WAL before it. Ingest goes on meanwhile.
+    /// Gives the head's samples to the store and drops the WAL before them. Ingest goes on
+    /// meanwhile.
     pub(crate) fn seal(&self) -> Result<(), SealError> {
-        let mut disk = self.disk.lock();
+        let mut sealing = self.sealing.lock();
         if self.closed.load(Ordering::Acquire) {
             return Err(SealError::Closed);
         }
-        if disk.unfinished.is_some() {
+        if sealing.unfinished.is_some() {
             // It holds nothing of what came since, which is sealed next.
-            self.seal_once(&mut disk)?;
+            self.seal_once(&mut sealing)?;
         }
-        self.seal_once(&mut disk)
+        self.seal_once(&mut sealing)
     }
 
-    fn seal_once(&self, disk: &mut Disk) -> Result<(), SealError> {
+    fn seal_once(&self, sealing: &mut Sealing) -> Result<(), SealError> {
         let started = monotonic();
-        let sealed = self.seal_locked(disk);
+        let sealed = self.seal_locked(sealing);
         match &sealed {
             Ok((blocks, bytes)) => {
                 add(&self.counters.seals, 1);
@@ -135,8 +138,8 @@ impl Inner {
         Ok(sealed.map(|_| ())?)
     }
 
-    fn seal_locked(&self, disk: &mut Disk) -> Result<(usize, u64), FileError> {
-        let wal_floor = match disk.unfinished {
+    fn seal_locked(&self, sealing: &mut Sealing) -> Result<(usize, u64), FileError> {
+        let wal_floor = match sealing.unfinished {
             Some(wal_floor) => wal_floor,
             None => {
                 self.wal.prepare()?;
@@ -144,46 +147,38 @@ impl Inner {
                 self.wal.rotate()?
             }
         };
-        disk.unfinished = Some(wal_floor);
+        sealing.unfinished = Some(wal_floor);
         let taken = self.head.take();
-        // Series are created all the time. Those that are in what was taken have ids below the
-        // one that is next now, and their names must be durable before any block is: a power cut
-        // would give an id whose name it takes to another series, with the samples in the block.
-        let next_id = *self.next_id.lock();
-        let index = &self.index;
-        disk.series_log.append(next_id, |id, out| {
-            index.path_into(crate::SeriesId(id), out);
+        let next_id = self.name_series()?;
+        let sealed = self.store.seal(self, &taken)?;
+        let adds: Vec<_> = sealed.blocks.iter().map(|block| *block.entry()).collect();
+        let mut disk = self.disk.lock();
+        disk.commit(|edit| {
+            edit.wal_floor = wal_floor;
+            edit.next_id = next_id;
+            edit.next_block = adds.iter().map(|add| add.number + 1).fold(edit.next_block, u64::max);
+            edit.adds.clone_from(&adds);
         })?;
-        let policies = self.policies.snapshot();
-        let next_block = disk.manifest.state().next_block;
-        let storage = &self.options.storage;
-        let adds = seal::seal(storage, &self.folders.blocks, &taken, &policies, next_block)?;
-        let opened = adds.iter().map(|entry| self.open_block(*entry)).collect::<Result<_, _>>()?;
-        disk.manifest.commit(&Edit {
-            wal_floor,
-            next_id,
-            next_block: next_block + adds.len() as u64,
-            adds: adds.clone(),
-            removes: Vec::new(),
-        })?;
-        self.blocks.store(Arc::new(self.blocks.load().edited(opened, &[])));
-        // Readers ask the head before the blocks, so nothing is out of sight in between.
+        self.store.publish(sealed);
+        // Readers ask the head before the store, so nothing is out of sight in between.
         self.head.drop_sealing();
-        disk.unfinished = None;
-        self.drop_wal(disk, wal_floor);
+        sealing.unfinished = None;
+        self.drop_wal(&mut disk, wal_floor);
         Ok((adds.len(), adds.iter().map(|entry| entry.len_bytes).sum()))
     }
 
-    fn open_block(&self, entry: BlockEntry) -> Result<Arc<crate::block::Block>, FileError> {
-        use crate::block::{Block, OpenBlockError};
-        Block::open(&*self.options.storage, &self.folders.blocks, entry).map(Arc::new).map_err(
-            |error| match error {
-                OpenBlockError::Io(error) => error,
-                OpenBlockError::Damaged(Damage { path, reason, .. }) => {
-                    FileError { path, source: std::io::Error::other(reason) }
-                }
-            },
-        )
+    /// Makes the names of all series durable, and gives the id that is next.
+    ///
+    /// Series are created all the time. Those that are in what was taken from the head have ids
+    /// below the one that is next now, and their names must be durable before any block is: a
+    /// power cut would give an id whose name it takes to another series, with the samples in the
+    /// block.
+    fn name_series(&self) -> Result<u32, FileError> {
+        let next_id = *self.next_id.lock();
+        self.disk.lock().series_log.append(next_id, |id, out| {
+            self.index.path_into(crate::SeriesId(id), out);
+        })?;
+        Ok(next_id)
     }
 
     /// Removes WAL segments below `floor`; damaged ones are kept in quarantine.
@@ -204,43 +199,27 @@ impl Inner {
         });
     }
 
-    /// Deletes blocks that hold nothing within retention any more.
+    /// Deletes files that hold nothing within retention any more.
     pub(crate) fn expire(&self) -> Result<usize, SealError> {
-        let mut disk = self.disk.lock();
         if self.closed.load(Ordering::Acquire) {
             return Err(SealError::Closed);
         }
-        let state = disk.manifest.state();
-        // A clock that jumps years ahead must not delete everything: where no samples come in,
-        // time does not pass.
-        let newest_s = state.blocks.values().map(|block| i64::from(block.max_s)).max();
-        let now_s = self.options.clock.now_s().min(newest_s.unwrap_or(0) + EXPIRE_AHEAD_S_MAX);
-        let is_past = |block: &&BlockEntry| {
-            let last_s = i64::from(block.max_s) + i64::from(block.step_s);
-            last_s + i64::from(block.keep_s) < now_s
-        };
-        let removes: Vec<u64> =
-            state.blocks.values().filter(is_past).map(|block| block.number).collect();
-        if removes.is_empty() {
-            return Ok(0);
-        }
-        let edit = Edit {
+        Ok(self.store.expire(self)?)
+    }
+}
+
+impl Disk {
+    /// Makes a change of what exists durable. `change` is given an edit that changes nothing.
+    pub(crate) fn commit(&mut self, change: impl FnOnce(&mut Edit)) -> Result<(), FileError> {
+        let state = self.manifest.state();
+        let mut edit = Edit {
             wal_floor: state.wal_floor,
             next_id: state.next_id,
             next_block: state.next_block,
-            adds: Vec::new(),
-            removes: removes.clone(),
+            ..Edit::default()
         };
-        disk.manifest.commit(&edit)?;
-        self.blocks.store(Arc::new(self.blocks.load().edited(Vec::new(), &removes)));
-        for number in &removes {
-            let path = self.folders.blocks.join(crate::block::block_name(*number));
-            if let Err(error) = self.options.storage.remove(&path) {
-                tracing::warn!("{}: {error}; removed at the next start", path.display());
-            }
-        }
-        add(&self.counters.expired_blocks, removes.len());
-        Ok(removes.len())
+        change(&mut edit);
+        self.manifest.commit(&edit)
     }
 }
 

@@ -12,6 +12,7 @@
 //! | `wal` | what was taken and is not in a block yet |
 //! | `head` | newest samples in memory |
 //! | `seal` | head → blocks |
+//! | `store` | what holds the samples after the head |
 //! | `block` | sealed blocks |
 //! | `manifest`, `series_log` | which blocks and series exist |
 //! | `events` | what happened beside the samples |
@@ -45,6 +46,7 @@ mod seal;
 mod series;
 mod series_log;
 pub mod storage;
+mod store;
 mod wal;
 
 pub use append::{Appended, Refusal, Refused};

@@ -1,6 +1,6 @@
 //! Opening a database: manifest → blocks → names → WAL → head.
 
-use crate::block::{Block, BlockSet, OpenBlockError, block_name};
+use crate::block::{Block, OpenBlockError, block_name};
 use crate::counters::Counters;
 use crate::error::{Damage, FileError, OpenError};
 use crate::events::Events;
@@ -15,6 +15,7 @@ use crate::schema::Schema;
 use crate::series::SeriesId;
 use crate::series_log::SeriesLog;
 use crate::storage::Storage;
+use crate::store::BlockStore;
 use crate::wal::recovery::{self, Replay, Replayed};
 use crate::wal::{Wal, segment_name};
 use arc_swap::ArcSwap;
@@ -73,14 +74,17 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
         tracing::error!("{damage}");
     }
     let wal = begin_wal(&storage, &folders, &replayed, state.wal_floor)?;
+    let next_block = state.next_block;
     let manifest = Manifest::create(Arc::clone(&storage), folders.root.clone(), state)?;
     report(&loader, &replayed, blocks.len());
+    let store = BlockStore::new(storage, folders.blocks.clone(), blocks, next_block);
     let Loader { names, index, policies, head, next_id, .. } = loader;
     Ok(Inner {
         schema: ArcSwap::from_pointee(options.schema.clone()),
         schema_change: Mutex::new(()),
-        blocks: ArcSwap::from_pointee(BlockSet::new(blocks)),
-        disk: Mutex::new(Disk { manifest, series_log, damaged_segments, unfinished: None }),
+        store: Box::new(store),
+        sealing: Mutex::default(),
+        disk: Mutex::new(Disk { manifest, series_log, damaged_segments }),
         gate: RwLock::new(()),
         next_id: Mutex::new(next_id),
         scratch: Mutex::default(),

@@ -1,0 +1,232 @@
+//! The native store: immutable blocks of many series.
+
+use super::{Sealed, Store};
+use crate::block::{Block, BlockSet, OpenBlockError, block_name};
+use crate::counters::add;
+use crate::error::{Damage, FetchError, FileError, SealError};
+use crate::fetch::{FetchRange, Fetched, Gather, Window};
+use crate::head::Taken;
+use crate::inner::Inner;
+use crate::schema::Policy;
+use crate::seal;
+use crate::series::SeriesId;
+use crate::storage::Storage;
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use silverback_formats::manifest::BlockEntry;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How often is looked whether there is something to do.
+const TICK: Duration = Duration::from_secs(1);
+/// Ticks between looks for expired blocks.
+const EXPIRE_TICKS: u64 = 60;
+/// Most ticks between two attempts of what keeps failing.
+const BACK_OFF_TICKS_MAX: u64 = 60;
+/// Blocks expire by the clock, but by no later time than this long after the newest sample.
+const EXPIRE_AHEAD_S_MAX: i64 = 86_400;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct BlockStore {
+    storage: Arc<dyn Storage>,
+    dir: PathBuf,
+    blocks: ArcSwap<BlockSet>,
+    /// Number of the next block.
+    next_block: AtomicU64,
+}
+
+impl BlockStore {
+    /// The store of `blocks`, which lie in `dir`; new ones are numbered from `next_block` on.
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        dir: PathBuf,
+        blocks: Vec<Arc<Block>>,
+        next_block: u64,
+    ) -> Self {
+        let blocks = ArcSwap::from_pointee(BlockSet::new(blocks));
+        Self { storage, dir, blocks, next_block: AtomicU64::new(next_block) }
+    }
+
+    fn open(&self, entry: BlockEntry) -> Result<Arc<Block>, FileError> {
+        let block = Block::open(&*self.storage, &self.dir, entry);
+        block.map(Arc::new).map_err(|error| match error {
+            OpenBlockError::Io(error) => error,
+            OpenBlockError::Damaged(Damage { path, reason, .. }) => {
+                FileError { path, source: std::io::Error::other(reason) }
+            }
+        })
+    }
+}
+
+impl Store for BlockStore {
+    fn fetch(
+        &self,
+        db: &Inner,
+        id: SeriesId,
+        range: FetchRange,
+    ) -> Result<Option<Fetched>, FetchError> {
+        let policy = db.head.policy(id.0).ok_or(FetchError::UnknownSeries(id.0))?;
+        let entry = db.policies.entry(policy);
+        let Some(window) = Window::of(range, &entry) else { return Ok(None) };
+        // The head first: what a seal moves meanwhile is then seen in one of them at least.
+        let head = db.head.read(id.0);
+        let blocks = self.blocks.load();
+        let (start_s, stop_s) = window.span_s();
+        let steps = blocks.within(start_s, stop_s).map(|block| block.entry().step_s);
+        let steps = steps.chain(head.iter().map(|snapshot| snapshot.step_s));
+        let finest_s = steps.chain([entry.step_s]).min().unwrap_or(entry.step_s);
+        let mut answer = window.answer(&entry);
+        for piece in window.pieces(finest_s, answer.step_s) {
+            let (start_s, stop_s) = piece.span_s();
+            let mut gather = Gather::new(piece, &entry);
+            for block in blocks.within(start_s, stop_s) {
+                gather.block(block, id.0);
+            }
+            for snapshot in &head {
+                gather.head(snapshot, &db.policies.entry(snapshot.policy));
+            }
+            gather.finish_into(&mut answer);
+        }
+        Ok(Some(answer))
+    }
+
+    fn policy(&self, db: &Inner, id: SeriesId, _name: &[u8]) -> Option<Arc<Policy>> {
+        Some(db.policies.entry(db.head.policy(id.0)?).policy)
+    }
+
+    fn seal(&self, db: &Inner, taken: &[Arc<Taken>]) -> Result<Sealed, FileError> {
+        let policies = db.policies.snapshot();
+        let next_block = self.next_block.load(Ordering::Relaxed);
+        let adds = seal::seal(&self.storage, &self.dir, taken, &policies, next_block)?;
+        let blocks = adds.iter().map(|entry| self.open(*entry)).collect::<Result<_, _>>()?;
+        Ok(Sealed { blocks })
+    }
+
+    fn publish(&self, sealed: Sealed) {
+        let next = sealed.blocks.iter().map(|block| block.entry().number + 1).max();
+        self.next_block.fetch_max(next.unwrap_or(0), Ordering::Relaxed);
+        self.blocks.store(Arc::new(self.blocks.load().edited(sealed.blocks, &[])));
+    }
+
+    fn expire(&self, db: &Inner) -> Result<usize, FileError> {
+        let mut disk = db.disk.lock();
+        let entries = || disk.manifest.state().blocks.values();
+        // A clock that jumps years ahead must not delete everything: where no samples come in,
+        // time does not pass.
+        let newest_s = entries().map(|block| i64::from(block.max_s)).max();
+        let now_s = db.options.clock.now_s().min(newest_s.unwrap_or(0) + EXPIRE_AHEAD_S_MAX);
+        let is_past = |block: &&BlockEntry| {
+            let last_s = i64::from(block.max_s) + i64::from(block.step_s);
+            last_s + i64::from(block.keep_s) < now_s
+        };
+        let removes: Vec<u64> = entries().filter(is_past).map(|block| block.number).collect();
+        if removes.is_empty() {
+            return Ok(0);
+        }
+        disk.commit(|edit| edit.removes.clone_from(&removes))?;
+        self.blocks.store(Arc::new(self.blocks.load().edited(Vec::new(), &removes)));
+        for number in &removes {
+            let path = self.dir.join(block_name(*number));
+            if let Err(error) = self.storage.remove(&path) {
+                tracing::warn!("{}: {error}; removed at the next start", path.display());
+            }
+        }
+        add(&db.counters.expired_blocks, removes.len());
+        Ok(removes.len())
+    }
+
+    fn work(&self, db: &Inner, stop: &Receiver<()>) {
+        let mut seals = Seals::new(db);
+        let mut tick: u64 = 0;
+        while stop.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+            tick += 1;
+            if seals.are_wanted(db, tick) && seals.seal(db, tick).is_err() {
+                return;
+            }
+            if tick.is_multiple_of(EXPIRE_TICKS)
+                && let Err(error) = self.expire(db)
+            {
+                tracing::error!("cannot delete expired blocks: {error}");
+            }
+        }
+    }
+
+    fn damage(&self) -> Vec<Damage> {
+        self.blocks.load().iter().flat_map(|block| block.damage()).collect()
+    }
+
+    fn verify(&self) -> Vec<Damage> {
+        self.blocks.load().iter().flat_map(|block| block.verify()).collect()
+    }
+
+    fn counters(&self) -> Vec<(&'static str, f64)> {
+        let blocks = self.blocks.load();
+        let entries = blocks.iter().map(|block| block.entry());
+        let (bytes, chunks) =
+            entries.fold((0, 0), |(b, c), entry| (b + entry.len_bytes, c + entry.chunks));
+        vec![
+            ("block.files", blocks.iter().len() as f64),
+            ("block.bytes", bytes as f64),
+            ("block.chunks", chunks as f64),
+        ]
+    }
+}
+
+/// When the head is sealed: as the clock passes a multiple of the block duration, or early when
+/// head or WAL are over their budgets. What fails is tried again with back-off.
+struct Seals {
+    /// Unix seconds.
+    due_s: i64,
+    failures: u32,
+    not_before_tick: u64,
+}
+
+/// The database is closed.
+struct Closed;
+
+impl Seals {
+    fn new(db: &Inner) -> Self {
+        Self { due_s: next_seal_s(db), failures: 0, not_before_tick: 0 }
+    }
+
+    fn are_wanted(&self, db: &Inner, tick: u64) -> bool {
+        let options = &db.options;
+        let over_budget = db.head.bytes() > options.head_budget_bytes
+            || db.wal.kept_bytes() > options.wal_budget_bytes;
+        // A clock that was far ahead and is set right must not put the next seal off.
+        let duration_s = i64::from(options.block_duration_s.max(1));
+        let is_due = !(self.due_s - duration_s..self.due_s).contains(&options.clock.now_s());
+        let wanted = is_due || over_budget || db.seal_wanted.load(Ordering::Acquire);
+        wanted && tick >= self.not_before_tick
+    }
+
+    fn seal(&mut self, db: &Inner, tick: u64) -> Result<(), Closed> {
+        // Before the seal: a sync that fails meanwhile may be of what the seal leaves.
+        let asked = db.seal_wanted.swap(false, Ordering::AcqRel);
+        match db.seal() {
+            Ok(()) => {
+                self.failures = 0;
+                self.due_s = next_seal_s(db);
+            }
+            Err(SealError::Closed) => return Err(Closed),
+            Err(error) => {
+                db.seal_wanted.fetch_or(asked, Ordering::AcqRel);
+                self.failures += 1;
+                let ticks = (1 << self.failures.min(6)).min(BACK_OFF_TICKS_MAX);
+                self.not_before_tick = tick + ticks;
+                tracing::error!("cannot seal: {error}; tried again in {ticks} s");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The next multiple of the block duration.
+fn next_seal_s(db: &Inner) -> i64 {
+    let duration_s = i64::from(db.options.block_duration_s.max(1));
+    let now_s = db.options.clock.now_s();
+    now_s - now_s.rem_euclid(duration_s) + duration_s
+}

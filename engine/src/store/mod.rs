@@ -1,0 +1,68 @@
+//! Where samples go from the head, and where they are read afterwards.
+//!
+//! | store | files |
+//! |---|---|
+//! | [`BlockStore`] | immutable blocks of many series, listed by the manifest |
+//!
+//! Names, WAL and head are the same above every store. A seal takes the head's samples out, gives
+//! them to the store ([`Store::seal`]), commits what it made to the manifest together with the
+//! WAL segment from which on the log is still needed, and then shows it to readers
+//! ([`Store::publish`]).
+
+mod blocks;
+
+pub(crate) use blocks::BlockStore;
+
+use crate::block::Block;
+use crate::error::{Damage, FetchError, FileError};
+use crate::fetch::{FetchRange, Fetched};
+use crate::head::Taken;
+use crate::inner::Inner;
+use crate::schema::Policy;
+use crate::series::SeriesId;
+use crossbeam_channel::Receiver;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// See the module.
+pub(crate) trait Store: Debug + Send + Sync {
+    /// Values of a series over a range: what the head holds over what is stored.
+    fn fetch(
+        &self,
+        db: &Inner,
+        id: SeriesId,
+        range: FetchRange,
+    ) -> Result<Option<Fetched>, FetchError>;
+
+    /// The rules that a series is kept by; `name` is its own.
+    fn policy(&self, db: &Inner, id: SeriesId, name: &[u8]) -> Option<Arc<Policy>>;
+
+    /// Stores what was taken from the head: durable when this returns. The same is given again
+    /// after a failure.
+    fn seal(&self, db: &Inner, taken: &[Arc<Taken>]) -> Result<Sealed, FileError>;
+
+    /// Shows readers what was sealed. The head still holds it.
+    fn publish(&self, sealed: Sealed);
+
+    /// Deletes files that hold nothing within retention any more, and says how many.
+    fn expire(&self, db: &Inner) -> Result<usize, FileError>;
+
+    /// Works in the background until `stop` is closed.
+    fn work(&self, db: &Inner, stop: &Receiver<()>);
+
+    /// What was found damaged since the database was opened.
+    fn damage(&self) -> Vec<Damage>;
+
+    /// Reads everything against its checksums and says what is damaged.
+    fn verify(&self) -> Vec<Damage>;
+
+    /// Names and values of what the store counts.
+    fn counters(&self) -> Vec<(&'static str, f64)>;
+}
+
+/// What a seal made.
+#[derive(Debug, Default)]
+pub(crate) struct Sealed {
+    /// New blocks, for the manifest to list.
+    pub(crate) blocks: Vec<Arc<Block>>,
+}
