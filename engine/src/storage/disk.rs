@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::fs::{self, DirEntry, File, OpenOptions};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -92,6 +92,8 @@ impl Storage for DiskStorage {
     ) -> io::Result<Box<dyn InPlaceFile>> {
         let mut options = OpenOptions::new();
         options.read(true).write(access != Access::Read).create_new(access == Access::CreateNew);
+        // Or opening a pipe of that name would wait for its other end.
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
         let file = options.open(path)?;
         match (lock, access) {
             (FileLock::None, _) => {}
