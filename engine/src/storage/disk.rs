@@ -246,7 +246,7 @@ impl InPlaceFile for PlacedFile {
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
             allocated => return Ok(allocated?),
         }
-        const ZEROS: [u8; 65_536] = [0; 65_536];
+        static ZEROS: [u8; 65_536] = [0; 65_536];
         let mut offset = self.len_bytes()?;
         while offset < len_bytes {
             let len = (len_bytes - offset).min(ZEROS.len() as u64);
