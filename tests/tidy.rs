@@ -28,8 +28,8 @@ const ABSENT_CRATES: &[(&str, &[&str])] = &[
 /// Crate, modules of `std` that its code does not use, and the folder that may.
 const ABSENT_STD: &[(&str, &[&str], &str)] = &[
     ("formats", &["fs", "net", "thread", "time", "env", "process", "os"], "none"),
-    ("engine", &["net", "env", "process", "os"], "none"),
-    ("engine", &["fs"], "storage"),
+    ("engine", &["net", "env", "process"], "none"),
+    ("engine", &["fs", "os"], "storage"),
     ("carbon-ingest", &["fs", "env", "process"], "none"),
     ("query-api", &["fs", "env", "process"], "none"),
     ("query-api", &["thread"], "parallel.rs"),

@@ -1,9 +1,10 @@
 //! A storage whose writes and syncs fail on demand.
 
-use super::{FileBytes, Storage, StorageFile};
+use super::{Access, FileBytes, FileLock, InPlaceFile, Storage, StorageFile, Walked};
 use parking_lot::Mutex;
 use std::fmt::Debug;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,107 +14,268 @@ pub enum Fault {
     /// Nothing.
     #[default]
     None,
-    /// The disk is full: an append writes this many bytes, then fails; files cannot be created.
+    /// The disk is full: a write writes this many bytes, then fails; files cannot be created.
     Full {
-        /// Bytes of the failing append that still reach the file.
+        /// Bytes of the failing write that still reach the file.
         torn_bytes: usize,
     },
     /// Syncs fail; what was written since the last one may be lost.
     Sync,
+    /// The process is killed: the first write writes this many bytes, and that is the last that
+    /// happens; everything else fails.
+    Killed {
+        /// Bytes of the last write that still reach the file.
+        torn_bytes: usize,
+    },
 }
 
 /// Another storage with a switch that makes it fail. Clones share the switch.
 #[derive(Debug, Clone)]
 pub struct FaultyStorage {
     inner: Arc<dyn Storage>,
-    fault: Arc<Mutex<Fault>>,
+    switch: Arc<Switch>,
 }
 
 impl FaultyStorage {
     /// `inner`, working until told otherwise.
     #[must_use]
     pub fn new(inner: Arc<dyn Storage>) -> Self {
-        Self { inner, fault: Arc::default() }
+        Self { inner, switch: Arc::default() }
     }
 
     /// Sets what goes wrong from now on.
     pub fn set(&self, fault: Fault) {
-        *self.fault.lock() = fault;
+        *self.switch.0.lock() = State { fault, later: None };
+    }
+
+    /// Sets what goes wrong once so many more calls have changed something on the disk.
+    pub fn set_after(&self, changes: u64, fault: Fault) {
+        *self.switch.0.lock() = State { fault: Fault::None, later: Some((changes, fault)) };
     }
 
     fn wrap(&self, inner: Arc<dyn StorageFile>) -> Arc<dyn StorageFile> {
-        Arc::new(FaultyFile { inner, fault: Arc::clone(&self.fault) })
+        Arc::new(FaultyFile { inner, switch: Arc::clone(&self.switch) })
     }
+}
+
+#[derive(Debug, Default)]
+struct Switch(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    fault: Fault,
+    /// Another fault, after so many changes.
+    later: Option<(u64, Fault)>,
+}
+
+impl Switch {
+    /// What goes wrong with the change that is to be made now.
+    fn change(&self) -> Fault {
+        let state = &mut *self.0.lock();
+        match &mut state.later {
+            Some((0, later)) => {
+                state.fault = *later;
+                state.later = None;
+            }
+            Some((changes, _)) => *changes -= 1,
+            None => {}
+        }
+        state.fault
+    }
+
+    /// A change that takes no room on the disk and is no sync.
+    fn small_change(&self) -> io::Result<()> {
+        match self.change() {
+            Fault::Killed { .. } => Err(killed()),
+            Fault::None | Fault::Full { .. } | Fault::Sync => Ok(()),
+        }
+    }
+
+    fn create(&self) -> io::Result<()> {
+        match self.change() {
+            Fault::Full { .. } => Err(io::ErrorKind::StorageFull.into()),
+            Fault::Killed { .. } => Err(killed()),
+            Fault::None | Fault::Sync => Ok(()),
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        match self.change() {
+            Fault::Sync => Err(io::Error::other("injected sync failure")),
+            Fault::Killed { .. } => Err(killed()),
+            Fault::None | Fault::Full { .. } => Ok(()),
+        }
+    }
+
+    /// Calls `write` with the bytes, or with those of them that still reach the file.
+    fn write(&self, bytes: &[u8], write: impl FnOnce(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let torn = |torn_bytes: usize| &bytes[..torn_bytes.min(bytes.len())];
+        match self.change() {
+            Fault::None | Fault::Sync => write(bytes),
+            Fault::Full { torn_bytes } => {
+                write(torn(torn_bytes))?;
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            Fault::Killed { torn_bytes } => {
+                self.0.lock().fault = Fault::Killed { torn_bytes: 0 };
+                write(torn(torn_bytes))?;
+                Err(killed())
+            }
+        }
+    }
+
+    fn read(&self) -> io::Result<()> {
+        match self.0.lock().fault {
+            Fault::Killed { .. } => Err(killed()),
+            Fault::None | Fault::Full { .. } | Fault::Sync => Ok(()),
+        }
+    }
+}
+
+fn killed() -> io::Error {
+    io::Error::other("the process is killed")
 }
 
 impl Storage for FaultyStorage {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
-        match *self.fault.lock() {
-            Fault::Full { .. } => Err(io::ErrorKind::StorageFull.into()),
-            Fault::None | Fault::Sync => Ok(self.wrap(self.inner.create(path)?)),
-        }
+        self.switch.create()?;
+        Ok(self.wrap(self.inner.create(path)?))
     }
 
     fn open_append(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
+        self.switch.read()?;
         Ok(self.wrap(self.inner.open_append(path)?))
     }
 
     fn read(&self, path: &Path) -> io::Result<FileBytes> {
+        self.switch.read()?;
         self.inner.read(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.switch.small_change()?;
         self.inner.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        self.switch.small_change()?;
         self.inner.remove(path)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.switch.read()?;
         self.inner.list(dir)
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        self.switch.small_change()?;
         self.inner.create_dir(dir)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        match *self.fault.lock() {
-            Fault::Sync => Err(io::Error::other("injected sync failure")),
-            Fault::None | Fault::Full { .. } => self.inner.sync_dir(dir),
-        }
+        self.switch.sync()?;
+        self.inner.sync_dir(dir)
     }
 
     fn lock(&self, dir: &Path) -> io::Result<Box<dyn Debug + Send + Sync>> {
+        self.switch.read()?;
         self.inner.lock(dir)
+    }
+
+    fn open_in_place(
+        &self,
+        path: &Path,
+        access: Access,
+        lock: FileLock,
+    ) -> io::Result<Box<dyn InPlaceFile>> {
+        match access {
+            Access::CreateNew => self.switch.create()?,
+            Access::Read | Access::Write => self.switch.read()?,
+        }
+        let inner = self.inner.open_in_place(path, access, lock)?;
+        Ok(Box::new(FaultyPlacedFile { inner, switch: Arc::clone(&self.switch) }))
+    }
+
+    fn create_dirs(&self, dir: &Path) -> io::Result<()> {
+        self.switch.small_change()?;
+        self.inner.create_dirs(dir)
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        self.switch.small_change()?;
+        self.inner.remove_dir(dir)
+    }
+
+    fn walk(
+        &self,
+        root: &Path,
+        visit: &mut dyn FnMut(Walked<'_>) -> ControlFlow<()>,
+    ) -> io::Result<()> {
+        self.switch.read()?;
+        self.inner.walk(root, visit)
+    }
+
+    fn sync_filesystem(&self, dir: &Path) -> io::Result<()> {
+        self.switch.sync()?;
+        self.inner.sync_filesystem(dir)
     }
 }
 
 #[derive(Debug)]
 struct FaultyFile {
     inner: Arc<dyn StorageFile>,
-    fault: Arc<Mutex<Fault>>,
+    switch: Arc<Switch>,
 }
 
 impl StorageFile for FaultyFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        let fault = *self.fault.lock();
-        if let Fault::Full { torn_bytes } = fault {
-            self.inner.append(&bytes[..torn_bytes.min(bytes.len())])?;
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        self.inner.append(bytes)
+        self.switch.write(bytes, |bytes| self.inner.append(bytes))
     }
 
     fn sync(&self) -> io::Result<()> {
-        if *self.fault.lock() == Fault::Sync {
-            return Err(io::Error::other("injected sync failure"));
-        }
+        self.switch.sync()?;
         self.inner.sync()
     }
 
     fn truncate(&self, len_bytes: u64) -> io::Result<()> {
+        self.switch.small_change()?;
         self.inner.truncate(len_bytes)
+    }
+}
+
+#[derive(Debug)]
+struct FaultyPlacedFile {
+    inner: Box<dyn InPlaceFile>,
+    switch: Arc<Switch>,
+}
+
+impl InPlaceFile for FaultyPlacedFile {
+    fn len_bytes(&self) -> io::Result<u64> {
+        self.switch.read()?;
+        self.inner.len_bytes()
+    }
+
+    fn set_len(&self, len_bytes: u64) -> io::Result<()> {
+        self.switch.small_change()?;
+        self.inner.set_len(len_bytes)
+    }
+
+    fn allocate(&self, len_bytes: u64) -> io::Result<()> {
+        self.switch.create()?;
+        self.inner.allocate(len_bytes)
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.switch.read()?;
+        self.inner.read_at(offset, out)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.switch.write(bytes, |bytes| self.inner.write_at(offset, bytes))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.switch.sync()?;
+        self.inner.sync()
     }
 }

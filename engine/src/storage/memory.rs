@@ -2,13 +2,16 @@
 //!
 //! A file's bytes become durable by its `sync`; its being there under a name, or no longer being
 //! there, becomes durable by `sync_dir` of its folder. [`MemoryStorage::after_power_cut`] gives
-//! the storage that a machine would find when it comes up again.
+//! the storage that a machine would find when it comes up again, and
+//! [`MemoryStorage::after_power_cut_keeping`] any of those that it might find: each write in place
+//! and each name that is not durable is there or is not, whatever the others.
 
-use super::{FileBytes, Storage, StorageFile};
+use super::{Access, FileBytes, FileLock, InPlaceFile, Storage, StorageFile, Walked};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,7 +63,80 @@ struct Tree {
 #[derive(Debug, Default, Clone)]
 struct Content {
     bytes: Vec<u8>,
+    /// How many of the bytes are durable, while none but appends were made.
     synced_bytes: usize,
+    /// Once it was opened in place.
+    placed: Option<Placed>,
+}
+
+/// What a power cut would leave of a file that is written in place.
+#[derive(Debug, Default, Clone)]
+struct Placed {
+    durable: Vec<u8>,
+    /// What was done since.
+    unsynced: Vec<Change>,
+}
+
+/// One change of a file's bytes.
+#[derive(Debug, Clone)]
+enum Change {
+    Bytes { offset: usize, bytes: Vec<u8> },
+    Len(usize),
+}
+
+impl Change {
+    fn apply(&self, target: &mut Vec<u8>) {
+        match self {
+            Self::Bytes { offset, bytes } => {
+                let end = offset + bytes.len();
+                if target.len() < end {
+                    target.resize(end, 0);
+                }
+                target[*offset..end].copy_from_slice(bytes);
+            }
+            Self::Len(len) => target.resize(*len, 0),
+        }
+    }
+}
+
+impl Content {
+    /// A file of durable bytes.
+    fn durable(bytes: Vec<u8>) -> Self {
+        Self { synced_bytes: bytes.len(), bytes, placed: None }
+    }
+
+    fn place(&mut self) {
+        if self.placed.is_none() {
+            let (durable, rest) = self.bytes.split_at(self.synced_bytes);
+            let tail = Change::Bytes { offset: durable.len(), bytes: rest.to_vec() };
+            let unsynced = if rest.is_empty() { Vec::new() } else { vec![tail] };
+            self.placed = Some(Placed { durable: durable.to_vec(), unsynced });
+        }
+    }
+
+    fn change(&mut self, change: Change) {
+        change.apply(&mut self.bytes);
+        if let Some(placed) = &mut self.placed {
+            placed.unsynced.push(change);
+        }
+    }
+
+    fn sync(&mut self) {
+        self.synced_bytes = self.bytes.len();
+        if let Some(placed) = &mut self.placed {
+            let unsynced = placed.unsynced.drain(..);
+            unsynced.for_each(|change| change.apply(&mut placed.durable));
+        }
+    }
+}
+
+/// Something that was done and is not durable, of which a power cut may leave any part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsynced<'a> {
+    /// What a name stands for: a file was made, renamed or removed.
+    Name(&'a Path),
+    /// A write in place, by its number since the file was last synced.
+    Write(&'a Path, usize),
 }
 
 impl MemoryStorage {
@@ -77,10 +153,43 @@ impl MemoryStorage {
         let mut files = BTreeMap::new();
         for (path, content) in &self.tree.lock().durable {
             let content = content.lock();
-            let kept = content.bytes.len().min(content.synced_bytes.saturating_add(torn_bytes));
-            let bytes = content.bytes[..kept].to_vec();
-            let content = Content { synced_bytes: bytes.len(), bytes };
-            files.insert(path.clone(), Arc::new(Mutex::new(content)));
+            let bytes = match &content.placed {
+                Some(placed) => placed.durable.clone(),
+                None => {
+                    let kept = content.synced_bytes.saturating_add(torn_bytes);
+                    content.bytes[..kept.min(content.bytes.len())].to_vec()
+                }
+            };
+            files.insert(path.clone(), Arc::new(Mutex::new(Content::durable(bytes))));
+        }
+        Self::of(Tree { live: files.clone(), durable: files })
+    }
+
+    /// A copy as a power cut may leave it that comes after some of what is not synced has reached
+    /// the disk: that for which `keep` answers true, in any order. Files that are appended to keep
+    /// their synced bytes.
+    #[must_use]
+    pub fn after_power_cut_keeping(&self, mut keep: impl FnMut(Unsynced<'_>) -> bool) -> Self {
+        let tree = self.tree.lock();
+        let mut files = BTreeMap::new();
+        let paths: BTreeSet<&PathBuf> = tree.live.keys().chain(tree.durable.keys()).collect();
+        for path in paths {
+            let (live, durable) = (tree.live.get(path), tree.durable.get(path));
+            let unsynced = live.map(Arc::as_ptr) != durable.map(Arc::as_ptr);
+            let kept = if unsynced && keep(Unsynced::Name(path)) { live } else { durable };
+            let Some(content) = kept else { continue };
+            let content = content.lock();
+            let bytes = match &content.placed {
+                Some(placed) => {
+                    let mut bytes = placed.durable.clone();
+                    let kept = |(at, _): &(usize, &Change)| keep(Unsynced::Write(path, *at));
+                    let changes = placed.unsynced.iter().enumerate().filter(kept);
+                    changes.for_each(|(_, change)| change.apply(&mut bytes));
+                    bytes
+                }
+                None => content.bytes[..content.synced_bytes].to_vec(),
+            };
+            files.insert(path.clone(), Arc::new(Mutex::new(Content::durable(bytes))));
         }
         Self::of(Tree { live: files.clone(), durable: files })
     }
@@ -132,7 +241,7 @@ impl MemoryStorage {
         let content = tree.live.get(path).expect("the file to damage exists");
         let mut content = content.lock();
         change(&mut content.bytes);
-        content.synced_bytes = content.bytes.len();
+        *content = Content::durable(std::mem::take(&mut content.bytes));
     }
 
     fn of(tree: Tree) -> Self {
@@ -199,6 +308,66 @@ impl Storage for MemoryStorage {
         }
         Ok(Box::new(MemoryLock { dir: dir.to_path_buf(), locked: Arc::clone(&self.locked) }))
     }
+
+    /// Nobody else is there to lock a file against.
+    fn open_in_place(
+        &self,
+        path: &Path,
+        access: Access,
+        _lock: FileLock,
+    ) -> io::Result<Box<dyn InPlaceFile>> {
+        let content = match access {
+            Access::Read | Access::Write => self.file(path)?,
+            Access::CreateNew => {
+                let live = &mut self.tree.lock().live;
+                if live.contains_key(path) {
+                    return Err(io::ErrorKind::AlreadyExists.into());
+                }
+                Arc::clone(live.entry(path.to_path_buf()).or_default())
+            }
+        };
+        if access != Access::Read {
+            content.lock().place();
+        }
+        let file = MemoryFile { content, syncs: Arc::clone(&self.syncs) };
+        Ok(Box::new(PlacedFile { file, access }))
+    }
+
+    fn create_dirs(&self, _dir: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// A folder is there as long as a file is in it.
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        match self.tree.lock().live.keys().any(|path| path.starts_with(dir)) {
+            true => Err(io::ErrorKind::DirectoryNotEmpty.into()),
+            false => Ok(()),
+        }
+    }
+
+    fn walk(
+        &self,
+        root: &Path,
+        visit: &mut dyn FnMut(Walked<'_>) -> ControlFlow<()>,
+    ) -> io::Result<()> {
+        for path in self.paths() {
+            if let Ok(path) = path.strip_prefix(root)
+                && visit(Walked::File(path)).is_break()
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_filesystem(&self, _dir: &Path) -> io::Result<()> {
+        self.syncs.begin();
+        let tree = &mut *self.tree.lock();
+        tree.live.values().for_each(|content| content.lock().sync());
+        tree.durable = tree.live.clone();
+        self.syncs.end();
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
@@ -221,23 +390,78 @@ struct MemoryFile {
 
 impl StorageFile for MemoryFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        self.content.lock().bytes.extend_from_slice(bytes);
+        let content = &mut *self.content.lock();
+        let offset = content.bytes.len();
+        content.change(Change::Bytes { offset, bytes: bytes.to_vec() });
         Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
         self.syncs.begin();
-        let content = &mut *self.content.lock();
-        content.synced_bytes = content.bytes.len();
+        self.content.lock().sync();
         self.syncs.end();
         Ok(())
     }
 
     fn truncate(&self, len_bytes: u64) -> io::Result<()> {
         let content = &mut *self.content.lock();
-        content.bytes.truncate(usize::try_from(len_bytes).unwrap_or(usize::MAX));
-        content.synced_bytes = content.synced_bytes.min(content.bytes.len());
+        let len = content.bytes.len().min(usize::try_from(len_bytes).unwrap_or(usize::MAX));
+        content.change(Change::Len(len));
+        content.synced_bytes = content.synced_bytes.min(len);
         Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct PlacedFile {
+    file: MemoryFile,
+    access: Access,
+}
+
+impl PlacedFile {
+    fn change(&self, change: Change) -> io::Result<()> {
+        match self.access {
+            Access::Read => Err(io::ErrorKind::PermissionDenied.into()),
+            Access::Write | Access::CreateNew => {
+                self.file.content.lock().change(change);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// An offset in memory.
+fn narrow(bytes: u64) -> io::Result<usize> {
+    usize::try_from(bytes).map_err(|_| io::ErrorKind::FileTooLarge.into())
+}
+
+impl InPlaceFile for PlacedFile {
+    fn len_bytes(&self) -> io::Result<u64> {
+        Ok(self.file.content.lock().bytes.len() as u64)
+    }
+
+    fn set_len(&self, len_bytes: u64) -> io::Result<()> {
+        self.change(Change::Len(narrow(len_bytes)?))
+    }
+
+    fn allocate(&self, len_bytes: u64) -> io::Result<()> {
+        let len = self.file.content.lock().bytes.len();
+        self.change(Change::Len(narrow(len_bytes)?.max(len)))
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let content = self.file.content.lock();
+        let found = content.bytes.get(narrow(offset)?..).and_then(|rest| rest.get(..out.len()));
+        out.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.change(Change::Bytes { offset: narrow(offset)?, bytes: bytes.to_vec() })
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync()
     }
 }
 
@@ -272,5 +496,38 @@ mod tests {
         assert_eq!(storage.after_power_cut(0).paths(), [old]);
         storage.sync_dir(Path::new("/d")).unwrap();
         assert_eq!(storage.after_power_cut(0).paths(), [new]);
+    }
+
+    #[test]
+    fn each_write_in_place_may_be_lost_until_it_is_synced() {
+        let storage = MemoryStorage::new();
+        let path = Path::new("/d/file");
+        let open = |access| storage.open_in_place(path, access, FileLock::None);
+        let file = open(Access::CreateNew).unwrap();
+        file.set_len(6).unwrap();
+        file.write_at(0, b"abc").unwrap();
+        assert!(storage.after_power_cut(9).paths().is_empty());
+        storage.sync_filesystem(Path::new("/")).unwrap();
+        file.write_at(2, b"X").unwrap();
+        file.write_at(5, b"Y").unwrap();
+
+        let mut out = [0; 6];
+        open(Access::Read).unwrap().read_at(0, &mut out).unwrap();
+        assert_eq!(&out, b"abX\0\0Y");
+        let error = open(Access::Read).unwrap().write_at(0, b"Z").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        let bytes = |storage: &MemoryStorage| storage.read(path).unwrap().to_vec();
+        assert_eq!(bytes(&storage.after_power_cut(9)), b"abc\0\0\0");
+        let second = |unsynced: Unsynced<'_>| unsynced == Unsynced::Write(path, 1);
+        assert_eq!(bytes(&storage.after_power_cut_keeping(second)), b"abc\0\0Y");
+        assert_eq!(bytes(&storage.after_kill()), b"abX\0\0Y");
+        file.sync().unwrap();
+        assert_eq!(bytes(&storage.after_power_cut(0)), b"abX\0\0Y");
+
+        let other = Path::new("/d/other");
+        storage.rename(path, other).unwrap();
+        let new = |unsynced: Unsynced<'_>| unsynced == Unsynced::Name(other);
+        assert_eq!(storage.after_power_cut_keeping(new).paths(), [path, other]);
+        assert_eq!(storage.after_power_cut_keeping(|_| true).paths(), [other]);
     }
 }

@@ -1,7 +1,9 @@
 //! The seam between the engine and the disk: the only module that touches data files.
 //!
-//! Files are append-only: they are created, appended to, synced, renamed and removed, never
-//! rewritten in place. Finished files are read as one slice of bytes. Three implementations:
+//! The engine's own files are append-only: they are created, appended to, synced, renamed and
+//! removed, never rewritten in place. Finished files are read as one slice of bytes. Whisper files
+//! are another matter ([`in_place`]): they are read and written at any place, and are too many to
+//! be synced one by one. Three implementations:
 //!
 //! | type | used |
 //! |---|---|
@@ -11,19 +13,21 @@
 
 mod disk;
 mod faulty;
+pub mod in_place;
 mod memory;
 
 pub use disk::DiskStorage;
 pub use faulty::{Fault, FaultyStorage};
-pub use memory::MemoryStorage;
+pub use in_place::{Access, FileLock, InPlaceFile, Walked};
+pub use memory::{MemoryStorage, Unsynced};
 
 use std::fmt::Debug;
 use std::io;
-use std::ops::Deref;
+use std::ops::{ControlFlow, Deref};
 use std::path::Path;
 use std::sync::Arc;
 
-/// A folder tree of append-only files.
+/// A folder tree of files.
 pub trait Storage: Send + Sync + Debug {
     /// Creates an empty file for appending, replacing one of the same name.
     ///
@@ -78,6 +82,49 @@ pub trait Storage: Send + Sync + Debug {
     /// # Errors
     /// `WouldBlock` when another process holds it.
     fn lock(&self, dir: &Path) -> io::Result<Box<dyn Debug + Send + Sync>>;
+
+    /// Opens a file to be read and written at any place.
+    ///
+    /// # Errors
+    /// What the system says; `AlreadyExists` when a new file is there.
+    fn open_in_place(
+        &self,
+        path: &Path,
+        access: Access,
+        lock: FileLock,
+    ) -> io::Result<Box<dyn InPlaceFile>>;
+
+    /// Creates a folder and its parents; no error when it is there. Durable after
+    /// [`Storage::sync_filesystem`].
+    ///
+    /// # Errors
+    /// What the system says.
+    fn create_dirs(&self, dir: &Path) -> io::Result<()>;
+
+    /// Removes a folder that has nothing in it.
+    ///
+    /// # Errors
+    /// `DirectoryNotEmpty` when it has; else what the system says.
+    fn remove_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Calls `visit` with each file below `root`, unordered, until it breaks. Links to folders
+    /// outside of `root` are followed, each such folder once. What vanishes meanwhile is passed
+    /// over, what cannot be read is visited as such.
+    ///
+    /// # Errors
+    /// When `root` itself cannot be listed.
+    fn walk(
+        &self,
+        root: &Path,
+        visit: &mut dyn FnMut(Walked<'_>) -> ControlFlow<()>,
+    ) -> io::Result<()>;
+
+    /// Makes all that was written before the call durable, names and bytes, of all files on the
+    /// file system that `dir` is on.
+    ///
+    /// # Errors
+    /// What the system says; then it is unknown how much is durable.
+    fn sync_filesystem(&self, dir: &Path) -> io::Result<()>;
 }
 
 /// One file open for appending. One owner appends; anybody may sync.

@@ -4,12 +4,14 @@
 use crate::support::{Bench, NOW_S, values};
 use parking_lot::Mutex;
 use silverback_engine::Db;
-use silverback_engine::storage::{FileBytes, MemoryStorage, Storage, StorageFile};
+use silverback_engine::storage::{
+    Access, FileBytes, FileLock, InPlaceFile, MemoryStorage, Storage, StorageFile, Walked,
+};
 use silverback_formats::carbon::Point;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -71,6 +73,36 @@ impl Storage for Failing {
 
     fn lock(&self, dir: &Path) -> io::Result<Box<dyn Debug + Send + Sync>> {
         self.inner.lock(dir)
+    }
+
+    // Blocks are never written in place, so the rest does not fail.
+    fn open_in_place(
+        &self,
+        path: &Path,
+        access: Access,
+        lock: FileLock,
+    ) -> io::Result<Box<dyn InPlaceFile>> {
+        self.inner.open_in_place(path, access, lock)
+    }
+
+    fn create_dirs(&self, dir: &Path) -> io::Result<()> {
+        self.inner.create_dirs(dir)
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        self.inner.remove_dir(dir)
+    }
+
+    fn walk(
+        &self,
+        root: &Path,
+        visit: &mut dyn FnMut(Walked<'_>) -> ControlFlow<()>,
+    ) -> io::Result<()> {
+        self.inner.walk(root, visit)
+    }
+
+    fn sync_filesystem(&self, dir: &Path) -> io::Result<()> {
+        self.inner.sync_filesystem(dir)
     }
 }
 

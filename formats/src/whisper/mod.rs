@@ -11,9 +11,11 @@
 //! | [`header`] | the first bytes |
 //! | [`rules`] | where writers disagree |
 //! | [`bytes`] | what holds a file |
+//! | [`overlay`] | a file with changes that are not written to it |
 //! | `ring` | one archive's slots |
 //! | [`file`](mod@file) | make, open, settings |
 //! | `update` | points in |
+//! | `replay` | points that may have been written before |
 //! | `fetch` | points out |
 //! | [`compressed`] | the files of go-whisper that are compressed |
 //! | [`copy`] | points from file to file |
@@ -26,6 +28,8 @@ pub mod copy;
 mod fetch;
 pub mod file;
 pub mod header;
+pub mod overlay;
+mod replay;
 pub mod retention;
 mod ring;
 pub mod rules;
@@ -40,6 +44,7 @@ pub use file::{
     Allocation, CreateError, Layout, OpenError, Point, ReadOnly, SettingsError, Whisper,
 };
 pub use header::{ArchiveInfo, Header, HeaderError, LayoutError};
+pub use overlay::{Overlay, OverlayParts, Patch};
 pub use retention::{Retention, RetentionError};
 pub use rules::{EqualTimes, FactorPrecision, Rules};
 pub use update::{UpdateError, Updated};

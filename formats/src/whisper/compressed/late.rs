@@ -11,6 +11,7 @@ use super::block::crc32;
 use super::fetch::visit_stored;
 use super::file::{last_of_each_time, points_of_block, stored_points};
 use super::live::groups;
+use super::replay::unwritten;
 use super::rewrite::can_grow;
 use super::sizing::GROWTH_MARGIN;
 use super::update::Update;
@@ -23,6 +24,7 @@ impl<F: FileBytes> Update<'_, F> {
     pub(super) fn write_late(&mut self) -> Result<(), CompressedError> {
         for level in 0..self.late.len() {
             let late = last_of_each_time(mem::take(&mut self.late[level]));
+            let late = unwritten(self.storage, &self.index.archives[level], &late)?;
             if late.is_empty() {
                 continue;
             }

@@ -30,6 +30,7 @@
 //! | `file` | make, open, verify, settings |
 //! | `batch`, `update` | points in: cut by age; through buffers into blocks |
 //! | `late` | points in, after their block was written |
+//! | `replay` | points in that were written before |
 //! | `rewrite` | larger blocks |
 //! | `fetch`, `live` | points out; coarser points that still wait |
 //! | `mix` | several coarser archives side by side |
@@ -52,6 +53,7 @@ mod layout;
 mod live;
 mod mix;
 mod phantom;
+mod replay;
 mod rewrite;
 pub mod sidecar;
 mod sizing;

@@ -5,8 +5,10 @@
 //! of them leaves: its points are appended to the block, its aggregate is fed to
 //! the coarser archive by the same rules.
 
+use std::borrow::Cow;
 use std::io;
 
+use super::replay::retain_unwritten;
 use super::storage::Storage;
 use super::{Archive, Compressed, CompressedError, Conduct, Index, Point, batch};
 use crate::whisper::FileBytes;
@@ -119,7 +121,7 @@ impl<F: FileBytes> Update<'_, F> {
         for level in 0..levels {
             let archive = &self.index.archives[level];
             let share = batch::share(rest, archive, self.now_s, self.conduct);
-            let aligned = batch::aligned(&rest[share.clone()], archive);
+            let aligned = self.aligned(level, &rest[share.clone()])?;
             rest = &rest[..share.start];
             if !aligned.is_empty() {
                 self.feed(level, &aligned)?;
@@ -129,6 +131,19 @@ impl<F: FileBytes> Update<'_, F> {
             }
         }
         Ok(rest.len())
+    }
+
+    /// The share of an archive at the starts of its steps, but what is in a finer archive as it
+    /// is: that was written before it became too old for that one, and is a part of the
+    /// aggregates here.
+    fn aligned(&self, level: usize, share: &[Point]) -> Result<Vec<Point>, CompressedError> {
+        let mut share = Cow::Borrowed(share);
+        if self.conduct == Conduct::Corrected {
+            for finer in &self.index.archives[..level] {
+                share = retain_unwritten(self.storage, finer, share)?;
+            }
+        }
+        Ok(batch::aligned(&share, &self.index.archives[level]))
     }
 
     /// Takes points, oldest first, into an archive.

@@ -1,0 +1,237 @@
+//! One open file, standard or compressed: which of them its first bytes tell.
+
+use super::failure::{Failure, Unusable};
+use super::front::Front;
+use crate::schema::{Policy, Retention};
+use silverback_formats::whisper::compressed::{
+    Compressed, CompressedLayout, Conduct, is_compressed,
+};
+use silverback_formats::whisper::{
+    self, AggregationMethod, Allocation, Dialect, Fetched, Layout, Overlay, OverlayParts, Point,
+    Rules, Whisper,
+};
+
+/// What a file is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    /// Rings of slots.
+    Standard,
+    /// Rings of compressed blocks.
+    Compressed,
+    /// The same with several coarser archives of one step.
+    CompressedMix,
+}
+
+/// What a file says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FileInfo {
+    /// Its kind.
+    pub(crate) kind: FileKind,
+    /// Archives, finest first. Those of one step, which mixed files have, are one.
+    pub(crate) archives: Vec<Retention>,
+    /// How coarser points are made.
+    pub(crate) method: AggregationMethod,
+    /// Least share of known points for a coarser point to be known, 0 to 1.
+    pub(crate) x_files_factor: f32,
+}
+
+/// All points of one archive.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ArchivePoints {
+    /// Its step and how many points it keeps.
+    pub(crate) archive: Retention,
+    /// The points, oldest first, one at a time at most.
+    pub(crate) points: Vec<Point>,
+}
+
+/// What is to be written after changes.
+#[derive(Debug)]
+pub(super) enum Changed {
+    /// Stretches of the file.
+    Patched(OverlayParts<Front>),
+    /// The whole file anew, in place of the old one.
+    Replaced(Vec<u8>),
+}
+
+/// An open file over changes that are not written to it.
+#[derive(Debug)]
+pub(super) enum SeriesFile {
+    Standard(Whisper<Overlay<Front>>),
+    Compressed(Compressed<Overlay<Front>>),
+}
+
+/// The method of the rules as the files have it.
+pub(super) fn method_of(policy: &Policy) -> AggregationMethod {
+    use crate::schema::AggregationMethod as Method;
+    match policy.method {
+        Method::Average => AggregationMethod::Average,
+        Method::Sum => AggregationMethod::Sum,
+        Method::Last => AggregationMethod::Last,
+        Method::Max => AggregationMethod::Max,
+        Method::Min => AggregationMethod::Min,
+    }
+}
+
+/// Archives as the files have them.
+pub(super) fn retentions_of(archives: &[Retention]) -> Vec<whisper::Retention> {
+    let retention = |archive: &Retention| {
+        let Retention { step_s, points } = *archive;
+        whisper::Retention { step_s, points }
+    };
+    archives.iter().map(retention).collect()
+}
+
+fn rules(dialect: Dialect) -> Rules {
+    Rules { dialect, ..Rules::SILVERBACK }
+}
+
+impl SeriesFile {
+    pub(super) fn open(bytes: Overlay<Front>, dialect: Dialect) -> Result<Self, Failure> {
+        Ok(match is_compressed(bytes.base().first_bytes()) {
+            true => Self::Compressed(Compressed::open(bytes, Conduct::Corrected)?),
+            false => Self::Standard(Whisper::open(bytes, rules(dialect))?),
+        })
+    }
+
+    /// A new file, of no series yet.
+    pub(super) fn create(
+        policy: &Policy,
+        compressed: bool,
+        dialect: Dialect,
+    ) -> Result<Self, Failure> {
+        let bytes = Front::absent().overlay();
+        let (retentions, method) = (retentions_of(&policy.archives), method_of(policy));
+        let (retentions, x_files_factor) = (&retentions[..], policy.x_files_factor);
+        Ok(if compressed {
+            let layout = CompressedLayout::new(retentions, method, x_files_factor);
+            Self::Compressed(Compressed::create(bytes, &layout, Conduct::Corrected)?)
+        } else {
+            let layout = Layout { retentions, method, x_files_factor };
+            Self::Standard(Whisper::create(bytes, &layout, Allocation::Sparse, rules(dialect))?)
+        })
+    }
+
+    pub(super) fn info(&self) -> FileInfo {
+        match self {
+            Self::Standard(file) => {
+                let header = file.header();
+                FileInfo {
+                    kind: FileKind::Standard,
+                    archives: header.retentions().map(retention).collect(),
+                    method: header.method,
+                    x_files_factor: header.x_files_factor,
+                }
+            }
+            Self::Compressed(file) => {
+                let index = file.index();
+                let kinds = [FileKind::Compressed, FileKind::CompressedMix];
+                let mut archives: Vec<Retention> =
+                    index.archives.iter().map(|archive| retention(archive.retention())).collect();
+                archives.dedup_by_key(|archive| archive.step_s);
+                FileInfo {
+                    kind: kinds[usize::from(index.is_mixed())],
+                    archives,
+                    method: index.method,
+                    x_files_factor: index.x_files_factor,
+                }
+            }
+        }
+    }
+
+    /// Takes points, as of `now_s`. The answer is how many were too old for every archive.
+    pub(super) fn update(&mut self, points: &[Point], now_s: i64) -> Result<usize, Failure> {
+        Ok(match self {
+            Self::Standard(file) => {
+                let points = file.without_written(points, now_s)?;
+                file.update_many(&points, now_s)?.too_old
+            }
+            Self::Compressed(file) => file.update_many(points, now_s)?.too_old,
+        })
+    }
+
+    /// The values after `from_s` up to and with `until_s`, as of `now_s`.
+    pub(super) fn fetch(
+        &self,
+        from_s: i64,
+        until_s: i64,
+        now_s: i64,
+    ) -> Result<Option<Fetched>, Failure> {
+        Ok(match self {
+            Self::Standard(file) => file.fetch(from_s, until_s, now_s)?,
+            Self::Compressed(file) => file.fetch(from_s, until_s, now_s)?,
+        })
+    }
+
+    /// The points of its archives, those of one step once.
+    pub(super) fn archive_points(&self) -> Result<Vec<ArchivePoints>, Failure> {
+        let archives = self.info().archives;
+        let points = |archive: Retention| {
+            let points = match self {
+                Self::Standard(file) => {
+                    let mut archives = file.header().archives.iter();
+                    let level = archives.position(|info| info.step_s == archive.step_s);
+                    file.archive_points(level.unwrap_or(usize::MAX))?
+                }
+                Self::Compressed(file) => {
+                    let mut archives = file.index().archives.iter();
+                    let level = archives.position(|other| other.info.step_s == archive.step_s);
+                    file.archive_points(level.unwrap_or(usize::MAX))?
+                }
+            };
+            Ok(ArchivePoints { archive, points })
+        };
+        archives.into_iter().map(points).collect()
+    }
+
+    /// Sets how coarser points are made from now on.
+    pub(super) fn set_aggregation(
+        &mut self,
+        method: AggregationMethod,
+        x_files_factor: f32,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Standard(file) => Ok(file.set_aggregation(method, x_files_factor)?),
+            Self::Compressed(file) => Ok(file.set_aggregation(method, x_files_factor)?),
+        }
+    }
+
+    /// What is to be written.
+    pub(super) fn into_changed(self) -> Changed {
+        match self {
+            Self::Standard(file) => Changed::Patched(file.into_inner().into_parts()),
+            Self::Compressed(file) => match file.into_parts() {
+                (_, Some(bytes)) => Changed::Replaced(bytes),
+                (bytes, None) => Changed::Patched(bytes.into_parts()),
+            },
+        }
+    }
+}
+
+fn retention(retention: whisper::Retention) -> Retention {
+    let whisper::Retention { step_s, points } = retention;
+    Retention { step_s, points }
+}
+
+/// A file that holds these points, for each of its archives, and nothing that follows from them.
+pub(super) fn from_points(
+    kind: FileKind,
+    layout: &Layout<'_>,
+    points: &[Vec<Point>],
+    dialect: Dialect,
+) -> Result<SeriesFile, Failure> {
+    use silverback_formats::whisper::compressed::Trial;
+    let bytes = Front::absent().overlay();
+    Ok(match kind {
+        FileKind::Standard => {
+            let allocation = Allocation::Sparse;
+            let file = Whisper::from_points(bytes, layout, points, allocation, rules(dialect))?;
+            SeriesFile::Standard(file)
+        }
+        FileKind::Compressed | FileKind::CompressedMix => {
+            let Layout { retentions, method, x_files_factor } = *layout;
+            let layout = CompressedLayout::new(retentions, method, x_files_factor);
+            let (trial, conduct) = (Trial::OwnBlock, Conduct::Corrected);
+            SeriesFile::Compressed(Compressed::from_points(bytes, &layout, points, trial, conduct)?)
+        }
+    })
+}

@@ -1,0 +1,172 @@
+//! A folder of whisper files, one for each series, as carbon daemons keep it.
+//!
+//! Each call opens the file of one series, does its work and closes it: a node has more series
+//! than may be open at once, and other programs look at the files too. What a call changes is
+//! computed over the file in memory first (an `Overlay`) and then written in as few writes as can
+//! be: a file is read before it is written, and one that cannot be read through is not touched.
+//!
+//! A process may be killed at any instruction, and no file is left that does not open: new and
+//! replaced files are written beside and renamed; in place only slots, blocks and, last, the index
+//! of a compressed file are written. What is written is durable after [`WhisperDir::sync`]; until
+//! then the caller keeps the points, and writing them again leaves the same answers.
+//!
+//! | module | part |
+//! |---|---|
+//! | `naming` | name of a series ⇄ path of its file |
+//! | `file` | one open file, standard or compressed |
+//! | `front` | its bytes, the first of them read at once |
+//! | `failure` | what can be wrong with a file |
+//! | `update` | points in |
+//! | `beside` | files that are made beside and renamed |
+//! | `fetch` | points out, with those that are not written yet |
+//! | `migrate`, `resample` | other archives, method, xFilesFactor |
+//! | `walk` | names of all files |
+//! | `limiter` | at most so many a second |
+//! | `quarantine` | files that are left alone for a while |
+
+mod beside;
+mod failure;
+mod fetch;
+mod file;
+mod front;
+mod limiter;
+mod migrate;
+mod naming;
+mod quarantine;
+mod resample;
+mod update;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use failure::{FileFailure, Unusable};
+pub(crate) use fetch::{Answer, Window};
+pub(crate) use file::{ArchivePoints, FileInfo, FileKind};
+pub(crate) use limiter::Limiter;
+pub(crate) use migrate::{Migrated, Scope};
+pub(crate) use quarantine::{Quarantine, QuarantineCounts};
+pub(crate) use update::{Batch, Written};
+pub(crate) use walk::WalkedFile;
+
+use crate::storage::{Access, FileLock, InPlaceFile, Storage};
+use file::SeriesFile;
+use front::Front;
+use naming::Naming;
+use parking_lot::RwLock;
+use silverback_formats::whisper::Dialect;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Locks that files share: few enough to be small, many enough that two files that are at work
+/// seldom have the same.
+const STRIPES: usize = 1024;
+
+/// How files are named, made and opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// Whether names with tags have a folder of their own.
+    pub(crate) tags: bool,
+    /// Whether the files there are named by hashes.
+    pub(crate) hash_filenames: bool,
+    /// Whether new files have holes where nothing was written yet.
+    pub(crate) sparse_create: bool,
+    /// Whether files are locked against other processes while they are open.
+    pub(crate) lock: FileLock,
+    /// Whether new files are compressed.
+    pub(crate) compressed: bool,
+    /// Whether a file without a byte is replaced by a new one.
+    pub(crate) remove_empty_file: bool,
+    /// Whose meaning the aggregation codes 6 to 8 of standard files have.
+    pub(crate) dialect: Dialect,
+}
+
+/// A folder of whisper files. Calls may come from several threads.
+#[derive(Debug)]
+pub(crate) struct WhisperDir {
+    storage: Arc<dyn Storage>,
+    naming: Naming,
+    settings: Settings,
+    /// Held while a file is at work, chosen by its path: a reader of a compressed file must not
+    /// see half of an update. Two names may have one path.
+    stripes: Box<[RwLock<()>]>,
+}
+
+impl WhisperDir {
+    /// The folder `root` of `storage`, which need not be there yet.
+    pub(crate) fn new(storage: Arc<dyn Storage>, root: PathBuf, settings: Settings) -> Self {
+        let naming = Naming::new(root, settings.tags, settings.hash_filenames);
+        let stripes = (0..STRIPES).map(|_| RwLock::new(())).collect();
+        Self { storage, naming, settings, stripes }
+    }
+
+    /// The folder.
+    pub(crate) fn root(&self) -> &Path {
+        self.naming.root()
+    }
+
+    /// Makes all that was written before the call durable.
+    ///
+    /// # Errors
+    /// What the system says; then it is unknown how much is durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.storage.sync_filesystem(self.root())
+    }
+
+    /// What the file of a series says of itself; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub(crate) fn info(&self, name: &[u8]) -> Result<Option<FileInfo>, FileFailure> {
+        let path = self.naming.path(name)?;
+        let _reader = self.stripe(&path).read();
+        Ok(self.open(&path, Access::Read)?.map(|file| file.info()))
+    }
+
+    /// All points of the file of a series, for each of its archives, finest first, late points
+    /// beside it included; `None` when there is no file.
+    ///
+    /// # Errors
+    /// When it cannot be opened, and when a part of it is damaged.
+    pub(crate) fn archive_points(
+        &self,
+        name: &[u8],
+    ) -> Result<Option<Vec<ArchivePoints>>, FileFailure> {
+        let path = self.naming.path(name)?;
+        let _reader = self.stripe(&path).read();
+        let Some(file) = self.open(&path, Access::Read)? else { return Ok(None) };
+        self.all_points(&path, &file).map(Some)
+    }
+
+    fn stripe(&self, path: &Path) -> &RwLock<()> {
+        let hash = xxh3_64(path.as_os_str().as_encoded_bytes());
+        &self.stripes[hash as usize % STRIPES]
+    }
+
+    /// The file at a path; `None` when there is none, or one that is to be replaced as if there
+    /// was none.
+    fn open(&self, path: &Path, access: Access) -> Result<Option<SeriesFile>, FileFailure> {
+        let Some(file) = self.open_bytes(path, access)? else { return Ok(None) };
+        let front = Front::read(file).map_err(|source| FileFailure::io("read", path, source))?;
+        if front.is_empty() && self.settings.remove_empty_file {
+            return Ok(None);
+        }
+        SeriesFile::open(front.overlay(), self.settings.dialect)
+            .map(Some)
+            .map_err(|error| error.at(path))
+    }
+
+    fn open_bytes(
+        &self,
+        path: &Path,
+        access: Access,
+    ) -> Result<Option<Box<dyn InPlaceFile>>, FileFailure> {
+        match self.storage.open_in_place(path, access, self.settings.lock) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(FileFailure::io("open", path, source)),
+        }
+    }
+}
