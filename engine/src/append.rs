@@ -119,6 +119,36 @@ impl Inner {
         scratch: &mut Scratch,
         appended: &mut Appended,
     ) -> Result<(), AppendError> {
+        let before = *appended;
+        while self.append_once(points, scratch, appended)? > 0 {
+            // Storing a point twice is harmless, so the whole batch comes again.
+            *appended = before;
+            self.forget_removed(points);
+        }
+        Ok(())
+    }
+
+    /// Takes those spellings of the points' names out of the name table that lead to series which
+    /// were removed: removing a series takes out its canonical spelling only.
+    #[cold]
+    fn forget_removed(&self, points: &[Point<'_>]) {
+        for point in points {
+            let hash = self.names.hash(point.name);
+            if let Some(id) = self.names.id(hash)
+                && self.head.policy(id.0).is_none()
+            {
+                self.names.remove(hash, id);
+            }
+        }
+    }
+
+    /// Answers how many points are lost to series that were removed meanwhile.
+    fn append_once(
+        &self,
+        points: &[Point<'_>],
+        scratch: &mut Scratch,
+        appended: &mut Appended,
+    ) -> Result<usize, AppendError> {
         let _gate = self.gate.read();
         if self.closed.load(Ordering::Acquire) {
             return Err(AppendError::Closed);
@@ -135,7 +165,7 @@ impl Inner {
             self.create(points, scratch, &mut appended.refused)?;
         }
         if scratch.rows.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         scratch.frame.clear();
         let start = frame::start(KIND_SAMPLES, &mut scratch.frame);
@@ -149,7 +179,7 @@ impl Inner {
         let applied = self.head.apply(&scratch.rows, now_s, &self.policies);
         appended.stored += applied.stored;
         appended.refused.too_old += applied.too_old;
-        Ok(())
+        Ok(applied.gone)
     }
 
     /// Points → rows. Names are hashed in one pass and looked up in the next, so that the
@@ -194,8 +224,9 @@ impl Inner {
             Err(BadName::Name) => return Some(Refusal::BadName),
             Err(BadName::Tags) => return Some(Refusal::BadTags),
         };
-        let reach_s = match self.names.id(self.names.hash(&name)) {
-            Some(id) => self.policies.entry(self.head.policy(id.0)?).reach_s,
+        let known = self.names.id(self.names.hash(&name));
+        let reach_s = match known.and_then(|id| self.head.policy(id.0)) {
+            Some(policy) => self.policies.entry(policy).reach_s,
             None => match self.schema.load().policy(&name) {
                 Some(policy) => policy.reach_s(),
                 None => return Some(Refusal::NoSchema),

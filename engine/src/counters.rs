@@ -24,6 +24,8 @@ counters! {
     stored => "stored",
     /// Series created.
     created => "created",
+    /// Series deleted.
+    deleted => "deleted",
     /// Points refused: no schema rule matches.
     refused_no_schema => "refused.noSchema",
     /// Points refused: unusable name.

@@ -3,11 +3,12 @@
 use crate::append::{self, Appended, Refusal};
 use crate::background::Background;
 use crate::error::{
-    AddEventError, AppendError, CloseError, Damage, FetchError, FindError, OpenError, SealError,
+    AddEventError, AppendError, CloseError, Damage, DeleteError, FetchError, FindError, OpenError,
+    SealError,
 };
 use crate::events::StoredEvent;
 use crate::fetch::{FetchRange, Fetched};
-use crate::index::{Dialect, FindLimits, Found, Pattern};
+use crate::index::{Dialect, FindLimits, Found, NodeKind, Pattern};
 use crate::inner::Inner;
 use crate::open;
 use crate::options::Options;
@@ -98,7 +99,8 @@ impl Db {
     #[must_use]
     pub fn series(&self, name: &[u8]) -> Option<SeriesId> {
         let inner = self.inner();
-        let known = inner.names.id(inner.names.hash(name));
+        // A spelling may lead to a series that was removed; the canonical one does not.
+        let known = inner.names.id(inner.names.hash(name)).filter(|&id| inner.index.has(id));
         known.or_else(|| {
             let name = append::canonical(name, inner.options.tags).ok()?;
             inner.names.id(inner.names.hash(&name))
@@ -115,6 +117,35 @@ impl Db {
         }
         let policy = inner.store.policy(inner, id, &name)?;
         Some(SeriesInfo { name, policy })
+    }
+
+    /// Name and id of every series that matches `pattern`, sorted by name: what would be deleted
+    /// by giving [`Db::delete`] the ids.
+    ///
+    /// # Errors
+    /// On a malformed pattern, and when a limit is passed.
+    pub fn series_matching(
+        &self,
+        pattern: &[u8],
+        dialect: Dialect,
+        limits: &FindLimits,
+    ) -> Result<Vec<(Vec<u8>, SeriesId)>, FindError> {
+        let found = self.find(pattern, dialect, limits)?.into_iter();
+        let series = found.filter_map(|Found { path, kind }| match kind {
+            NodeKind::Leaf(id) => Some((path, id)),
+            NodeKind::Directory => None,
+        });
+        Ok(series.collect())
+    }
+
+    /// Deletes series, and says how many of the ids were there. When this returns, that is
+    /// durable. A name may be stored again, and is another series then; there is no way to give
+    /// a series another name.
+    ///
+    /// # Errors
+    /// When the WAL cannot be written or synced, or the database is closed.
+    pub fn delete(&self, ids: &[SeriesId]) -> Result<usize, DeleteError> {
+        self.inner().delete(ids)
     }
 
     /// Calls `visit` with name and id of every series, sorted by name, until it breaks.
@@ -182,7 +213,7 @@ impl Db {
         }
         inner.index.for_each_leaf(&mut |name, id| {
             if let Some(policy) = schema.policy(name) {
-                inner.head.add_series(id.0, inner.policies.id(&policy));
+                inner.head.set_policy(id.0, inner.policies.id(&policy));
             }
             ControlFlow::Continue(())
         });

@@ -116,6 +116,24 @@ pub enum FetchError {
     UnknownSeries(u32),
 }
 
+/// Why series could not be deleted, or not durably; those that were are not found any more. It is
+/// harmless to delete them again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeleteError {
+    /// The write-ahead log could not be written or synced; try again when the disk is well.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The WAL segment.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The database was closed.
+    #[error("the database is closed")]
+    Closed,
+}
+
 /// Why the head could not be sealed, or blocks not be deleted; samples stay in the head and in the
 /// WAL.
 #[derive(Debug, thiserror::Error)]
@@ -191,4 +209,4 @@ macro_rules! from_file_error {
     };
 }
 
-from_file_error!(OpenError AppendError SealError CloseError AddEventError);
+from_file_error!(OpenError AppendError DeleteError SealError CloseError AddEventError);

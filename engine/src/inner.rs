@@ -6,7 +6,7 @@ use crate::counters::{Counters, add};
 use crate::error::{Damage, FileError, SealError};
 use crate::events::Events;
 use crate::head::Head;
-use crate::index::LiveIndex;
+use crate::index::Index;
 use crate::manifest::Manifest;
 use crate::names::NameTable;
 use crate::options::Options;
@@ -53,15 +53,17 @@ pub(crate) struct Inner {
     pub(crate) schema_change: Mutex<()>,
     pub(crate) policies: Policies,
     pub(crate) names: NameTable,
-    pub(crate) index: LiveIndex,
+    pub(crate) index: Index,
     pub(crate) head: Head,
     pub(crate) wal: Wal,
     pub(crate) store: Box<dyn Store>,
     pub(crate) events: Events,
     /// Shared by appends, taken alone to turn to a new WAL segment; see `append`.
     pub(crate) gate: RwLock<()>,
-    /// Held while series are created: the next id.
+    /// Held while series are created or removed: the next id.
     pub(crate) next_id: Mutex<u32>,
+    /// Series that were removed, and of which the series log does not say so yet.
+    pub(crate) removed: Mutex<Vec<u32>>,
     /// Held while the head is sealed.
     pub(crate) sealing: Mutex<Sealing>,
     /// Held while files are added to what exists, or removed.
@@ -167,18 +169,24 @@ impl Inner {
         Ok((adds.len(), adds.iter().map(|entry| entry.len_bytes).sum()))
     }
 
-    /// Makes the names of all series durable, and gives the id that is next.
+    /// Makes durable what series there are and their names, and gives the id that is next.
     ///
     /// Series are created all the time. Those that are in what was taken from the head have ids
     /// below the one that is next now, and their names must be durable before any block is: a
     /// power cut would give an id whose name it takes to another series, with the samples in the
     /// block.
     fn name_series(&self) -> Result<u32, FileError> {
-        let next_id = *self.next_id.lock();
-        self.disk.lock().series_log.append(next_id, |id, out| {
-            self.index.path_into(crate::SeriesId(id), out);
-        })?;
-        Ok(next_id)
+        let (next_id, mut removed) = {
+            let next_id = self.next_id.lock();
+            (*next_id, std::mem::take(&mut *self.removed.lock()))
+        };
+        removed.sort_unstable();
+        let name = |id, out: &mut Vec<u8>| _ = self.index.path_into(crate::SeriesId(id), out);
+        let appended = self.disk.lock().series_log.append(next_id, name, &removed);
+        if appended.is_err() {
+            self.removed.lock().extend(removed);
+        }
+        appended.map(|()| next_id)
     }
 
     /// Removes WAL segments below `floor`; damaged ones are kept in quarantine.

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `db` | open, append, find, fetch, close: the face of the rest |
 //! | `append` | points → WAL → head, and the order of it |
+//! | `delete` | series → nothing |
 //! | `names` | name → id for ingest |
 //! | [`schema`], `policies` | name → retention and aggregation |
 //! | [`index`] | names by pattern |
@@ -29,6 +30,7 @@ mod block;
 pub mod clock;
 mod counters;
 mod db;
+mod delete;
 pub mod error;
 mod events;
 mod fetch;
@@ -56,7 +58,8 @@ pub use append::{Appended, Refusal, Refused};
 pub use clock::Clock;
 pub use db::Db;
 pub use error::{
-    AddEventError, AppendError, CloseError, Damage, FetchError, FindError, OpenError, SealError,
+    AddEventError, AppendError, CloseError, Damage, DeleteError, FetchError, FindError, OpenError,
+    SealError,
 };
 pub use events::{EVENT_BYTES_MAX, StoredEvent};
 pub use fetch::{FetchRange, Fetched};

@@ -12,9 +12,10 @@
 //! 3 in a million.
 //!
 //! Memory protocol: a slot is published by storing its tag (`Release`) after its id; a reader
-//! that sees the tag (`Acquire`) sees the id. Slots are never emptied or reused, and only the
-//! holder of the shard's lock writes, so a lookup that races an insert either sees the whole
-//! slot or not at all.
+//! that sees the tag (`Acquire`) sees the id. A removed name keeps its tag, under the id of none,
+//! and has its slot still when it comes back; slots of removed names go when the shard grows. Only
+//! the holder of the shard's lock writes, so a lookup that races an insert or a removal sees what
+//! was there before or after.
 
 use crate::series::SeriesId;
 use arc_swap::{ArcSwap, Guard};
@@ -28,6 +29,8 @@ const SHARDS: usize = 16;
 const SLOTS: usize = 5;
 /// Share of used slots above which a shard grows, in percent.
 const FILL_PERCENT_MAX: usize = 80;
+/// The id in the slot of a removed name.
+const NONE: u32 = u32::MAX;
 
 /// Keyed hash of a name in the spelling that it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +51,8 @@ pub(crate) struct NameTable {
 struct Shard {
     buckets: ArcSwap<Box<[Bucket]>>,
     insert: Mutex<()>,
-    len: AtomicUsize,
+    /// Slots with a tag, those of removed names included.
+    used: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -91,16 +95,27 @@ impl NameTable {
         let shard = self.shard(hash);
         let _only_writer = shard.insert.lock();
         let mut buckets = shard.buckets.load_full();
-        if find(&buckets, hash).is_some() {
+        if let Some(slot) = slot(&buckets, hash) {
+            let _ = slot.compare_exchange(NONE, id.0, Ordering::Relaxed, Ordering::Relaxed);
             return;
         }
-        let len = shard.len.load(Ordering::Relaxed) + 1;
-        if len * 100 > buckets.len() * SLOTS * FILL_PERCENT_MAX {
-            buckets = Arc::new(grown(&buckets));
+        let mut used = shard.used.load(Ordering::Relaxed) + 1;
+        if used * 100 > buckets.len() * SLOTS * FILL_PERCENT_MAX {
+            let (grown, kept) = grown(&buckets);
+            (buckets, used) = (Arc::new(grown), kept + 1);
             shard.buckets.store(Arc::clone(&buckets));
         }
         put(&buckets, hash.tag, id.0);
-        shard.len.store(len, Ordering::Relaxed);
+        shard.used.store(used, Ordering::Relaxed);
+    }
+
+    /// Takes out what is under `hash`, if that is `id`.
+    pub(crate) fn remove(&self, hash: NameHash, id: SeriesId) {
+        let shard = self.shard(hash);
+        let _only_writer = shard.insert.lock();
+        if let Some(slot) = slot(&shard.buckets.load(), hash) {
+            let _ = slot.compare_exchange(id.0, NONE, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 
     /// Bytes that the table holds.
@@ -130,7 +145,7 @@ impl Shard {
         Self {
             buckets: ArcSwap::from_pointee(table(4)),
             insert: Mutex::new(()),
-            len: AtomicUsize::new(0),
+            used: AtomicUsize::new(0),
         }
     }
 }
@@ -146,13 +161,20 @@ fn home(buckets: &[Bucket], tag: u64) -> usize {
 
 #[inline]
 fn find(buckets: &[Bucket], hash: NameHash) -> Option<SeriesId> {
+    let id = slot(buckets, hash)?.load(Ordering::Relaxed);
+    (id != NONE).then_some(SeriesId(id))
+}
+
+/// The id beside this tag.
+#[inline]
+fn slot(buckets: &[Bucket], hash: NameHash) -> Option<&AtomicU32> {
     let mut at = home(buckets, hash.tag);
     loop {
         let bucket = &buckets[at];
         for (tag, id) in bucket.tags.iter().zip(&bucket.ids) {
             match tag.load(Ordering::Acquire) {
                 0 => return None,
-                tag if tag == hash.tag => return Some(SeriesId(id.load(Ordering::Relaxed))),
+                tag if tag == hash.tag => return Some(id),
                 _ => {}
             }
         }
@@ -176,18 +198,20 @@ fn put(buckets: &[Bucket], tag: u64, id: u32) {
     }
 }
 
-/// A table of twice the size with the same slots.
-fn grown(buckets: &[Bucket]) -> Box<[Bucket]> {
-    let larger = table(buckets.len() * 2);
-    for bucket in buckets {
-        for (tag, id) in bucket.tags.iter().zip(&bucket.ids) {
-            let tag = tag.load(Ordering::Relaxed);
-            if tag != 0 {
-                put(&larger, tag, id.load(Ordering::Relaxed));
-            }
-        }
-    }
-    larger
+/// A table with the names that are not removed, and how many they are: of twice the size, unless
+/// many were removed.
+fn grown(buckets: &[Bucket]) -> (Box<[Bucket]>, usize) {
+    let slots = || {
+        let slots = buckets.iter().flat_map(|bucket| bucket.tags.iter().zip(&bucket.ids));
+        let slots =
+            slots.map(|(tag, id)| (tag.load(Ordering::Relaxed), id.load(Ordering::Relaxed)));
+        slots.filter(|&(tag, id)| tag != 0 && id != NONE)
+    };
+    let kept = slots().count();
+    let is_enough = kept * 200 <= buckets.len() * SLOTS * FILL_PERCENT_MAX;
+    let larger = table(if is_enough { buckets.len() } else { buckets.len() * 2 });
+    slots().for_each(|(tag, id)| put(&larger, tag, id));
+    (larger, kept)
 }
 
 #[cfg(test)]
@@ -211,6 +235,30 @@ mod tests {
             assert_eq!(table.id(table.hash(&name(i))), Some(SeriesId(i)));
         }
         assert!(table.memory_bytes() < 50_000 * 40, "{}", table.memory_bytes());
+    }
+
+    #[test]
+    fn removed_names_are_gone_until_they_come_back() {
+        let table = NameTable::new();
+        for turn in 0..20 {
+            for i in 0..1000 {
+                let hash = table.hash(&name(i + turn * 500));
+                let id = SeriesId(turn * 1000 + i);
+                table.remove(hash, SeriesId(NONE - 1));
+                if let Some(old) = table.id(hash) {
+                    table.remove(hash, old);
+                }
+                assert_eq!(table.id(hash), None);
+                table.insert(hash, id);
+                assert_eq!(table.id(hash), Some(id));
+            }
+            for i in 0..500 {
+                let hash = table.hash(&name(i + turn * 500));
+                table.remove(hash, SeriesId(turn * 1000 + i));
+                assert_eq!(table.id(hash), None);
+            }
+        }
+        assert!(table.memory_bytes() < 1000 * 80, "{}", table.memory_bytes());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::counters::Counters;
 use crate::error::{Damage, FileError, OpenError};
 use crate::events::Events;
 use crate::head::Head;
-use crate::index::LiveIndex;
+use crate::index::Index;
 use crate::inner::{Disk, Folders, Inner, quarantine};
 use crate::manifest::{self, Found, Manifest, State};
 use crate::names::NameTable;
@@ -21,7 +21,7 @@ use crate::wal::{Wal, segment_name};
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 use silverback_formats::wal::Row;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -48,8 +48,9 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
 
     let mut loader = Loader::new(&options);
     let (mut series_log, log_damage) =
-        SeriesLog::open(Arc::clone(&storage), &folders.root, |id, name| loader.series(id, name))?;
+        SeriesLog::open(Arc::clone(&storage), &folders.root, &mut loader)?;
     damage.extend(log_damage);
+    loader.removed_since.clear();
     if series_log.next_id() < state.next_id {
         let path = folders.root.join("SERIES");
         let reason = format!("names end at id {}, not {}", series_log.next_id(), state.next_id);
@@ -78,7 +79,7 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     let manifest = Manifest::create(Arc::clone(&storage), folders.root.clone(), state)?;
     report(&loader, &replayed, blocks.len());
     let store = BlockStore::new(storage, folders.blocks.clone(), blocks, next_block);
-    let Loader { names, index, policies, head, next_id, .. } = loader;
+    let Loader { names, index, policies, head, next_id, removed_since, .. } = loader;
     Ok(Inner {
         schema: ArcSwap::from_pointee(options.schema.clone()),
         schema_change: Mutex::new(()),
@@ -87,6 +88,7 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
         disk: Mutex::new(Disk { manifest, series_log, damaged_segments }),
         gate: RwLock::new(()),
         next_id: Mutex::new(next_id),
+        removed: Mutex::new(removed_since),
         scratch: Mutex::default(),
         closed: AtomicBool::new(false),
         seal_wanted: AtomicBool::new(false),
@@ -246,9 +248,13 @@ struct Loader {
     fallback: Option<Schema>,
     policies: Policies,
     names: NameTable,
-    index: LiveIndex,
+    index: Index,
     head: Head,
     next_id: u32,
+    /// Series that were removed.
+    removed: HashSet<u32>,
+    /// Those of which the series log does not say so.
+    removed_since: Vec<u32>,
     unnamed_samples: u64,
     rows: Vec<Row>,
 }
@@ -260,11 +266,22 @@ impl Loader {
             fallback: None,
             policies: Policies::default(),
             names: NameTable::new(),
-            index: LiveIndex::new(),
+            index: Index::new(),
             head: Head::new(),
             next_id: 0,
+            removed: HashSet::new(),
+            removed_since: Vec::new(),
             unnamed_samples: 0,
             rows: Vec::new(),
+        }
+    }
+
+    fn forget(&mut self, id: u32) {
+        let mut name = Vec::new();
+        if self.index.path_into(SeriesId(id), &mut name) {
+            self.index.remove(SeriesId(id));
+            self.names.remove(self.names.hash(&name), SeriesId(id));
+            self.head.remove_series(id);
         }
     }
 }
@@ -272,13 +289,19 @@ impl Loader {
 impl Replay for Loader {
     fn series(&mut self, id: u32, name: &[u8]) {
         self.next_id = self.next_id.max(id.saturating_add(1));
-        if name.is_empty() {
-            // The log says so of an id whose name was lost before it got there.
+        // Without a name: the log says so of an id whose name was lost, or which was removed,
+        // before it got there.
+        if name.is_empty() || self.removed.contains(&id) {
             return;
         }
         let hash = self.names.hash(name);
-        if self.names.id(hash).is_some() {
-            return;
+        // A name is created again only after the series that had it was removed, so of two series
+        // of one name the later one is there.
+        match self.names.id(hash) {
+            Some(known) if known.0 == id => return,
+            Some(known) if known.0 > id => return self.removed(id),
+            Some(known) => self.removed(known.0),
+            None => {}
         }
         // A series that no rule matches any more stays readable under the embedded rules.
         let fallback = &mut self.fallback;
@@ -292,11 +315,23 @@ impl Replay for Loader {
         self.names.insert(hash, SeriesId(id));
     }
 
+    fn removed(&mut self, id: u32) {
+        self.next_id = self.next_id.max(id.saturating_add(1));
+        if self.removed.insert(id) {
+            self.removed_since.push(id);
+            self.forget(id);
+        }
+    }
+
     fn samples(&mut self, now_s: u32, rows: &[Row]) {
         self.rows.clear();
-        let named = rows.iter().filter(|row| self.head.policy(row.id).is_some());
-        self.rows.extend(named);
-        self.unnamed_samples += (rows.len() - self.rows.len()) as u64;
+        for row in rows {
+            if self.head.policy(row.id).is_some() {
+                self.rows.push(*row);
+            } else if !self.removed.contains(&row.id) {
+                self.unnamed_samples += 1;
+            }
+        }
         self.head.apply(&self.rows, i64::from(now_s), &self.policies);
     }
 }

@@ -10,6 +10,11 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PolicyId(pub(crate) u16);
 
+impl PolicyId {
+    /// That of a series that is not there, or not known yet; no policy has it.
+    pub(crate) const NONE: Self = Self(u16::MAX);
+}
+
 /// A policy with what the hot path asks of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
@@ -40,14 +45,15 @@ impl Policies {
     /// The number of a policy, new or known.
     ///
     /// # Panics
-    /// Beyond 65 536 distinct policies in one process; rule files have a handful.
+    /// Beyond 65 535 distinct policies in one process; rule files have a handful.
     pub(crate) fn id(&self, policy: &Arc<Policy>) -> PolicyId {
         let _only_writer = self.insert.lock();
         let entries = self.entries.load();
         if let Some(at) = entries.iter().position(|entry| entry.policy == *policy) {
             return PolicyId(at as u16);
         }
-        let id = u16::try_from(entries.len()).expect("fewer than 65 536 policies");
+        let id = u16::try_from(entries.len()).ok().filter(|&id| PolicyId(id) != PolicyId::NONE);
+        let id = id.expect("at most 65 535 policies");
         let mut grown = entries.to_vec();
         grown.push(Entry {
             step_s: policy.archives[0].step_s,

@@ -1,14 +1,21 @@
-//! The series log: names of all series whose samples may be in blocks.
+//! The series log: names of all series whose samples may be in blocks, and which of them were
+//! removed since.
 //!
 //! New names are in the WAL first; when the head is sealed, the names that are not here yet are
 //! appended and synced before the WAL that held them is dropped. Ids are dense and appended in
-//! order, so a frame needs its first id only.
+//! order, so a frame needs its first id only. Ids that were removed are appended after them.
+//!
+//! The order between names and removals says nothing: an id is never given twice, so a name
+//! belongs to the highest id that has it and was not removed.
 
 use crate::error::{Damage, FileError};
 use crate::log_file::LogFile;
 use crate::storage::Storage;
+use crate::wal::recovery::Replay;
 use silverback_formats::frame::{self, LogKind};
-use silverback_formats::wal::{KIND_SERIES, Series, series_into};
+use silverback_formats::wal::{
+    KIND_REMOVED, KIND_SERIES, REMOVED_MAX, Series, removed, removed_into, series_into,
+};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,20 +35,25 @@ pub(crate) struct SeriesLog {
 }
 
 impl SeriesLog {
-    /// Reads the log in `dir`, giving each name to `visit`, and opens it for appending.
+    /// Reads the log in `dir` into `into` and opens it for appending.
     pub(crate) fn open(
         storage: Arc<dyn Storage>,
         dir: &Path,
-        mut visit: impl FnMut(u32, &[u8]),
+        into: &mut impl Replay,
     ) -> Result<(Self, Vec<Damage>), FileError> {
         let mut next_id = 0;
-        let read = |kind, payload: &[u8]| {
-            if kind != KIND_SERIES {
-                return Err(format!("frame of kind {kind}"));
+        let read = |kind, payload: &[u8]| match kind {
+            KIND_SERIES => {
+                let next = read_names(payload, into).map_err(|error| error.to_string())?;
+                next_id = next_id.max(next);
+                Ok(())
             }
-            let next = read_names(payload, &mut visit).map_err(|error| error.to_string())?;
-            next_id = next_id.max(next);
-            Ok(())
+            KIND_REMOVED => {
+                let ids = removed(payload).map_err(|error| error.to_string())?;
+                ids.into_iter().for_each(|id| into.removed(id));
+                Ok(())
+            }
+            _ => Err(format!("frame of kind {kind}")),
         };
         let (file, damage) = LogFile::open(storage, dir.join(NAME), LogKind::Series, read)?;
         Ok((Self { file, next_id }, damage))
@@ -57,16 +69,32 @@ impl SeriesLog {
         self.next_id = self.next_id.max(id);
     }
 
-    /// Appends the names of ids from [`SeriesLog::next_id`] up to `end` and makes them durable.
-    /// `name` appends the name of an id to its buffer, or nothing when it is lost.
+    /// Appends the names of ids from [`SeriesLog::next_id`] up to `end`, and that `removed` were
+    /// removed (ascending), and makes both durable. `name` appends the name of an id to its
+    /// buffer, or nothing when it is lost or removed.
     pub(crate) fn append(
         &mut self,
         end: u32,
         name: impl Fn(u32, &mut Vec<u8>),
+        removed: &[u32],
     ) -> Result<(), FileError> {
-        if self.next_id >= end {
-            return Ok(());
+        if self.next_id < end {
+            self.append_names(end, name)?;
         }
+        let mut bytes = Vec::new();
+        for ids in removed.chunks(REMOVED_MAX) {
+            let at = frame::start(KIND_REMOVED, &mut bytes);
+            removed_into(ids, &mut bytes);
+            frame::finish(at, &mut bytes);
+        }
+        if bytes.is_empty() { Ok(()) } else { self.file.append(&bytes) }
+    }
+
+    fn append_names(
+        &mut self,
+        end: u32,
+        name: impl Fn(u32, &mut Vec<u8>),
+    ) -> Result<(), FileError> {
         let mut bytes = Vec::new();
         let mut first = self.next_id;
         while first < end {
@@ -96,12 +124,12 @@ impl SeriesLog {
 
 fn read_names(
     payload: &[u8],
-    visit: &mut impl FnMut(u32, &[u8]),
+    into: &mut impl Replay,
 ) -> Result<u32, silverback_formats::wal::PayloadError> {
     let mut next_id = 0;
     for entry in Series::new(payload)? {
         let (id, name) = entry?;
-        visit(id, name);
+        into.series(id, name);
         next_id = id + 1;
     }
     Ok(next_id)

@@ -7,6 +7,7 @@
 //!             bit 4     the id is the previous one plus one; else zigzag varint of the difference
 //!             bit 5     the time is the previous one; else zigzag varint of the difference
 //!   value     the leading bytes of the double, big-endian, without its trailing zero bytes
+//! kind 3, removed:  count:varint { id:varint, the first; or its distance to the one before }*
 //! ```
 //!
 //! The previous id starts at -1 and the previous time at `now`, the clock when the batch was
@@ -21,6 +22,10 @@ use thiserror::Error;
 pub const KIND_SERIES: u8 = 1;
 /// Kind of a frame that holds samples.
 pub const KIND_SAMPLES: u8 = 2;
+/// Kind of a frame that takes series out for good.
+pub const KIND_REMOVED: u8 = 3;
+/// Most ids of a removed payload, which is far from a frame's limit then.
+pub const REMOVED_MAX: usize = 1 << 20;
 
 const LEN_MASK: u8 = 0x0f;
 const NEXT_ID: u8 = 0x10;
@@ -235,6 +240,39 @@ impl<'a> Iterator for Series<'a> {
     }
 }
 
+/// Appends a removed payload: ids in ascending order, each once.
+pub fn removed_into(ids: &[u32], out: &mut Vec<u8>) {
+    varint::push(out, ids.len() as u64);
+    let mut before = 0;
+    for &id in ids {
+        varint::push(out, u64::from(id - before));
+        before = id;
+    }
+}
+
+/// The ids of a removed payload.
+///
+/// # Errors
+/// When it is malformed.
+pub fn removed(payload: &[u8]) -> Result<Vec<u32>, PayloadError> {
+    let mut input = payload;
+    let ids = take_removed(&mut input).filter(|_| input.is_empty());
+    ids.ok_or(PayloadError { kind: KIND_REMOVED, offset: payload.len() - input.len() })
+}
+
+fn take_removed(input: &mut &[u8]) -> Option<Vec<u32>> {
+    let mut ids: Vec<u32> = Vec::new();
+    for _ in 0..varint::take(input).ok()? {
+        let distance = take_u32(input)?;
+        match ids.last() {
+            None => ids.push(distance),
+            Some(_) if distance == 0 => return None,
+            Some(last) => ids.push(last.checked_add(distance)?),
+        }
+    }
+    Some(ids)
+}
+
 fn take_u32(input: &mut &[u8]) -> Option<u32> {
     u32::try_from(varint::take(input).ok()?).ok()
 }
@@ -294,6 +332,19 @@ mod tests {
                 .map(|(id, time_s, bits)| Row { id, time_s, value: f64::from_bits(bits) })
                 .collect();
             check(now_s, &rows);
+        }
+
+        #[test]
+        fn removed_ids_come_back(ids: std::collections::BTreeSet<u32>) {
+            let ids = Vec::from_iter(ids);
+            let mut out = Vec::new();
+            removed_into(&ids, &mut out);
+            prop_assert_eq!(removed(&out), Ok(ids));
+            for cut in 0..out.len() {
+                prop_assert!(removed(&out[..cut]).is_err());
+            }
+            out.push(0);
+            prop_assert!(removed(&out).is_err());
         }
 
         #[test]

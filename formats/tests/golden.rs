@@ -10,7 +10,8 @@ use silverback_formats::frame::{self, Frames, LogKind, Step};
 use silverback_formats::index::{self, IndexBuilder, PushError};
 use silverback_formats::manifest::{BlockEntry, Edit, KIND_EDIT};
 use silverback_formats::wal::{
-    KIND_SAMPLES, KIND_SERIES, Row, Samples, Series, samples_into, series_into,
+    KIND_REMOVED, KIND_SAMPLES, KIND_SERIES, Row, Samples, Series, removed, removed_into,
+    samples_into, series_into,
 };
 use std::path::PathBuf;
 
@@ -72,6 +73,20 @@ fn wal() {
     assert_eq!(names, [(0, NAMES[0]), (1, NAMES[1]), (2, NAMES[2])]);
     let back: Vec<Row> = Samples::new(frames[1].1).unwrap().map(Result::unwrap).collect();
     assert_eq!(back, rows());
+}
+
+#[test]
+fn removed_series() {
+    let ids = [0, 7, u32::MAX - 1];
+    let mut payload = Vec::new();
+    removed_into(&ids, &mut payload);
+    for (kind, path) in
+        [(LogKind::Wal, "wal/v1_removed.bin"), (LogKind::Series, "series/v1_removed.bin")]
+    {
+        let bytes = log(kind, 0, &[(KIND_REMOVED, payload.clone())]);
+        check(path, &bytes);
+        assert_eq!(removed(frames(&bytes)[0].1).unwrap(), ids);
+    }
 }
 
 #[test]

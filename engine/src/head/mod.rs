@@ -47,6 +47,7 @@ struct Shard {
 struct SeriesState {
     /// Place in `chunks`, or `NO_CHUNK`.
     chunk: u32,
+    /// That of none where the series is not here: never added, or removed.
     policy: PolicyId,
 }
 
@@ -59,6 +60,18 @@ pub(crate) struct Taken(Vec<OpenChunk>);
 pub(crate) struct Applied {
     pub(crate) stored: usize,
     pub(crate) too_old: usize,
+    /// Rows of series that were removed meanwhile.
+    pub(crate) gone: usize,
+}
+
+/// What became of a row.
+enum Pushed {
+    /// Stored; the shard grew by so many bytes.
+    Grown(isize),
+    /// No archive of the series reaches back to it.
+    TooOld,
+    /// Its series is not here any more.
+    Gone,
 }
 
 impl Head {
@@ -71,15 +84,35 @@ impl Head {
         let (shard, place) = place(id);
         let series = &mut self.shards[shard].lock().series;
         if series.len() <= place {
-            series.resize(place + 1, SeriesState { chunk: NO_CHUNK, policy });
+            let none = SeriesState { chunk: NO_CHUNK, policy: PolicyId::NONE };
+            series.resize(place + 1, none);
         }
         series[place].policy = policy;
     }
 
-    /// The policy of series `id`.
+    /// Keeps series `id` by another policy from now on, if it was added.
+    pub(crate) fn set_policy(&self, id: u32, policy: PolicyId) {
+        let (shard, place) = place(id);
+        if let Some(series) = self.shards[shard].lock().series.get_mut(place)
+            && series.policy != PolicyId::NONE
+        {
+            series.policy = policy;
+        }
+    }
+
+    /// Forgets series `id` and its samples, but for those that are being sealed. Rows that name
+    /// it are [`Applied::gone`] from now on.
+    pub(crate) fn remove_series(&self, id: u32) {
+        let (shard, place) = place(id);
+        let freed = self.shards[shard].lock().remove(id, place);
+        self.bytes.fetch_sub(freed as isize, Ordering::Relaxed);
+    }
+
+    /// The policy of series `id`, if it was added.
     pub(crate) fn policy(&self, id: u32) -> Option<PolicyId> {
         let (shard, place) = place(id);
-        self.shards[shard].lock().series.get(place).map(|series| series.policy)
+        let policy = self.shards[shard].lock().series.get(place).map(|series| series.policy);
+        policy.filter(|&policy| policy != PolicyId::NONE)
     }
 
     /// Stores rows that are in the WAL, in their order. `now_s` is the clock when the batch came.
@@ -96,11 +129,12 @@ impl Head {
             let mut grown = 0;
             for row in &rest[..run] {
                 match guard.push(row, now_s, &policies) {
-                    Some(bytes) => {
+                    Pushed::Grown(bytes) => {
                         grown += bytes;
                         applied.stored += 1;
                     }
-                    None => applied.too_old += 1,
+                    Pushed::TooOld => applied.too_old += 1,
+                    Pushed::Gone => applied.gone += 1,
                 }
             }
             drop(guard);
@@ -179,31 +213,32 @@ impl Head {
 }
 
 impl Shard {
-    /// Stores a row and says by how many bytes the shard grew; `None` when no archive of the
-    /// series reaches back to it.
+    /// Stores a row.
     #[inline]
-    fn push(&mut self, row: &Row, now_s: i64, policies: &[Entry]) -> Option<isize> {
+    fn push(&mut self, row: &Row, now_s: i64, policies: &[Entry]) -> Pushed {
         let series = &mut self.series[place(row.id).1];
-        let entry = &policies[usize::from(series.policy.0)];
+        let Some(entry) = policies.get(usize::from(series.policy.0)) else { return Pushed::Gone };
         let age_s = now_s - i64::from(row.time_s);
         if age_s > entry.finest_reach_s || age_s < -AHEAD_S_MAX {
-            return self.push_aside(row, age_s, entry);
+            let grown = self.push_aside(row, age_s, entry);
+            return grown.map_or(Pushed::TooOld, Pushed::Grown);
         }
         let slot_s = row.time_s - row.time_s % entry.step_s;
         match self.chunks.get_mut(series.chunk as usize) {
             Some(chunk) if chunk.policy == series.policy => {
                 let before = chunk.heap_bytes();
                 chunk.push(slot_s, row.value);
-                Some(chunk.heap_bytes() as isize - before as isize)
+                Pushed::Grown(chunk.heap_bytes() as isize - before as isize)
             }
             _ => {
                 self.open(row.id, entry, slot_s, row.value);
-                Some(size_of::<OpenChunk>() as isize)
+                Pushed::Grown(size_of::<OpenChunk>() as isize)
             }
         }
     }
 
-    /// A row that is old or far ahead of the clock.
+    /// A row that is old or far ahead of the clock: by how many bytes the shard grew, or `None`
+    /// when no archive of the series reaches back to it.
     #[cold]
     fn push_aside(&mut self, row: &Row, age_s: i64, entry: &Entry) -> Option<isize> {
         let archive = entry.archive_for(age_s)?;
@@ -232,6 +267,15 @@ impl Shard {
         let policy = self.series[place].policy;
         self.chunks.push(OpenChunk::new(id, policy, entry.step_s, slot_s, value));
         self.series[place].chunk = self.chunks.len() as u32 - 1;
+    }
+
+    /// Takes a series out and answers how many bytes of samples it had.
+    fn remove(&mut self, id: u32, place: usize) -> usize {
+        let Some(series) = self.series.get_mut(place) else { return 0 };
+        series.policy = PolicyId::NONE;
+        self.displace(place);
+        let gone = self.displaced.extract_if(.., |chunk| chunk.id == id);
+        gone.map(|chunk| chunk_bytes(&chunk)).sum()
     }
 
     /// Puts the series' chunk of another policy aside.

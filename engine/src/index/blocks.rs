@@ -12,6 +12,9 @@
 //! * **Insert** walks the slots; the first empty one takes the entry by one compare-and-swap.
 //!   Slots never change once set and the first empty slot is the only one tried, so two inserts
 //!   of one key meet in the same slot and one of them sees the other.
+//! * **Remove** is not known here: whoever keeps a set marks what its values stand for, once and
+//!   for ever. A key whose entries are all removed may be inserted again; entries that are
+//!   removed are left behind when their block is full and copied.
 //! * **A full block is immutable.** Who finds no room builds a larger block (or, at
 //!   [`BLOCK_MAX`], a table of blocks) that holds the old entries and the new one, and swaps the
 //!   root from old to new; who loses the swap starts again at the root. Nothing can get lost:
@@ -195,13 +198,15 @@ impl Blocks {
 
     /// The value of the entry with this key for which `is_same` holds, or a new entry with the
     /// value that `make` gives. `make` runs at most once; what it made is dropped with no trace
-    /// when another thread was faster.
+    /// when another thread was faster. Entries for which `is_removed` holds, as it then must for
+    /// ever, may be left behind; `is_same` must not hold for them.
     pub(super) fn find_or_insert(
         self: &Arc<Self>,
         pinned: &Guard,
         root: &Root,
         key: u32,
         is_same: impl Fn(u32) -> bool,
+        is_removed: impl Fn(Entry) -> bool,
         make: impl FnOnce() -> u32,
     ) -> Inserted {
         let mut made = Made { key, make: Some(make), value: None };
@@ -224,7 +229,7 @@ impl Blocks {
             {
                 return inserted;
             }
-            let grown = self.grown(block, made.entry(), level);
+            let grown = self.grown(block, &is_removed, made.entry(), level);
             let (new, relaxed) = (grown.word(), Ordering::Relaxed);
             if root.compare_exchange(word, new, Ordering::AcqRel, relaxed).is_ok() {
                 if let Some(block) = block {
@@ -304,10 +309,17 @@ impl Blocks {
         None
     }
 
-    /// A new block or table with what is in the full block and one entry more.
-    fn grown(&self, full: Option<Block>, entry: Entry, level: u32) -> Shape {
+    /// A new block or table with what is in the full block and not removed, and one entry more.
+    fn grown(
+        &self,
+        full: Option<Block>,
+        is_removed: impl Fn(Entry) -> bool,
+        entry: Entry,
+        level: u32,
+    ) -> Shape {
         let old = full.map(|block| self.entries(block));
-        let entries: Vec<Entry> = old.into_iter().flatten().chain([entry]).collect();
+        let kept = old.into_iter().flatten().filter(|&entry| !is_removed(entry));
+        let entries: Vec<Entry> = kept.chain([entry]).collect();
         self.build(&entries, level)
     }
 
@@ -449,9 +461,10 @@ mod tests {
         let count = if cfg!(miri) { 300 } else { 20_000 };
         for key in 1..=count {
             assert_eq!(blocks.find(&guard, &root, key, |_| true), None);
-            let inserted = blocks.find_or_insert(&guard, &root, key, |_| true, || key + 7);
+            let inserted =
+                blocks.find_or_insert(&guard, &root, key, |_| true, |_| false, || key + 7);
             assert_eq!(inserted, Inserted::New(key + 7));
-            let again = blocks.find_or_insert(&guard, &root, key, |_| true, || 0);
+            let again = blocks.find_or_insert(&guard, &root, key, |_| true, |_| false, || 0);
             assert_eq!(again, Inserted::Existing(key + 7));
             assert_eq!(blocks.find(&guard, &root, key, |_| true), Some(key + 7));
             assert_eq!(blocks.is_wide(&root), key as usize > BLOCK_MAX);
@@ -471,11 +484,33 @@ mod tests {
         let root = Root::default();
         let guard = pin();
         for value in 1..=BLOCK_MAX as u32 {
-            let inserted = blocks.find_or_insert(&guard, &root, 5, |v| v == value, || value);
+            let inserted =
+                blocks.find_or_insert(&guard, &root, 5, |v| v == value, |_| false, || value);
             assert_eq!(inserted, Inserted::New(value));
         }
         assert_eq!(blocks.find(&guard, &root, 5, |v| v == 3), Some(3));
         assert_eq!(blocks.find(&guard, &root, 5, |v| v == 0), None);
+    }
+
+    #[test]
+    fn what_is_removed_makes_room() {
+        let blocks = Blocks::new();
+        let root = Root::default();
+        let guard = pin();
+        let turns = if cfg!(miri) { 100 } else { 10_000 };
+        for value in 1..=turns {
+            let inserted = blocks.find_or_insert(
+                &guard,
+                &root,
+                5,
+                |v| v == value,
+                |entry| entry.value < value,
+                || value,
+            );
+            assert_eq!(inserted, Inserted::New(value));
+        }
+        assert_eq!(blocks.find(&guard, &root, 5, |v| v == turns), Some(turns));
+        assert!(!blocks.is_wide(&root));
     }
 
     #[test]

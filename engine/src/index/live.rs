@@ -3,7 +3,8 @@
 //! # Memory
 //!
 //! ```text
-//! directories   16 B each: root of its children, parent, segment     (arena)
+//! directories   24 B each: root of its children, parent, segment,    (arena)
+//!               series below
 //! children       8 B each: segment, leaf or directory, its number    (blocks)
 //! segments      each distinct path node once                         (segments)
 //! names          8 B by series id: directory and segment             (arena)
@@ -15,28 +16,37 @@
 //!
 //! # Protocol
 //!
-//! Nothing is ever removed or moved while the index lives; only blocks of children are replaced
-//! by larger ones, and reused after an epoch's grace period ([`blocks`](super::blocks)).
+//! Nothing is ever moved while the index lives; only blocks of children are replaced by larger
+//! ones, and reused after an epoch's grace period ([`blocks`](super::blocks)).
 //!
-//! | step of an insert | made visible by |
+//! | step | made visible by |
 //! |---|---|
 //! | intern each segment: store its text, then enter its number | one compare-and-swap in the set of segments |
 //! | for each directory on the way: fill in parent and segment, then enter it | one compare-and-swap in its parent's children |
-//! | the leaf: fill in `names[id]`, then enter it | one compare-and-swap in the directory's children |
+//! | the leaf: fill in `names[id]`, count it in all directories above, then enter it | one compare-and-swap in the directory's children |
+//! | remove a leaf: then count it out of all directories above | one swap of `names[id]` to 0 |
 //!
 //! Each of these releases what was written before it, and a reader acquires it by loading the
 //! entry. So whoever sees an entry sees all that it points to, a reader that found a leaf can
-//! always name it, and a leaf that one find has shown is shown by all later ones. A find that
-//! runs beside an insert may see the new directories before the leaf in them.
+//! name it until it is removed, and a leaf that one find has shown is shown by all later ones
+//! until then.
+//!
+//! A removed leaf keeps its entry, which everybody passes over because its id has no name. Ids
+//! are not used twice, so what is removed stays removed, and an insert of the same path under
+//! another id takes the next empty slot as if there were no entry. A directory is shown while it
+//! counts a series: never less than those that can be found in it, so whoever finds a series
+//! finds all directories above it.
 //!
 //! Two inserts of one path agree on one id, because both try for the same empty slot. A loser
 //! may leave behind an unused directory or segment number: a few bytes per race lost.
 
 use super::arena::Arena;
 use super::blocks::{Blocks, Entry, Inserted, Root};
+use super::leaves::{Below, Leaves, Order, Tree};
 use super::segments::{SegmentId, Segments};
-use super::sync::{AtomicU32, AtomicU64, AtomicUsize, Guard, Ordering, Padded, pin};
+use super::sync::{AtomicU32, AtomicU64, Guard, Ordering, Padded, pin};
 use crate::series::SeriesId;
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -59,6 +69,8 @@ struct Directory {
     children: Root,
     parent: AtomicU32,
     segment: AtomicU32,
+    /// Series here and below; for a moment more than can be found, never less.
+    leaves: AtomicU32,
 }
 
 /// The names of all series, as a tree. Any number of threads may insert and find at once; none
@@ -70,9 +82,10 @@ pub struct LiveIndex {
     directories: Arena<Directory>,
     /// First directory number never handed out; 0 is the top.
     next_directory: Padded<AtomicU64>,
-    /// By series id: `directory << 32 | segment`, 0 where the id has no name.
+    /// The lowest id there may be.
+    first_id: SeriesId,
+    /// By series id from `first_id` on: `directory << 32 | segment`, 0 where the id has no name.
     names: Arena<AtomicU64>,
-    leaves: Padded<AtomicUsize>,
 }
 
 impl Default for LiveIndex {
@@ -85,14 +98,20 @@ impl LiveIndex {
     /// An empty index.
     #[must_use]
     pub fn new() -> Self {
+        Self::starting_at(SeriesId(0))
+    }
+
+    /// An empty index of ids from `first_id` on.
+    #[must_use]
+    pub fn starting_at(first_id: SeriesId) -> Self {
         let blocks = Blocks::new();
         let index = Self {
             segments: Segments::new(Arc::clone(&blocks)),
             blocks,
             directories: Arena::new(),
             next_directory: Padded(AtomicU64::new(1)),
+            first_id,
             names: Arena::new(),
-            leaves: Padded::default(),
         };
         index.directories.ensure(TOP.0);
         index
@@ -102,7 +121,10 @@ impl LiveIndex {
     /// has from now on: of several inserts of one path the first one's stands.
     ///
     /// Ids should be dense, since memory is set aside up to the highest one; an id must not be
-    /// given to two paths.
+    /// given to two paths, nor again after it was removed.
+    ///
+    /// # Panics
+    /// When the id is below the first one of this index.
     pub fn insert(&self, path: &[u8], id: SeriesId) -> SeriesId {
         let pinned = pin();
         let (above, last) = split_last(path);
@@ -113,6 +135,24 @@ impl LiveIndex {
         }
         let segment = self.segments.intern(&pinned, last);
         self.enter_leaf(&pinned, directory, segment, id)
+    }
+
+    /// Takes a series out, for good: its id must not come back, its path may under another one.
+    /// False when no series has this id.
+    pub fn remove(&self, id: SeriesId) -> bool {
+        let name = self.name(id).map_or(0, |name| name.swap(0, Ordering::AcqRel));
+        if name != 0 {
+            self.count(DirectoryId((name >> 32) as u32), |leaves| {
+                _ = leaves.fetch_sub(1, Ordering::Release)
+            });
+        }
+        name != 0
+    }
+
+    /// Whether a series has this id.
+    #[must_use]
+    pub fn has(&self, id: SeriesId) -> bool {
+        self.name(id).is_some_and(|name| name.load(Ordering::Acquire) != 0)
     }
 
     /// The series of exactly this path.
@@ -131,7 +171,7 @@ impl LiveIndex {
 
     /// Appends the path of a series to `out`; false when no series has this id.
     pub fn path_into(&self, id: SeriesId, out: &mut Vec<u8>) -> bool {
-        let name = self.names.get(id.0).map_or(0, |name| name.load(Ordering::Acquire));
+        let name = self.name(id).map_or(0, |name| name.load(Ordering::Acquire));
         if name == 0 {
             return false;
         }
@@ -152,35 +192,39 @@ impl LiveIndex {
         true
     }
 
+    /// How many series lie below a path; all where it is empty. Visits none of them.
+    #[must_use]
+    pub fn count_below(&self, path: &[u8]) -> usize {
+        let pinned = pin();
+        let mut directory = TOP;
+        for part in Some(path).filter(|path| !path.is_empty()).into_iter().flat_map(parts) {
+            let segment = self.segments.find(&pinned, part);
+            let below = segment.and_then(|part| self.child_directory(&pinned, directory, part));
+            let Some(below) = below else { return 0 };
+            directory = below;
+        }
+        self.leaves_below(directory) as usize
+    }
+
     /// Calls `visit` with the path and id of every series, in order of the paths' bytes, until it
     /// breaks.
     pub fn for_each_leaf(&self, visit: &mut dyn FnMut(&[u8], SeriesId) -> ControlFlow<()>) {
-        let pinned = pin();
-        let mut path = Vec::new();
-        // Entries still to be visited, the next one last, with the length of the path above.
-        let mut rest = Vec::new();
-        self.push_sorted(&pinned, TOP, 0, &mut rest);
-        while let Some((above_len, segment, child)) = rest.pop() {
-            path.truncate(above_len);
-            path.extend_from_slice(self.segments.text(segment));
-            match child {
-                Child::Leaf(id) => {
-                    if visit(&path, id).is_break() {
-                        return;
-                    }
-                }
-                Child::Directory(directory) => {
-                    path.push(b'.');
-                    self.push_sorted(&pinned, directory, path.len(), &mut rest);
-                }
+        let mut leaves = self.leaves(Order::Bytes);
+        while let Some(id) = leaves.next() {
+            if visit(leaves.path(), id).is_break() {
+                return;
             }
         }
+    }
+
+    pub(super) fn leaves(&self, order: Order) -> Leaves<'_, Self> {
+        Leaves::new(self, order)
     }
 
     /// How many series there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.leaves.0.load(Ordering::Relaxed)
+        self.leaves_below(TOP) as usize
     }
 
     /// Whether there are none.
@@ -210,7 +254,8 @@ impl LiveIndex {
         segment: SegmentId,
     ) -> Option<SeriesId> {
         let children = &self.directory(directory).children;
-        self.blocks.find(pinned, children, leaf_key(segment), |_| true).map(SeriesId)
+        let is_here = |id| self.has(SeriesId(id));
+        self.blocks.find(pinned, children, leaf_key(segment), is_here).map(SeriesId)
     }
 
     pub(super) fn child_directory(
@@ -223,11 +268,17 @@ impl LiveIndex {
         self.blocks.find(pinned, children, directory_key(segment), |_| true).map(DirectoryId)
     }
 
+    /// How many series are in a directory and below it.
+    pub(super) fn leaves_below(&self, directory: DirectoryId) -> u32 {
+        self.directory(directory).leaves.load(Ordering::Acquire)
+    }
+
     /// Whether looking children up beats walking over them even for many names.
     pub(super) fn is_wide(&self, directory: DirectoryId) -> bool {
         self.blocks.is_wide(&self.directory(directory).children)
     }
 
+    /// Visits children, removed ones too: see [`Self::is_shown`].
     pub(super) fn for_each_child(
         &self,
         pinned: &Guard,
@@ -239,6 +290,30 @@ impl LiveIndex {
             let (segment, child) = child(entry);
             visit(segment, child)
         })
+    }
+
+    /// Whether a child is not removed.
+    pub(super) fn is_shown(&self, child: Child) -> bool {
+        match child {
+            Child::Leaf(id) => self.has(id),
+            Child::Directory(directory) => self.leaves_below(directory) > 0,
+        }
+    }
+
+    fn name(&self, id: SeriesId) -> Option<&AtomicU64> {
+        self.names.get(id.0.checked_sub(self.first_id.0)?)
+    }
+
+    /// Changes the counts of a directory and all above it.
+    fn count(&self, mut directory: DirectoryId, change: impl Fn(&AtomicU32)) {
+        loop {
+            let here = self.directory(directory);
+            change(&here.leaves);
+            if directory == TOP {
+                return;
+            }
+            directory = DirectoryId(here.parent.load(Ordering::Relaxed));
+        }
     }
 
     fn directory(&self, id: DirectoryId) -> &Directory {
@@ -261,7 +336,14 @@ impl LiveIndex {
         };
         let children = &self.directory(parent).children;
         let key = directory_key(segment);
-        let inserted = self.blocks.find_or_insert(pinned, children, key, |_| true, make);
+        let inserted = self.blocks.find_or_insert(
+            pinned,
+            children,
+            key,
+            |_| true,
+            |entry| self.is_removed(entry),
+            make,
+        );
         DirectoryId(inserted.value())
     }
 
@@ -272,51 +354,70 @@ impl LiveIndex {
         segment: SegmentId,
         id: SeriesId,
     ) -> SeriesId {
+        let mine = u64::from(directory.0) << 32 | u64::from(segment.0);
+        let at = id.0.checked_sub(self.first_id.0).expect("ids begin at the index's first one");
+        let is_counted = Cell::new(false);
         let make = || {
-            let name = u64::from(directory.0) << 32 | u64::from(segment.0);
-            self.names.ensure(id.0).store(name, Ordering::Release);
+            self.names.ensure(at).store(mine, Ordering::Release);
+            self.count(directory, |leaves| _ = leaves.fetch_add(1, Ordering::Relaxed));
+            is_counted.set(true);
             id.0
         };
         let children = &self.directory(directory).children;
-        let key = leaf_key(segment);
-        match self.blocks.find_or_insert(pinned, children, key, |_| true, make) {
-            Inserted::New(_) => {
-                self.leaves.0.fetch_add(1, Ordering::Relaxed);
-                id
+        let inserted = self.blocks.find_or_insert(
+            pinned,
+            children,
+            leaf_key(segment),
+            |id| self.has(SeriesId(id)),
+            |entry| self.is_removed(entry),
+            make,
+        );
+        if let Inserted::Existing(first) = inserted
+            && is_counted.get()
+        {
+            if first != id.0
+                && let Some(name) = self.name(id)
+            {
+                name.store(0, Ordering::Relaxed);
             }
-            Inserted::Existing(first) => {
-                if first != id.0
-                    && let Some(name) = self.names.get(id.0)
-                {
-                    let mine = u64::from(directory.0) << 32 | u64::from(segment.0);
-                    // Only what a lost race wrote; the id may already name another path.
-                    let _ = name.compare_exchange(mine, 0, Ordering::Relaxed, Ordering::Relaxed);
-                }
-                SeriesId(first)
-            }
+            self.count(directory, |leaves| _ = leaves.fetch_sub(1, Ordering::Relaxed));
         }
+        SeriesId(inserted.value())
     }
 
-    /// Appends the children of a directory so that popping gives them in order. A directory
-    /// sorts as its name with a dot, which is how the paths in it begin.
-    fn push_sorted(
+    fn is_removed(&self, entry: Entry) -> bool {
+        matches!(child(entry), (_, Child::Leaf(id)) if !self.has(id))
+    }
+}
+
+impl Tree for LiveIndex {
+    type Directory = DirectoryId;
+    const IS_SORTED: bool = false;
+
+    fn top(&self) -> DirectoryId {
+        TOP
+    }
+
+    fn text(&self, segment: SegmentId) -> &[u8] {
+        self.segments.text(segment)
+    }
+
+    fn for_each_child(
         &self,
-        pinned: &Guard,
         directory: DirectoryId,
-        above_len: usize,
-        rest: &mut Vec<(usize, SegmentId, Child)>,
+        visit: &mut dyn FnMut(SegmentId, Below<DirectoryId>),
     ) {
-        let start = rest.len();
-        let _ = self.for_each_child(pinned, directory, &mut |segment, child| {
-            rest.push((above_len, segment, child));
+        let _ = Self::for_each_child(self, &pin(), directory, &mut |segment, child| {
+            if self.is_shown(child) {
+                visit(
+                    segment,
+                    match child {
+                        Child::Leaf(id) => Below::Leaf(id),
+                        Child::Directory(directory) => Below::Directory(directory),
+                    },
+                );
+            }
             ControlFlow::Continue(())
-        });
-        rest[start..].sort_unstable_by(|a, b| {
-            let key = |&(_, segment, child): &(usize, SegmentId, Child)| {
-                let dot = matches!(child, Child::Directory(_)).then_some(&b'.');
-                self.segments.text(segment).iter().chain(dot)
-            };
-            key(b).cmp(key(a))
         });
     }
 }

@@ -21,7 +21,7 @@ fn model(body: impl Fn() + Send + Sync + 'static) {
 }
 
 fn insert(blocks: &Arc<Blocks>, root: &Root, key: u32, value: u32) -> Inserted {
-    blocks.find_or_insert(&pin(), root, key, |_| true, || value)
+    blocks.find_or_insert(&pin(), root, key, |_| true, |_| false, || value)
 }
 
 fn find(blocks: &Blocks, root: &Root, key: u32) -> Option<u32> {
@@ -136,5 +136,60 @@ fn inserts_of_one_path_agree() {
         for id in [SeriesId(0), SeriesId(1)] {
             assert_eq!(index.path_into(id, &mut Vec::new()), id == here);
         }
+    });
+}
+
+/// A path comes back under another id while its directory grows and a reader looks on: no entry
+/// is lost, and whoever finds a series finds its directory.
+#[test]
+fn a_removed_path_comes_back() {
+    model(|| {
+        let index = Arc::new(LiveIndex::new());
+        index.insert(b"a.b", SeriesId(0));
+        let other = Arc::clone(&index);
+        let thread = thread::spawn(move || {
+            assert!(other.remove(SeriesId(0)));
+            assert_eq!(other.insert(b"a.b", SeriesId(1)), SeriesId(1));
+        });
+        assert_eq!(index.insert(b"a.c", SeriesId(2)), SeriesId(2));
+        let found = index.lookup(b"a.b");
+        assert!(index.count_below(b"a") >= 1, "a.c is there");
+        thread.join().unwrap();
+        assert_ne!(found, Some(SeriesId(2)));
+        assert_eq!(index.lookup(b"a.b"), Some(SeriesId(1)));
+        assert_eq!(index.lookup(b"a.c"), Some(SeriesId(2)));
+        assert_eq!((index.len(), index.count_below(b"a")), (2, 2));
+        assert!(!index.has(SeriesId(0)));
+    });
+}
+
+/// Two removals of one series: one of them removed it, and it is counted out once.
+#[test]
+fn a_series_is_removed_once() {
+    model(|| {
+        let index = Arc::new(LiveIndex::new());
+        index.insert(b"a.b", SeriesId(0));
+        index.insert(b"a.c", SeriesId(1));
+        let other = Arc::clone(&index);
+        let thread = thread::spawn(move || other.remove(SeriesId(0)));
+        let here = index.remove(SeriesId(0));
+        assert!(thread.join().unwrap() != here);
+        assert_eq!((index.len(), index.count_below(b"a")), (1, 1));
+    });
+}
+
+/// Two inserts of one path, and a removal of whichever it was: it is gone, or it came back whole.
+#[test]
+fn an_insert_beside_a_removal_stands_or_not() {
+    model(|| {
+        let index = Arc::new(LiveIndex::new());
+        index.insert(b"a", SeriesId(0));
+        let other = Arc::clone(&index);
+        let thread = thread::spawn(move || other.insert(b"a", SeriesId(1)));
+        assert!(index.remove(SeriesId(0)));
+        let inserted = thread.join().unwrap();
+        let expected = (inserted == SeriesId(1)).then_some(inserted);
+        assert_eq!(index.lookup(b"a"), expected);
+        assert_eq!(index.len(), usize::from(expected.is_some()));
     });
 }

@@ -2,7 +2,9 @@
 //!
 //! | module | its one job |
 //! |---|---|
+//! | `whole` | [`Index`]: all names of a database |
 //! | `live` | [`LiveIndex`]: the tree of names; the memory protocol is described there |
+//! | `leaves` | every series, in order |
 //! | `segments` | distinct path nodes ⇄ numbers |
 //! | `blocks` | sets that grow without locks: children, segments |
 //! | `arena` | memory that grows and never moves; the only unsafe code |
@@ -27,6 +29,7 @@
 mod arena;
 mod blocks;
 mod glob;
+mod leaves;
 mod live;
 #[cfg(test)]
 #[cfg(loom)]
@@ -44,10 +47,12 @@ mod sync;
 #[cfg(not(loom))]
 mod tests;
 mod walk;
+mod whole;
 
 pub use glob::Pattern;
 pub use live::LiveIndex;
 pub use sealed::SealedIndex;
+pub use whole::Index;
 
 use crate::series::SeriesId;
 use std::sync::Arc;

@@ -56,7 +56,8 @@ impl Segments {
         let is_same = |number| self.text(SegmentId(number)) == text;
         let make = || self.add(text);
         let hash = self.hash(text);
-        let inserted = self.blocks.find_or_insert(pinned, &self.numbers, hash, is_same, make);
+        let root = &self.numbers;
+        let inserted = self.blocks.find_or_insert(pinned, root, hash, is_same, |_| false, make);
         SegmentId(inserted.value())
     }
 

@@ -245,6 +245,53 @@ fn damage_of_a_sealed_index_is_survived() {
     }
 }
 
+/// Inserts and removals in turn, beside a plain map: names come back under other ids, and a
+/// directory is there as long as a series is in it.
+#[test]
+fn removed_names_are_gone_until_they_come_back() {
+    let index = LiveIndex::starting_at(SeriesId(1000));
+    let mut model = BTreeMap::new();
+    let names: Vec<Vec<u8>> =
+        (0..90).map(|i| format!("d{}.e{}.x{}", i % 2, i % 7, i % 30).into_bytes()).collect();
+    let mut seed: u64 = 7;
+    let turns = if cfg!(miri) { 60 } else { 3000 };
+    for id in (1000..1000 + turns).map(SeriesId) {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let name = &names[(seed >> 33) as usize % names.len()];
+        match model.get(name).copied() {
+            None => {
+                assert_eq!(index.insert(name, id), id);
+                model.insert(name.clone(), id);
+            }
+            Some(known) => {
+                assert_eq!(index.insert(name, id), known);
+                assert!(!index.has(id) && index.has(known));
+                assert!(index.remove(known) && !index.remove(known));
+                assert_eq!((index.has(known), index.lookup(name)), (false, None));
+                model.remove(name);
+            }
+        }
+        assert!(!index.remove(SeriesId(3)) && !index.remove(SeriesId(u32::MAX)));
+        if id.0.is_multiple_of(16) {
+            assert_eq!(paths(&index), model.clone().into_iter().collect::<Vec<_>>());
+            let mut below: BTreeMap<&[u8], usize> = BTreeMap::new();
+            for name in model.keys() {
+                *below.entry(&name[..2]).or_default() += 1;
+                *below.entry(&name[..5]).or_default() += 1;
+            }
+            let mut found = find(&index, b"*", Dialect::Carbon);
+            found.extend(find(&index, b"*.*", Dialect::Graphite));
+            found.sort();
+            let directories: Vec<_> = below.keys().map(|path| path.to_vec()).collect();
+            assert_eq!(found.into_iter().map(|f| f.path).collect::<Vec<_>>(), directories);
+            assert!(below.iter().all(|(path, &count)| index.count_below(path) == count));
+            assert_eq!((index.len(), index.count_below(b"")), (model.len(), model.len()));
+            let leaves = find(&index, b"*.*.*", Dialect::Carbon);
+            assert_eq!(leaves.len(), model.len());
+        }
+    }
+}
+
 /// Writers on overlapping names and readers beside them: what was seen once is seen ever after,
 /// every name read is one that was written, and in the end all is there once.
 #[test]

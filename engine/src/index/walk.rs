@@ -157,6 +157,9 @@ impl Walk<'_> {
 
     /// Reports and enters a child, by the set that it leads to.
     fn meet(&mut self, set: usize, segment: SegmentId, child: Child) -> ControlFlow<()> {
+        if !self.index.is_shown(child) {
+            return ControlFlow::Continue(());
+        }
         if self.states.set(set).accepts {
             let kind = match child {
                 Child::Leaf(id) => NodeKind::Leaf(id),

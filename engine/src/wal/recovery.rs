@@ -4,7 +4,9 @@ use super::{segment_name, segments};
 use crate::error::{Damage, FileError};
 use crate::storage::Storage;
 use silverback_formats::frame::{self, FrameError, Frames, LogKind, Step};
-use silverback_formats::wal::{KIND_SAMPLES, KIND_SERIES, Row, Samples, Series};
+use silverback_formats::wal::{
+    KIND_REMOVED, KIND_SAMPLES, KIND_SERIES, Row, Samples, Series, removed,
+};
 use std::path::Path;
 
 /// What replaying found.
@@ -26,6 +28,8 @@ pub(crate) struct Replayed {
 pub(crate) trait Replay {
     /// A name for a new id.
     fn series(&mut self, id: u32, name: &[u8]);
+    /// A series is removed for good.
+    fn removed(&mut self, id: u32);
     /// A batch of samples, taken when the clock showed `now_s`.
     fn samples(&mut self, now_s: u32, rows: &[Row]);
 }
@@ -95,6 +99,7 @@ fn replay_segment(
                 let done = match kind {
                     KIND_SERIES => take_series(payload, into),
                     KIND_SAMPLES => take_samples(payload, &mut rows, into),
+                    KIND_REMOVED => take_removed(payload, into),
                     _ => Err(format!("frame of unknown kind {kind}")),
                 };
                 match done {
@@ -115,6 +120,12 @@ fn take_series(payload: &[u8], into: &mut dyn Replay) -> Result<u64, String> {
         let (id, name) = entry.map_err(|error| error.to_string())?;
         into.series(id, name);
     }
+    Ok(0)
+}
+
+fn take_removed(payload: &[u8], into: &mut dyn Replay) -> Result<u64, String> {
+    let ids = removed(payload).map_err(|error| error.to_string())?;
+    ids.into_iter().for_each(|id| into.removed(id));
     Ok(0)
 }
 

@@ -4,6 +4,7 @@
 mod archives;
 mod basics;
 mod damage;
+mod delete;
 mod each_failure;
 mod events;
 mod faults;

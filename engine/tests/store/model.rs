@@ -16,6 +16,7 @@ enum Op {
     Seal,
     Sync,
     Kill,
+    Delete(u8),
     /// Seconds that pass.
     Wait(i64),
 }
@@ -28,6 +29,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => Just(Op::Seal),
         1 => Just(Op::Sync),
         2 => Just(Op::Kill),
+        2 => (0..6_u8).prop_map(Op::Delete),
         4 => (1..400_i64).prop_map(Op::Wait),
     ]
 }
@@ -72,6 +74,12 @@ proptest! {
                     storage = storage.after_kill();
                     db = bench.open(&storage);
                     prop_assert_eq!(db.damage(), vec![]);
+                }
+                Op::Delete(series) => {
+                    let id = db.series(format!("s.{series}").as_bytes());
+                    prop_assert_eq!(db.delete(id.as_slice()).unwrap(), id.iter().count());
+                    prop_assert_eq!(db.series(format!("s.{series}").as_bytes()), None);
+                    model.retain(|(known, _), _| *known != series);
                 }
                 Op::Wait(seconds) => {
                     now_s += seconds;

@@ -1,0 +1,65 @@
+//! Series → nothing: series are removed for good.
+//!
+//! That a series is removed is in the WAL before anybody can see it, as its creation was, and in
+//! the series log before that part of the WAL is dropped. Its name may be created again at once,
+//! under another id. Its samples in blocks are out of reach, and go when the blocks do.
+//!
+//! A batch of points that is on its way to a series meanwhile finds it gone in the head, resolves
+//! its names again, and so creates the series anew: as if the batch had come after the removal.
+
+use crate::error::DeleteError;
+use crate::inner::Inner;
+use crate::series::SeriesId;
+use silverback_formats::frame;
+use silverback_formats::wal::{KIND_REMOVED, removed_into};
+use std::sync::atomic::Ordering;
+
+/// Series removed under one hold of the locks, so that ingest does not wait long.
+const BATCH_SERIES: usize = 1024;
+
+impl Inner {
+    /// See [`Db::delete`](crate::Db::delete).
+    pub(crate) fn delete(&self, ids: &[SeriesId]) -> Result<usize, DeleteError> {
+        let mut deleted = 0;
+        for ids in ids.chunks(BATCH_SERIES) {
+            deleted += self.delete_batch(ids)?;
+        }
+        if deleted > 0 {
+            self.sync_wal()?;
+        }
+        Ok(deleted)
+    }
+
+    fn delete_batch(&self, ids: &[SeriesId]) -> Result<usize, DeleteError> {
+        let _gate = self.gate.read();
+        if self.closed.load(Ordering::Acquire) {
+            return Err(DeleteError::Closed);
+        }
+        let _creation = self.next_id.lock();
+        let is_here = |id: &&SeriesId| self.index.has(**id);
+        let mut here: Vec<u32> = ids.iter().filter(is_here).map(|id| id.0).collect();
+        here.sort_unstable();
+        here.dedup();
+        if here.is_empty() {
+            return Ok(0);
+        }
+        let mut bytes = Vec::new();
+        let start = frame::start(KIND_REMOVED, &mut bytes);
+        removed_into(&here, &mut bytes);
+        frame::finish(start, &mut bytes);
+        self.wal.append(&bytes)?;
+        let mut name = Vec::new();
+        for id in here.iter().copied().map(SeriesId) {
+            name.clear();
+            self.index.path_into(id, &mut name);
+            self.index.remove(id);
+            self.names.remove(self.names.hash(&name), id);
+            // Last: who finds it gone resolves its name again.
+            self.head.remove_series(id.0);
+        }
+        let deleted = here.len();
+        self.removed.lock().extend(here);
+        crate::counters::add(&self.counters.deleted, deleted);
+        Ok(deleted)
+    }
+}
