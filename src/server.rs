@@ -8,7 +8,7 @@ use crate::config::keys::Status;
 use crate::config::{Config, ListenAddress, Loaded};
 use crate::self_metrics::{Publishing, SelfMetrics, Sources};
 use silverback_carbon_ingest::{self as ingest, ReceiverCounters, TcpOptions, UdpOptions};
-use silverback_engine::{CloseError, Db, OpenError, Options};
+use silverback_engine::{CloseError, Db, OpenError, Options, StoreOptions};
 use silverback_query_api::{self as query_api, Api, ApiOptions, Limits};
 use std::fmt;
 use std::io;
@@ -197,6 +197,7 @@ impl Server {
             wal_budget_bytes: config.wal_budget_bytes,
             block_duration_s: config.block_duration_s,
             head_budget_bytes: config.head_budget_bytes,
+            store: config.store.clone(),
             tags: config.tags,
             ..Options::new(&config.storage_path)
         };
@@ -289,6 +290,9 @@ impl Server {
     pub fn reload(&mut self, loaded: Loaded) -> Vec<String> {
         let Loaded { config, schema } = loaded;
         self.db.set_schema(schema);
+        if let StoreOptions::Whisper(whisper) = &config.store {
+            self.db.set_whisper((**whisper).clone());
+        }
         self.publishing.send_replace(Publishing { at_once: false, ..Publishing::of(&config) });
         let kept = self.config.settings.changed(&config.settings, Status::AtStart);
         self.config.graph_prefix = config.graph_prefix;

@@ -90,10 +90,10 @@ pub(crate) struct Scratch {
 }
 
 /// A series about to be created.
-struct NewSeries {
-    name: Vec<u8>,
-    hash: NameHash,
-    policy: PolicyId,
+pub(crate) struct NewSeries {
+    pub(crate) name: Vec<u8>,
+    pub(crate) hash: NameHash,
+    pub(crate) policy: PolicyId,
 }
 
 impl Inner {
@@ -155,7 +155,7 @@ impl Inner {
         }
         // Sealing begins at the budget; beyond twice of it, it cannot keep up or cannot write.
         let (head_bytes, limit_bytes) =
-            (self.head.bytes(), self.options.head_budget_bytes.saturating_mul(2));
+            (self.held_bytes(), self.options.head_budget_bytes.saturating_mul(2));
         if head_bytes > limit_bytes {
             return Err(AppendError::Full { head_bytes, limit_bytes });
         }
@@ -180,6 +180,11 @@ impl Inner {
         appended.stored += applied.stored;
         appended.refused.too_old += applied.too_old;
         Ok(applied.gone)
+    }
+
+    /// Bytes of samples in memory, those being sealed excluded.
+    fn held_bytes(&self) -> usize {
+        self.head.bytes() + self.store.waiting_bytes()
     }
 
     /// Points → rows. Names are hashed in one pass and looked up in the next, so that the
@@ -314,7 +319,7 @@ impl Inner {
         };
         let id = next_id + u32::try_from(new.len()).expect("a batch is small");
         assert!(id < REFUSED, "a database holds fewer than 2^32 series");
-        let policy = self.policies.id(&policy);
+        let policy = self.policies.of_rules(&policy);
         new.push(NewSeries { name: name.to_vec(), hash, policy });
         new_ids.insert(name.to_vec(), id);
         id
@@ -322,7 +327,7 @@ impl Inner {
 
     /// Makes new series known: to the WAL first, then to head and index, last to the name table,
     /// from which on other appends use them.
-    fn publish(
+    pub(crate) fn publish(
         &self,
         next_id: &mut u32,
         new: &[NewSeries],

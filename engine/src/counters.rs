@@ -3,57 +3,66 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident => $label:literal,)*) => {
-        /// Totals since the database was opened.
+    (
+        $(#[$about:meta])*
+        $type:ident { $($(#[$doc:meta])* $name:ident => $label:literal,)* }
+    ) => {
+        $(#[$about])*
         #[derive(Debug, Default)]
-        pub(crate) struct Counters {
-            $($(#[$doc])* pub(crate) $name: AtomicU64,)*
+        pub(crate) struct $type {
+            $($(#[$doc])* pub(crate) $name: std::sync::atomic::AtomicU64,)*
         }
 
-        impl Counters {
+        impl $type {
             /// Name and value of each.
             pub(crate) fn snapshot(&self) -> Vec<(&'static str, f64)> {
-                vec![$(($label, self.$name.load(Ordering::Relaxed) as f64),)*]
+                let relaxed = std::sync::atomic::Ordering::Relaxed;
+                vec![$(($label, self.$name.load(relaxed) as f64),)*]
             }
         }
     };
 }
 
+pub(crate) use counters;
+
 counters! {
-    /// Samples stored.
-    stored => "stored",
-    /// Series created.
-    created => "created",
-    /// Series deleted.
-    deleted => "deleted",
-    /// Points refused: no schema rule matches.
-    refused_no_schema => "refused.noSchema",
-    /// Points refused: unusable name.
-    refused_bad_name => "refused.badName",
-    /// Points refused: unusable tags.
-    refused_bad_tags => "refused.badTags",
-    /// Points refused: time out of range.
-    refused_bad_time => "refused.badTime",
-    /// Points refused: older than the series keeps.
-    refused_too_old => "refused.tooOld",
-    /// Points refused: NaN.
-    refused_nan => "refused.notANumber",
-    /// Batches that could not be written to the WAL.
-    append_errors => "wal.appendErrors",
-    /// Syncs of the WAL that failed.
-    sync_errors => "wal.syncErrors",
-    /// Syncs of the WAL.
-    syncs => "wal.syncs",
-    /// Bytes of unfinished frames that a crash had left at the ends of WAL segments.
-    torn_bytes => "wal.tornBytes",
-    /// Seals done.
-    seals => "seal.done",
-    /// Seals that failed and are tried again.
-    seal_errors => "seal.errors",
-    /// Bytes of blocks written by seals.
-    sealed_bytes => "seal.bytes",
-    /// Blocks deleted because all they held is past its retention.
-    expired_blocks => "block.expired",
+    /// Totals since the database was opened.
+    Counters {
+        /// Samples stored.
+        stored => "stored",
+        /// Series created.
+        created => "created",
+        /// Series deleted.
+        deleted => "deleted",
+        /// Points refused: no schema rule matches.
+        refused_no_schema => "refused.noSchema",
+        /// Points refused: unusable name.
+        refused_bad_name => "refused.badName",
+        /// Points refused: unusable tags.
+        refused_bad_tags => "refused.badTags",
+        /// Points refused: time out of range.
+        refused_bad_time => "refused.badTime",
+        /// Points refused: older than the series keeps.
+        refused_too_old => "refused.tooOld",
+        /// Points refused: NaN.
+        refused_nan => "refused.notANumber",
+        /// Batches that could not be written to the WAL.
+        append_errors => "wal.appendErrors",
+        /// Syncs of the WAL that failed.
+        sync_errors => "wal.syncErrors",
+        /// Syncs of the WAL.
+        syncs => "wal.syncs",
+        /// Bytes of unfinished frames that a crash had left at the ends of WAL segments.
+        torn_bytes => "wal.tornBytes",
+        /// Seals done.
+        seals => "seal.done",
+        /// Seals that failed and are tried again.
+        seal_errors => "seal.errors",
+        /// Bytes of blocks written by seals.
+        sealed_bytes => "seal.bytes",
+        /// Blocks deleted because all they held is past its retention.
+        expired_blocks => "block.expired",
+    }
 }
 
 /// Adds to a counter.

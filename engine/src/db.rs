@@ -11,7 +11,7 @@ use crate::fetch::{FetchRange, Fetched};
 use crate::index::{Dialect, FindLimits, Found, NodeKind, Pattern};
 use crate::inner::Inner;
 use crate::open;
-use crate::options::Options;
+use crate::options::{Options, WhisperOptions};
 use crate::schema::Schema;
 use crate::series::{SeriesId, SeriesInfo};
 use parking_lot::Mutex;
@@ -212,11 +212,21 @@ impl Db {
             inner.schema.store(Arc::clone(&schema));
         }
         inner.index.for_each_leaf(&mut |name, id| {
-            if let Some(policy) = schema.policy(name) {
-                inner.head.set_policy(id.0, inner.policies.id(&policy));
+            let now = inner.head.policy(id.0);
+            if now.is_some_and(|policy| inner.policies.follows_rules(policy))
+                && let Some(policy) = schema.policy(name)
+            {
+                inner.head.set_policy(id.0, inner.policies.of_rules(&policy));
             }
             ControlFlow::Continue(())
         });
+    }
+
+    /// Applies other settings to whisper files, but for their folder and names; nothing when the
+    /// database keeps blocks.
+    pub fn set_whisper(&self, options: WhisperOptions) {
+        let inner = self.inner();
+        inner.store.configure(options, inner.options.tags);
     }
 
     /// Makes all that was appended durable now.

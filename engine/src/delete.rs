@@ -30,8 +30,23 @@ impl Inner {
         Ok(deleted)
     }
 
+    /// Deletes those of some series, at most a batch, that have no samples outside of files, and
+    /// says how many: nothing that was stored is lost by it.
+    pub(crate) fn delete_idle(&self, ids: &[SeriesId]) -> Result<usize, DeleteError> {
+        // Alone: no batch of samples is on its way to one of them.
+        let _gate = self.gate.write();
+        let is_idle = |id: &SeriesId| !self.head.has_samples(id.0) && !self.store.holds(*id);
+        let idle: Vec<SeriesId> = ids.iter().copied().filter(is_idle).collect();
+        self.delete_gated(&idle)
+    }
+
     fn delete_batch(&self, ids: &[SeriesId]) -> Result<usize, DeleteError> {
         let _gate = self.gate.read();
+        self.delete_gated(ids)
+    }
+
+    /// The same for who holds the gate.
+    fn delete_gated(&self, ids: &[SeriesId]) -> Result<usize, DeleteError> {
         if self.closed.load(Ordering::Acquire) {
             return Err(DeleteError::Closed);
         }
@@ -43,6 +58,8 @@ impl Inner {
         if here.is_empty() {
             return Ok(0);
         }
+        // First, so that no file is left to be found again after a crash.
+        self.remove_stored(&here)?;
         let mut bytes = Vec::new();
         let start = frame::start(KIND_REMOVED, &mut bytes);
         removed_into(&here, &mut bytes);
@@ -56,10 +73,23 @@ impl Inner {
             self.names.remove(self.names.hash(&name), id);
             // Last: who finds it gone resolves its name again.
             self.head.remove_series(id.0);
+            // What was written of it meanwhile.
+            self.store.remove(&name)?;
         }
         let deleted = here.len();
         self.removed.lock().extend(here);
         crate::counters::add(&self.counters.deleted, deleted);
         Ok(deleted)
+    }
+
+    fn remove_stored(&self, ids: &[u32]) -> Result<(), DeleteError> {
+        let mut name = Vec::new();
+        for id in ids.iter().copied().map(SeriesId) {
+            name.clear();
+            if self.index.path_into(id, &mut name) {
+                self.store.remove(&name)?;
+            }
+        }
+        Ok(())
     }
 }

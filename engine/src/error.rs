@@ -19,6 +19,10 @@ impl FileError {
     }
 }
 
+/// The database was closed, and this came after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Closed;
+
 /// Bytes on disk that are not as they were written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} is damaged at byte {offset}: {reason}", path.display())]
@@ -46,6 +50,15 @@ pub enum OpenError {
     /// Another process has the database open.
     #[error("{}: another process has this database open", path.display())]
     Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder holds blocks, which a database of whisper files would not answer with.
+    #[error(
+        "{}: this database holds blocks: open it with the block store, or export them to whisper          files and use a new folder",
+        path.display()
+    )]
+    HasBlocks {
         /// The folder.
         path: PathBuf,
     },
@@ -121,10 +134,11 @@ pub enum FetchError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeleteError {
-    /// The write-ahead log could not be written or synced; try again when the disk is well.
+    /// A file could not be removed, or the write-ahead log not be written or synced; try again
+    /// when the disk is well.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The WAL segment.
+        /// The file, or the WAL segment.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,

@@ -3,9 +3,9 @@
 use crate::append::Scratch;
 use crate::clock::monotonic;
 use crate::counters::{Counters, add};
-use crate::error::{Damage, FileError, SealError};
+use crate::error::{Closed, Damage, FileError, SealError};
 use crate::events::Events;
-use crate::head::Head;
+use crate::head::{Head, Taken};
 use crate::index::Index;
 use crate::manifest::Manifest;
 use crate::names::NameTable;
@@ -17,9 +17,12 @@ use crate::store::Store;
 use crate::wal::Wal;
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
+use silverback_formats::frame;
 use silverback_formats::manifest::Edit;
+use silverback_formats::wal::{KIND_SAMPLES, samples_into};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Folders of a database.
@@ -94,6 +97,8 @@ pub(crate) struct Sealing {
     /// A seal that failed half-way: what was taken from the head is still to be sealed. The
     /// first WAL segment that does not belong to it.
     pub(crate) unfinished: Option<u64>,
+    /// The same of the last seal.
+    pub(crate) last: Option<u64>,
 }
 
 impl Inner {
@@ -146,17 +151,22 @@ impl Inner {
             None => {
                 self.wal.prepare()?;
                 let _gate = self.gate.write();
-                self.wal.rotate()?
+                let wal_floor = self.wal.rotate()?;
+                self.log_waiting(wal_floor)?;
+                wal_floor
             }
         };
         sealing.unfinished = Some(wal_floor);
         let taken = self.head.take();
         let next_id = self.name_series()?;
         let sealed = self.store.seal(self, &taken)?;
+        // What was left over is in the segment of this seal or of the last one.
+        let last = sealing.last.replace(wal_floor);
+        let wal_floor = if sealed.is_whole { Some(wal_floor) } else { last };
         let adds: Vec<_> = sealed.blocks.iter().map(|block| *block.entry()).collect();
         let mut disk = self.disk.lock();
         disk.commit(|edit| {
-            edit.wal_floor = wal_floor;
+            edit.wal_floor = wal_floor.map_or(edit.wal_floor, |floor| edit.wal_floor.max(floor));
             edit.next_id = next_id;
             edit.next_block = adds.iter().map(|add| add.number + 1).fold(edit.next_block, u64::max);
             edit.adds.clone_from(&adds);
@@ -165,8 +175,44 @@ impl Inner {
         // Readers ask the head before the store, so nothing is out of sight in between.
         self.head.drop_sealing();
         sealing.unfinished = None;
+        let wal_floor = disk.manifest.state().wal_floor;
         self.drop_wal(&mut disk, wal_floor);
         Ok((adds.len(), adds.iter().map(|entry| entry.len_bytes).sum()))
+    }
+
+    /// Gives the head's samples to `write`, which makes them visible to readers of the store but
+    /// need not make them durable: the WAL is not dropped. What an error leaves is given to the
+    /// next seal.
+    pub(crate) fn flush(
+        &self,
+        write: impl FnOnce(&[Arc<Taken>]) -> Result<(), Closed>,
+    ) -> Result<(), Closed> {
+        let sealing = self.sealing.lock();
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Closed);
+        }
+        if sealing.unfinished.is_none() {
+            write(&self.head.take())?;
+            self.head.drop_sealing();
+        }
+        Ok(())
+    }
+
+    /// Writes what waits in the store, and in no file, to the segment that was just begun: before
+    /// anything newer, so that replay keeps their order.
+    fn log_waiting(&self, segment: u64) -> Result<(), FileError> {
+        let now_s = u32::try_from(self.options.clock.now_s()).unwrap_or(0);
+        let mut frames = Vec::new();
+        let mut logged = false;
+        self.store.waiting(&mut |rows| {
+            logged = true;
+            frames.clear();
+            let start = frame::start(KIND_SAMPLES, &mut frames);
+            samples_into(now_s, rows, &mut frames);
+            frame::finish(start, &mut frames);
+            self.wal.append(&frames)
+        })?;
+        if logged { self.wal.sync_since(segment) } else { Ok(()) }
     }
 
     /// Makes durable what series there are and their names, and gives the id that is next.

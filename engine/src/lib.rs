@@ -64,7 +64,7 @@ pub use error::{
 pub use events::{EVENT_BYTES_MAX, StoredEvent};
 pub use fetch::{FetchRange, Fetched};
 pub use index::{Dialect, FindLimits, Found, NodeKind};
-pub use options::Options;
+pub use options::{MigrationOptions, Options, StoreOptions, WhisperOptions, WriteStrategy};
 pub use series::{SeriesId, SeriesInfo};
 pub use silverback_formats::carbon::Point;
 pub use silverback_formats::event::Event;

@@ -9,13 +9,13 @@ use crate::index::Index;
 use crate::inner::{Disk, Folders, Inner, quarantine};
 use crate::manifest::{self, Found, Manifest, State};
 use crate::names::NameTable;
-use crate::options::Options;
+use crate::options::{Options, StoreOptions};
 use crate::policies::Policies;
 use crate::schema::Schema;
 use crate::series::SeriesId;
 use crate::series_log::SeriesLog;
 use crate::storage::Storage;
-use crate::store::BlockStore;
+use crate::store::{BlockStore, Store, WhisperStore};
 use crate::wal::recovery::{self, Replay, Replayed};
 use crate::wal::{Wal, segment_name};
 use arc_swap::ArcSwap;
@@ -78,12 +78,22 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     let next_block = state.next_block;
     let manifest = Manifest::create(Arc::clone(&storage), folders.root.clone(), state)?;
     report(&loader, &replayed, blocks.len());
-    let store = BlockStore::new(storage, folders.blocks.clone(), blocks, next_block);
+    let store: Box<dyn Store> = match &options.store {
+        StoreOptions::Blocks => {
+            Box::new(BlockStore::new(storage, folders.blocks.clone(), blocks, next_block))
+        }
+        StoreOptions::Whisper(_) if !blocks.is_empty() => {
+            return Err(OpenError::HasBlocks { path: folders.root.clone() });
+        }
+        StoreOptions::Whisper(whisper) => {
+            Box::new(WhisperStore::new(storage, (**whisper).clone(), options.tags))
+        }
+    };
     let Loader { names, index, policies, head, next_id, removed_since, .. } = loader;
     Ok(Inner {
         schema: ArcSwap::from_pointee(options.schema.clone()),
         schema_change: Mutex::new(()),
-        store: Box::new(store),
+        store,
         sealing: Mutex::default(),
         disk: Mutex::new(Disk { manifest, series_log, damaged_segments }),
         gate: RwLock::new(()),
@@ -264,7 +274,7 @@ impl Loader {
         Self {
             schema: options.schema.clone(),
             fallback: None,
-            policies: Policies::default(),
+            policies: Policies::new(options.store.times()),
             names: NameTable::new(),
             index: Index::new(),
             head: Head::new(),
@@ -310,7 +320,7 @@ impl Replay for Loader {
             .policy(name)
             .or_else(|| fallback.get_or_insert_with(Schema::embedded).policy(name));
         let policy = policy.expect("the embedded rules match every name");
-        self.head.add_series(id, self.policies.id(&policy));
+        self.head.add_series(id, self.policies.of_rules(&policy));
         self.index.insert(name, SeriesId(id));
         self.names.insert(hash, SeriesId(id));
     }

@@ -1,11 +1,114 @@
 //! How a database is opened.
 
 use crate::clock::{Clock, SystemClock};
+use crate::policies::Times;
 use crate::schema::Schema;
 use crate::storage::{DiskStorage, Storage};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Where samples are kept after the head.
+#[derive(Debug, Clone)]
+pub enum StoreOptions {
+    /// In blocks, in the folder of the database.
+    Blocks,
+    /// In whisper files, one a series, which other programs may read meanwhile.
+    Whisper(Box<WhisperOptions>),
+}
+
+impl StoreOptions {
+    /// What the head is to do with the times of a series of which only the rules are known.
+    pub(crate) fn times(&self) -> Times {
+        match self {
+            Self::Blocks => Times::Slots,
+            Self::Whisper(_) => Times::AsSent,
+        }
+    }
+}
+
+/// How whisper files are kept. The rates are per second; zero is no limit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WhisperOptions {
+    /// Folder of the files.
+    pub dir: PathBuf,
+    /// Threads that write files.
+    pub workers: usize,
+    /// Files written in a second at most.
+    pub updates_per_second: u32,
+    /// Files created in a second at most; the points of the others wait.
+    pub creates_per_second: u32,
+    /// Which series are written first.
+    pub write_strategy: WriteStrategy,
+    /// How long points wait for others of their series. Queries see them meanwhile.
+    pub flush_interval: Duration,
+    /// How often written files are made durable, so that the WAL before them can be dropped.
+    pub checkpoint_interval: Duration,
+    /// How often the folder is compared with the index; zero is never.
+    pub scan_interval: Duration,
+    /// Most points kept for files that cannot be opened; older ones are dropped and counted.
+    pub stuck_points_max: usize,
+    /// Whether new files are compressed; a schema rule may say otherwise.
+    pub compressed: bool,
+    /// Whether new files are created with holes.
+    pub sparse_create: bool,
+    /// Whether files are locked while they are open, for other programs' sake.
+    pub flock: bool,
+    /// Whether tagged series have the hash of their name as the name of their file.
+    pub hash_filenames: bool,
+    /// Whether empty files are replaced by new ones.
+    pub remove_empty_file: bool,
+    /// How existing files follow changed rules.
+    pub migration: Option<MigrationOptions>,
+}
+
+impl WhisperOptions {
+    /// Defaults for files in `dir`.
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            workers: 1,
+            updates_per_second: 0,
+            creates_per_second: 0,
+            write_strategy: WriteStrategy::Max,
+            flush_interval: Duration::from_secs(1),
+            checkpoint_interval: Duration::from_secs(60),
+            scan_interval: Duration::from_secs(300),
+            stuck_points_max: 1_000_000,
+            compressed: false,
+            sparse_create: false,
+            flock: false,
+            hash_filenames: true,
+            remove_empty_file: false,
+            migration: None,
+        }
+    }
+}
+
+/// In which order series are written to their files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteStrategy {
+    /// Most points first.
+    Max,
+    /// Oldest point first.
+    Sorted,
+    /// As it is least work.
+    Noop,
+}
+
+/// How existing whisper files follow changed rules when they are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MigrationOptions {
+    /// Files changed in a second at most; zero is no limit.
+    pub per_second: u32,
+    /// Whether xFilesFactor follows, where the rule does not say.
+    pub x_files_factor: bool,
+    /// Whether the aggregation method does.
+    pub method: bool,
+    /// Whether the archives do.
+    pub archives: bool,
+}
 
 /// How a [`Db`](crate::Db) is opened.
 #[derive(Debug, Clone)]
@@ -26,6 +129,8 @@ pub struct Options {
     pub wal_budget_bytes: u64,
     /// Bytes of memory that events may take; further ones are refused.
     pub event_budget_bytes: usize,
+    /// Where samples are kept after the head.
+    pub store: StoreOptions,
     /// Whether names with `;` are tagged series and brought to canonical order.
     pub tags: bool,
     /// Whether the database seals, syncs and expires by itself. Without it, tests decide when.
@@ -48,6 +153,7 @@ impl Options {
             head_budget_bytes: 512 << 20,
             wal_budget_bytes: 4 << 30,
             event_budget_bytes: 256 << 20,
+            store: StoreOptions::Blocks,
             tags: true,
             background: true,
             clock: Arc::new(SystemClock),

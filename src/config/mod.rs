@@ -17,12 +17,14 @@ pub mod print;
 pub mod problem;
 pub mod rules;
 pub mod settings;
+mod store;
 
 pub use address::ListenAddress;
 pub use problem::{ConfigError, Problem};
 
 use crate::logging::{self, Output};
 use settings::{Settings, Table};
+use silverback_engine::StoreOptions;
 use silverback_engine::schema::Schema;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -52,6 +54,8 @@ pub struct Config {
     pub logging: Vec<Output>,
     /// Folder of the data.
     pub storage_path: PathBuf,
+    /// Where samples are kept after the head.
+    pub store: StoreOptions,
     /// Retention rules; none for the built-in ones.
     pub schemas_file: Option<PathBuf>,
     /// Roll-up rules; none for the default of go-carbon.
@@ -196,6 +200,7 @@ impl Config {
             threads: usize::try_from(common.int("max-cpu")).ok().filter(|&threads| threads > 0),
             logging: outputs(&settings),
             storage_path: storage_path(&settings),
+            store: store::options(&settings),
             schemas_file: not_empty(whisper.text("schemas-file")).map(PathBuf::from),
             aggregation_file: not_empty(whisper.text("aggregation-file")).map(PathBuf::from),
             wal_sync_interval: settings.table("wal").duration("sync-interval"),
@@ -226,17 +231,6 @@ fn cross_checks(file: &str, settings: &Settings) -> Vec<Problem> {
     let mut refuse = |line: Option<usize>, message: String| {
         problems.push(Problem { file: file.to_owned(), line, message });
     };
-    let storage = settings.table("storage");
-    if storage.given("engine").is_none() {
-        let message = "[storage] engine is not set, which means \"whisper\" as in go-carbon; \
-                       this version cannot write whisper files yet: set engine = \"block\" \
-                       under [storage] to keep the data in its own files";
-        refuse(storage.line("engine"), message.to_owned());
-    } else if storage.text("engine") == "whisper" {
-        let message = "[storage] engine = \"whisper\": this version cannot write whisper files \
-                       yet: allowed is \"block\"";
-        refuse(storage.line("engine"), message.to_owned());
-    }
     let block = settings.table("block");
     let duration = block.duration("duration");
     if duration.subsec_nanos() != 0 || duration > Duration::from_secs(86_400) {
@@ -319,7 +313,7 @@ fn listener(table: &Table) -> Option<ListenAddress> {
 fn storage_path(settings: &Settings) -> PathBuf {
     let path = settings.table("storage").text("path");
     if path.is_empty() {
-        Path::new(&settings.table("whisper").text("data-dir")).join("silverback")
+        Path::new(&settings.table("whisper").text("data-dir")).join(".silverback")
     } else {
         PathBuf::from(path)
     }

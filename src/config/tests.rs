@@ -4,6 +4,7 @@ use super::print::default_toml;
 use super::settings::default;
 use super::{Config, ConfigError, ListenAddress, keys, load};
 use crate::logging::{Encoding, Output, Target};
+use silverback_engine::{MigrationOptions, StoreOptions, WhisperOptions, WriteStrategy};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ fn defaults_of_a_file() {
     assert_eq!(config.metric_interval, Duration::from_secs(60));
     assert_eq!(config.threads, Some(1));
     assert_eq!(config.logging, [Output::default()]);
-    assert_eq!(config.storage_path, Path::new("/var/lib/graphite/whisper/silverback"));
+    assert_eq!(config.storage_path, Path::new("/var/lib/graphite/whisper/.silverback"));
     assert_eq!(
         config.schemas_file.as_deref(),
         Some(Path::new("/etc/go-carbon/storage-schemas.conf"))
@@ -98,10 +99,8 @@ fn printed_examples_parse() {
 fn a_go_carbon_file_of_some_age() {
     let text = include_str!("../../tests/vectors/config/aged.toml").replace('\n', "\r\n");
     let text = format!("\u{feff}{text}");
-    let only_the_engine = refused(&text);
-    assert_eq!(only_the_engine.lines().count(), 1, "{only_the_engine}");
-    assert!(only_the_engine.contains("[storage] engine is not set"), "{only_the_engine}");
-    let config = read(&format!("{text}{BLOCK}"));
+    let config = read(&text);
+    assert!(matches!(config.store, StoreOptions::Whisper(_)));
     assert_eq!(config.tcp, address("0.0.0.0:2003"));
     assert_eq!(config.udp, None);
     assert_eq!(config.node_api, address("127.0.0.1:8080"));
@@ -113,33 +112,61 @@ fn a_go_carbon_file_of_some_age() {
         later,
         [
             "cache.max-size",
-            "cache.write-strategy",
             "carbonserver.buckets",
             "receiver.second.listen",
             "receiver.second.protocol",
-            "whisper.workers",
         ]
     );
     let without_effect = config.settings.given_with(keys::Status::NoEffect);
     assert_eq!(
         without_effect,
-        [
-            "carbonserver.trie-index",
-            "dump.enabled",
-            "tracing",
-            "udp.log-incomplete",
-            "whisper.max-creates-per-second"
-        ]
+        ["carbonserver.trie-index", "dump.enabled", "tracing", "udp.log-incomplete",]
     );
 }
 
 #[test]
-fn the_engine_must_be_chosen() {
-    let unset = refused("[tcp]\nenabled = false\n");
-    assert!(unset.contains("[storage] engine is not set") && unset.contains("\"block\""));
-    let whisper = refused("\n[storage]\nengine = \"whisper\"\n");
-    assert!(whisper.starts_with("f:3: [storage] engine = \"whisper\""), "{whisper}");
-    assert!(whisper.ends_with("allowed is \"block\""), "{whisper}");
+fn without_an_engine_files_are_go_carbons() {
+    let unset = read("[tcp]\nenabled = false\n");
+    let StoreOptions::Whisper(whisper) = unset.store else { panic!("{:?}", unset.store) };
+    assert_eq!(*whisper, WhisperOptions::new("/var/lib/graphite/whisper/"));
+    assert!(matches!(read(BLOCK).store, StoreOptions::Blocks));
+}
+
+#[test]
+fn how_whisper_files_are_kept() {
+    let config = read(
+        "[whisper]\ndata-dir = \"/d\"\nworkers = 4\nmax-updates-per-second = 100\n\
+         max-creates-per-second = 7\nsparse-create = true\nflock = true\ncompressed = true\n\
+         hash-filenames = false\nremove-empty-file = true\nonline-migration = true\n\
+         online-migration-rate = 3\nonline-migration-global-scope = \"xff,schema\"\n\
+         [cache]\nwrite-strategy = \"sorted\"\n[carbonserver]\nscan-frequency = \"1m\"\n\
+         [storage]\nflush-interval = \"2s\"\ncheckpoint-interval = \"30s\"\n\
+         stuck-points-max = 9\n",
+    );
+    let StoreOptions::Whisper(whisper) = config.store else { panic!("{:?}", config.store) };
+    let expected = WhisperOptions {
+        workers: 4,
+        updates_per_second: 100,
+        creates_per_second: 7,
+        write_strategy: WriteStrategy::Sorted,
+        flush_interval: Duration::from_secs(2),
+        checkpoint_interval: Duration::from_secs(30),
+        scan_interval: Duration::from_secs(60),
+        stuck_points_max: 9,
+        compressed: true,
+        sparse_create: true,
+        flock: true,
+        hash_filenames: false,
+        remove_empty_file: true,
+        migration: Some(MigrationOptions {
+            per_second: 3,
+            x_files_factor: true,
+            method: false,
+            archives: true,
+        }),
+        ..WhisperOptions::new("/d")
+    };
+    assert_eq!(*whisper, expected);
 }
 
 #[test]
@@ -192,7 +219,7 @@ fn other_values_are_taken_over() {
     assert!(config.graph_prefix.starts_with("x.") && config.graph_prefix.ends_with(".y"));
     assert_eq!((config.user, config.threads), (None, None));
     assert_eq!(config.remote_metric_endpoint.as_deref(), Some("tcp://h:1"));
-    assert_eq!(config.storage_path, Path::new("/d/silverback"));
+    assert_eq!(config.storage_path, Path::new("/d/.silverback"));
     assert_eq!((config.tcp, config.udp), (None, address("[::1]:7")));
     assert_eq!(config.node_api, address("127.0.0.1:8080"));
     assert_eq!(config.graphite_api, address("127.0.0.1:8081"));

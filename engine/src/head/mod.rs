@@ -165,6 +165,15 @@ impl Head {
         taken.chain(active).collect()
     }
 
+    /// Whether there are samples of series `id`.
+    pub(crate) fn has_samples(&self, id: u32) -> bool {
+        let (shard, place) = place(id);
+        let shard = self.shards[shard].lock();
+        shard.series.get(place).is_some_and(|series| series.chunk != NO_CHUNK)
+            || shard.displaced.iter().any(|chunk| chunk.id == id)
+            || shard.sealing.as_ref().is_some_and(|taken| !taken.of(id).is_empty())
+    }
+
     /// Takes everything out for sealing, shard by shard. What was taken before and could not be
     /// sealed is given again, and nothing new is taken.
     pub(crate) fn take(&self) -> Vec<Arc<Taken>> {
@@ -242,7 +251,7 @@ impl Shard {
     #[cold]
     fn push_aside(&mut self, row: &Row, age_s: i64, entry: &Entry) -> Option<isize> {
         let archive = entry.archive_for(age_s)?;
-        let step_s = entry.policy.archives[archive].step_s;
+        let step_s = entry.slot_step_s(archive);
         let slot_s = row.time_s - row.time_s % step_s;
         let place = place(row.id).1;
         let series = self.series[place];
@@ -292,6 +301,11 @@ impl Shard {
 }
 
 impl Taken {
+    /// Each series with its chunks, oldest first.
+    pub(crate) fn series(&self) -> impl Iterator<Item = (u32, &[OpenChunk])> {
+        self.0.chunk_by(|a, b| a.id == b.id).map(|chunks| (chunks[0].id, chunks))
+    }
+
     /// Chunks of one series.
     fn of(&self, id: u32) -> &[OpenChunk] {
         let from = self.0.partition_point(|chunk| chunk.id < id);

@@ -8,7 +8,7 @@
 //! the series is read or sealed; where list and stream have the same slot, the list is newer.
 
 use crate::policies::PolicyId;
-use silverback_formats::chunk::{self, SlotRuns};
+use silverback_formats::chunk::{self, Chunk, SlotRuns};
 use silverback_formats::gorilla::Encoder;
 
 /// A sample outside the order of the stream.
@@ -85,6 +85,27 @@ pub(crate) struct Snapshot {
     pub(crate) pending: Option<(u32, f64)>,
     /// In order of arrival; newer than the rest.
     pub(crate) late: Vec<LateSample>,
+}
+
+impl Snapshot {
+    /// Visits its samples as [`OpenChunk::visit`] does.
+    pub(crate) fn visit(&self, mut visit: impl FnMut(u32, f64)) {
+        for bytes in &self.chunks {
+            visit_chunk(bytes, self.step_s, &mut visit);
+        }
+        if let Some((slot_s, value)) = self.pending {
+            visit(slot_s, value);
+        }
+        self.late.iter().for_each(|late| visit(late.slot_s, late.value));
+    }
+}
+
+/// Visits time and value of the samples of a chunk that the head wrote.
+fn visit_chunk(bytes: &[u8], step_s: u32, visit: &mut impl FnMut(u32, f64)) {
+    let chunk = Chunk::parse(bytes, step_s).expect("the head wrote this chunk");
+    let start_s = chunk.header().start_s();
+    let visited = chunk.visit(|slot, value| visit(start_s + slot * step_s, value));
+    visited.expect("the head wrote this chunk");
 }
 
 impl Side {
@@ -252,6 +273,37 @@ impl OpenChunk {
             chunks.push(FullChunk { first_s: self.start_s, last_s: self.pending_s, bytes });
         }
         chunks
+    }
+
+    /// Visits time (Unix seconds) and value of its samples; of those with one time the last
+    /// counts.
+    pub(crate) fn visit(&self, mut visit: impl FnMut(u32, f64)) {
+        for full in self.full() {
+            visit_chunk(&full.bytes, self.step_s, &mut visit);
+        }
+        let mut open = Vec::new();
+        self.encode_into(&self.stream, &mut open);
+        if !open.is_empty() {
+            visit_chunk(&open, self.step_s, &mut visit);
+        }
+        if self.slots > 0 {
+            visit(self.pending_s, self.pending);
+        }
+        self.late().iter().for_each(|late| visit(late.slot_s, late.value));
+    }
+
+    /// How many samples it has, about: those of finished chunks count by their slots.
+    pub(crate) fn samples(&self) -> usize {
+        let full = |full: &FullChunk| ((full.last_s - full.first_s) / self.step_s) as usize + 1;
+        let open = self.stream.count() as usize + usize::from(self.slots > 0);
+        open + self.late().len() + self.full().iter().map(full).sum::<usize>()
+    }
+
+    /// Time of its oldest sample, Unix seconds.
+    pub(crate) fn oldest_s(&self) -> u32 {
+        let first = self.full().first().map_or(self.start_s, |full| full.first_s);
+        let first = if self.slots > 0 { first } else { u32::MAX };
+        self.late().iter().map(|late| late.slot_s).fold(first, u32::min)
     }
 
     /// What lies aside, in order of arrival.

@@ -3,7 +3,7 @@
 use super::{Sealed, Store};
 use crate::block::{Block, BlockSet, OpenBlockError, block_name};
 use crate::counters::add;
-use crate::error::{Damage, FetchError, FileError, SealError};
+use crate::error::{Closed, Damage, FetchError, FileError, SealError};
 use crate::fetch::{FetchRange, Fetched, Gather, Window};
 use crate::head::Taken;
 use crate::inner::Inner;
@@ -102,7 +102,7 @@ impl Store for BlockStore {
         let next_block = self.next_block.load(Ordering::Relaxed);
         let adds = seal::seal(&self.storage, &self.dir, taken, &policies, next_block)?;
         let blocks = adds.iter().map(|entry| self.open(*entry)).collect::<Result<_, _>>()?;
-        Ok(Sealed { blocks })
+        Ok(Sealed { blocks, is_whole: true })
     }
 
     fn publish(&self, sealed: Sealed) {
@@ -183,9 +183,6 @@ struct Seals {
     failures: u32,
     not_before_tick: u64,
 }
-
-/// The database is closed.
-struct Closed;
 
 impl Seals {
     fn new(db: &Inner) -> Self {

@@ -3,6 +3,7 @@
 //! | store | files |
 //! |---|---|
 //! | [`BlockStore`] | immutable blocks of many series, listed by the manifest |
+//! | [`WhisperStore`] | one whisper file a series, in a folder that other programs know |
 //!
 //! Names, WAL and head are the same above every store. A seal takes the head's samples out, gives
 //! them to the store ([`Store::seal`]), commits what it made to the manifest together with the
@@ -10,17 +11,21 @@
 //! ([`Store::publish`]).
 
 mod blocks;
+mod whisper;
 
 pub(crate) use blocks::BlockStore;
+pub(crate) use whisper::WhisperStore;
 
 use crate::block::Block;
 use crate::error::{Damage, FetchError, FileError};
 use crate::fetch::{FetchRange, Fetched};
 use crate::head::Taken;
 use crate::inner::Inner;
+use crate::options::WhisperOptions;
 use crate::schema::Policy;
 use crate::series::SeriesId;
 use crossbeam_channel::Receiver;
+use silverback_formats::wal::Row;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -41,11 +46,44 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// after a failure.
     fn seal(&self, db: &Inner, taken: &[Arc<Taken>]) -> Result<Sealed, FileError>;
 
+    /// Visits samples that were given to the store and are in no file yet, a bounded number at a
+    /// time.
+    fn waiting(
+        &self,
+        visit: &mut dyn FnMut(&[Row]) -> Result<(), FileError>,
+    ) -> Result<(), FileError> {
+        let _ = visit;
+        Ok(())
+    }
+
+    /// Whether there are such samples of a series.
+    fn holds(&self, id: SeriesId) -> bool {
+        let _ = id;
+        false
+    }
+
+    /// Bytes of memory that those take.
+    fn waiting_bytes(&self) -> usize {
+        0
+    }
+
     /// Shows readers what was sealed. The head still holds it.
     fn publish(&self, sealed: Sealed);
 
     /// Deletes files that hold nothing within retention any more, and says how many.
     fn expire(&self, db: &Inner) -> Result<usize, FileError>;
+
+    /// Removes what is stored of a series that is being deleted, where that is a matter of its
+    /// own: otherwise its samples are out of reach and go when their files do.
+    fn remove(&self, name: &[u8]) -> Result<(), FileError> {
+        let _ = name;
+        Ok(())
+    }
+
+    /// Applies other settings, where they are for this store.
+    fn configure(&self, options: WhisperOptions, tags: bool) {
+        let _ = (options, tags);
+    }
 
     /// Works in the background until `stop` is closed.
     fn work(&self, db: &Inner, stop: &Receiver<()>);
@@ -61,8 +99,10 @@ pub(crate) trait Store: Debug + Send + Sync {
 }
 
 /// What a seal made.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Sealed {
     /// New blocks, for the manifest to list.
     pub(crate) blocks: Vec<Arc<Block>>,
+    /// Whether all samples are in files: none waits in the store.
+    pub(crate) is_whole: bool,
 }

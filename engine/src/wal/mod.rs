@@ -182,6 +182,20 @@ impl Wal {
         Ok(())
     }
 
+    /// Makes what was appended to `segment` and later ones durable, whatever earlier syncs failed.
+    pub(crate) fn sync_since(&self, segment: u64) -> Result<(), FileError> {
+        let files: Vec<_> = {
+            let open = self.open.lock();
+            let closed = open.unsynced.iter().filter(|(number, _)| *number >= segment).cloned();
+            closed.chain([(open.segment, Arc::clone(&open.file))]).collect()
+        };
+        for (number, file) in files {
+            let path = || self.dir.join(segment_name(number));
+            file.sync().map_err(|source| FileError { path: path(), source })?;
+        }
+        Ok(())
+    }
+
     /// Forgets segments below `floor` and gives their removal to `remove`.
     pub(crate) fn drop_below(&self, floor: u64, mut remove: impl FnMut(&Path, u64)) {
         self.open.lock().unsynced.retain(|(segment, _)| *segment >= floor);

@@ -59,7 +59,7 @@ impl WhisperDir {
         match changed {
             Changed::Replaced(bytes) => file.write_at(0, bytes)?,
             Changed::Patched(OverlayParts { len_bytes, patches, .. }) => {
-                match self.settings.sparse_create {
+                match self.settings().sparse_create {
                     true => file.set_len(*len_bytes)?,
                     false => file.allocate(*len_bytes)?,
                 }

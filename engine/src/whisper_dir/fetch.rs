@@ -79,13 +79,9 @@ impl WhisperDir {
         head: Batch<'_>,
         window: Window,
     ) -> Result<Answer, FileFailure> {
-        let file = self.new_file(policy);
+        // Answers do not depend on the kind, and the standard one takes less work.
+        let file = SeriesFile::create(policy, false, self.settings().dialect);
         file.and_then(|file| answer(file, None, head, window)).map_err(|failure| failure.at(path))
-    }
-
-    /// An empty file by the rules, in memory.
-    pub(super) fn new_file(&self, policy: &Policy) -> Result<SeriesFile, Failure> {
-        SeriesFile::create(policy, self.settings.compressed, self.settings.dialect)
     }
 
     /// The file of late points beside a compressed one. One that cannot be read is none: what

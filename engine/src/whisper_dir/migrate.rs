@@ -103,7 +103,7 @@ impl WhisperDir {
             archives.iter().map(|&archive| resample(&old, archive, method, now_s)).collect();
         let retentions = retentions_of(archives);
         let layout = Layout { retentions: &retentions, method, x_files_factor };
-        let made = from_points(file.info().kind, &layout, &new, self.settings.dialect);
+        let made = from_points(file.info().kind, &layout, &new, self.settings().dialect);
         let made = made.map_err(|failure| failure.at(path))?.into_changed();
         self.put_checked(path, &made, Durability::First, |beside| {
             let Some(made) = self.open(beside, Access::Read)? else {

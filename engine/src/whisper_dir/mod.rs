@@ -49,6 +49,7 @@ pub(crate) use quarantine::{Quarantine, QuarantineCounts};
 pub(crate) use update::{Batch, Written};
 pub(crate) use walk::WalkedFile;
 
+use crate::schema::Policy;
 use crate::storage::{Access, FileLock, InPlaceFile, Storage};
 use file::SeriesFile;
 use front::Front;
@@ -75,12 +76,19 @@ pub(crate) struct Settings {
     pub(crate) sparse_create: bool,
     /// Whether files are locked against other processes while they are open.
     pub(crate) lock: FileLock,
-    /// Whether new files are compressed.
-    pub(crate) compressed: bool,
     /// Whether a file without a byte is replaced by a new one.
     pub(crate) remove_empty_file: bool,
     /// Whose meaning the aggregation codes 6 to 8 of standard files have.
     pub(crate) dialect: Dialect,
+}
+
+/// What a file that is not there yet is to be.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NewFile {
+    /// Its archives, method and xFilesFactor.
+    pub(crate) policy: Arc<Policy>,
+    /// Whether it is compressed.
+    pub(crate) compressed: bool,
 }
 
 /// A folder of whisper files. Calls may come from several threads.
@@ -88,7 +96,7 @@ pub(crate) struct Settings {
 pub(crate) struct WhisperDir {
     storage: Arc<dyn Storage>,
     naming: Naming,
-    settings: Settings,
+    settings: RwLock<Settings>,
     /// Held while a file is at work, chosen by its path: a reader of a compressed file must not
     /// see half of an update. Two names may have one path.
     stripes: Box<[RwLock<()>]>,
@@ -99,7 +107,16 @@ impl WhisperDir {
     pub(crate) fn new(storage: Arc<dyn Storage>, root: PathBuf, settings: Settings) -> Self {
         let naming = Naming::new(root, settings.tags, settings.hash_filenames);
         let stripes = (0..STRIPES).map(|_| RwLock::new(())).collect();
-        Self { storage, naming, settings, stripes }
+        Self { storage, naming, settings: RwLock::new(settings), stripes }
+    }
+
+    /// Applies other settings to what comes from now on, but for the names of files.
+    pub(crate) fn configure(&self, settings: Settings) {
+        *self.settings.write() = settings;
+    }
+
+    fn settings(&self) -> Settings {
+        *self.settings.read()
     }
 
     /// The folder.
@@ -150,10 +167,10 @@ impl WhisperDir {
     fn open(&self, path: &Path, access: Access) -> Result<Option<SeriesFile>, FileFailure> {
         let Some(file) = self.open_bytes(path, access)? else { return Ok(None) };
         let front = Front::read(file).map_err(|source| FileFailure::io("read", path, source))?;
-        if front.is_empty() && self.settings.remove_empty_file {
+        if front.is_empty() && self.settings().remove_empty_file {
             return Ok(None);
         }
-        SeriesFile::open(front.overlay(), self.settings.dialect)
+        SeriesFile::open(front.overlay(), self.settings().dialect)
             .map(Some)
             .map_err(|error| error.at(path))
     }
@@ -163,7 +180,7 @@ impl WhisperDir {
         path: &Path,
         access: Access,
     ) -> Result<Option<Box<dyn InPlaceFile>>, FileFailure> {
-        match self.storage.open_in_place(path, access, self.settings.lock) {
+        match self.storage.open_in_place(path, access, self.settings().lock) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(FileFailure::io("open", path, source)),

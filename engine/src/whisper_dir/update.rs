@@ -2,8 +2,7 @@
 
 use super::beside::Durability;
 use super::file::{Changed, FileInfo, SeriesFile};
-use super::{FileFailure, WhisperDir};
-use crate::schema::Policy;
+use super::{FileFailure, NewFile, WhisperDir};
 use crate::storage::Access;
 use silverback_formats::whisper::{OverlayParts, Point};
 use std::path::Path;
@@ -33,7 +32,7 @@ pub(crate) struct Written {
 }
 
 impl WhisperDir {
-    /// Writes points of a series, to a new file by the rules if there is none.
+    /// Writes points of a series, to a new file if there is none.
     ///
     /// To write all of a batch again, after a failure or a crash, changes no answer.
     ///
@@ -42,14 +41,14 @@ impl WhisperDir {
     pub(crate) fn update(
         &self,
         name: &[u8],
-        policy: &Policy,
+        new: impl FnOnce() -> NewFile,
         batch: Batch<'_>,
     ) -> Result<Written, FileFailure> {
         let path = self.naming.path(name)?;
         let _writer = self.stripe(&path).write();
         match self.open(&path, Access::Write)? {
             Some(file) => self.change(&path, file, batch),
-            None => self.create_with(&path, policy, batch),
+            None => self.create_with(&path, &new(), batch),
         }
     }
 
@@ -78,10 +77,11 @@ impl WhisperDir {
     fn create_with(
         &self,
         path: &Path,
-        policy: &Policy,
+        new: &NewFile,
         batch: Batch<'_>,
     ) -> Result<Written, FileFailure> {
-        let mut file = self.new_file(policy).map_err(|failure| failure.at(path))?;
+        let file = SeriesFile::create(&new.policy, new.compressed, self.settings().dialect);
+        let mut file = file.map_err(|failure| failure.at(path))?;
         let too_old =
             file.update(batch.points, batch.taken_s).map_err(|failure| failure.at(path))?;
         let written = Written { created: true, ..written(&file, batch, too_old) };

@@ -1,0 +1,453 @@
+//! The store of go-carbon: one whisper file a series, standard or compressed.
+//!
+//! The head is its cache. A *pass* takes the head's samples and writes them series by series, as
+//! fast as the rates allow; while it runs, queries see what is not written yet, and ingest goes on
+//! in the head. Passes follow each other all the time. Now and then one is a *seal*: the WAL turns
+//! to a new segment before it and the file system is synced after it, so that the WAL before can
+//! be dropped. So neither a kill nor a power cut loses what was acknowledged, and files are not
+//! synced one by one.
+//!
+//! An answer is what the file would say, were all samples of the head written to it: the head's
+//! samples go through the format's own update, over a copy of what it changes.
+//!
+//! | module | |
+//! |---|---|
+//! | `pass` | head → files |
+//! | `rules` | rule files and settings → what a file is to be |
+//! | `waiting` | samples that could not be written yet |
+//! | `scan` | the folder's files → index |
+
+mod pass;
+mod rules;
+mod scan;
+mod waiting;
+
+use super::{Sealed, Store};
+use crate::clock::monotonic;
+use crate::counters::{add, counters};
+use crate::error::{Closed, Damage, FetchError, FileError, SealError};
+use crate::fetch::{FetchRange, Fetched};
+use crate::head::Taken;
+use crate::inner::Inner;
+use crate::options::WhisperOptions;
+use crate::schema::Policy;
+use crate::series::SeriesId;
+use crate::storage::{FileLock, Storage};
+use crate::whisper_dir::{
+    Batch, FileFailure, FileInfo, Limiter, Quarantine, Settings, WhisperDir, Window,
+};
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use silverback_formats::wal::Row;
+use silverback_formats::whisper::{self, Dialect, Point};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use waiting::{Hold, Waiting};
+
+/// Rows of one frame of what waits.
+const ROWS: usize = 2048;
+/// Most series whose failures are remembered.
+const QUARANTINED_MAX: usize = 1 << 20;
+/// Longest sleep of a worker that waits for its turn, so that closing does not wait long.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
+/// Most intervals between two attempts at a seal that keeps failing.
+const BACK_OFF_MAX: u32 = 60;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct WhisperStore {
+    options: ArcSwap<WhisperOptions>,
+    dir: WhisperDir,
+    waiting: Waiting,
+    limits: ArcSwap<Limits>,
+    /// Series whose files could not be read or written.
+    quarantine: Quarantine<u32>,
+    counters: FileCounters,
+}
+
+/// What may be done in a second.
+#[derive(Debug)]
+struct Limits {
+    updates: Limiter,
+    creates: Limiter,
+    migrations: Limiter,
+}
+
+impl Limits {
+    fn of(options: &WhisperOptions) -> Self {
+        let limiter = |per_second| Limiter::new(per_second, monotonic());
+        Self {
+            updates: limiter(options.updates_per_second),
+            creates: limiter(options.creates_per_second),
+            migrations: limiter(options.migration.map_or(0, |migration| migration.per_second)),
+        }
+    }
+}
+
+counters! {
+    /// What is counted of the files.
+    FileCounters {
+        /// Files written.
+        updates => "whisper.updates",
+        /// Points written to them.
+        points => "whisper.points",
+        /// Files made.
+        created => "whisper.created",
+        /// Points older than everything that their file keeps.
+        too_old => "whisper.tooOld",
+        /// Writes and reads that failed.
+        failures => "whisper.failures",
+        /// Points dropped, because no file can have the name of their series.
+        unnamable => "whisper.unnamablePoints",
+        /// Points dropped, because their file cannot be opened and too many wait.
+        stuck_dropped => "whisper.stuckPointsDropped",
+        /// Files that follow changed rules now.
+        migrated => "whisper.migrated",
+        /// Files that should and could not.
+        migration_failures => "whisper.migrationFailures",
+    }
+}
+
+/// What became of the samples of a series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// They are in the file, or can never be.
+    Done,
+    /// It is not time to try again.
+    NotYet,
+    /// Not now: they are to be kept.
+    HeldUp,
+    /// Not as the file is: the newest are to be kept.
+    Stuck,
+}
+
+impl WhisperStore {
+    /// The store of the files in `options.dir`.
+    pub(crate) fn new(storage: Arc<dyn Storage>, options: WhisperOptions, tags: bool) -> Self {
+        let dir = WhisperDir::new(storage, options.dir.clone(), settings(&options, tags));
+        Self {
+            dir,
+            waiting: Waiting::default(),
+            limits: ArcSwap::from_pointee(Limits::of(&options)),
+            options: ArcSwap::from_pointee(options),
+            quarantine: Quarantine::new(QUARANTINED_MAX),
+            counters: FileCounters::default(),
+        }
+    }
+
+    /// One pass over what was taken from the head.
+    fn pass(&self, db: &Inner, taken: &[Arc<Taken>]) -> Result<(), Closed> {
+        pass::run(self, db, taken)
+    }
+
+    /// Writes the samples of a series to its file.
+    fn write(
+        &self,
+        db: &Inner,
+        id: u32,
+        name: &[u8],
+        samples: &[Point],
+    ) -> Result<Outcome, Closed> {
+        if self.quarantine.wait(&id, monotonic()).is_some() {
+            return Ok(Outcome::NotYet);
+        }
+        let limits = self.limits.load();
+        if limits.creates.is_limit()
+            && matches!(self.dir.exists(name), Ok(false))
+            && limits.creates.take(monotonic()).is_err()
+        {
+            return Ok(Outcome::HeldUp);
+        }
+        pace(db, &limits.updates)?;
+        let taken_s = db.options.clock.now_s();
+        let new = || rules::new_file(db, &self.options.load(), name);
+        match self.dir.update(name, new, Batch { points: samples, taken_s }) {
+            Ok(written) => {
+                add(&self.counters.updates, 1);
+                add(&self.counters.points, written.points);
+                add(&self.counters.created, usize::from(written.created));
+                add(&self.counters.too_old, written.too_old);
+                if self.quarantine.succeeded(&id) {
+                    tracing::info!("{}: it can be written again", name.escape_ascii());
+                }
+                self.follow(db, id, name, &written.file);
+                Ok(Outcome::Done)
+            }
+            Err(failure) => Ok(self.failed(id, samples.len(), &failure)),
+        }
+    }
+
+    /// Learns what the file keeps, and brings it to the rules where that is wanted.
+    fn follow(&self, db: &Inner, id: u32, name: &[u8], file: &FileInfo) {
+        match self.migrate(db, name, file) {
+            Ok(Some(file)) => {
+                add(&self.counters.migrated, 1);
+                rules::learn(db, id, &file);
+            }
+            Ok(None) => rules::learn(db, id, file),
+            Err(failure) => {
+                add(&self.counters.migration_failures, 1);
+                tracing::error!("{failure}; the file stays as it is");
+                rules::learn(db, id, file);
+            }
+        }
+    }
+
+    /// What the file is after it was changed, if it was.
+    fn migrate(
+        &self,
+        db: &Inner,
+        name: &[u8],
+        file: &FileInfo,
+    ) -> Result<Option<FileInfo>, FileFailure> {
+        let Some(migration) = self.options.load().migration else { return Ok(None) };
+        let schema = db.schema.load();
+        let Some(rules) = schema.rules_of(name) else { return Ok(None) };
+        let (scope, policy) = (rules::scope(rules, migration), rules::policy(&schema, name));
+        if !file.differs(&policy, scope).is_any()
+            || self.limits.load().migrations.take(monotonic()).is_err()
+        {
+            return Ok(None);
+        }
+        self.dir.migrate(name, &policy, scope, db.options.clock.now_s())?;
+        tracing::info!("{}: its file follows the rules now", name.escape_ascii());
+        self.dir.info(name)
+    }
+
+    /// Keeps samples that are not written until a later pass.
+    fn keep(&self, id: u32, samples: &[Point], hold: Option<Hold>) {
+        let dropped = self.waiting.keep(id, samples, hold, self.options.load().stuck_points_max);
+        add(&self.counters.stuck_dropped, dropped);
+    }
+
+    fn failed(&self, id: u32, samples: usize, failure: &FileFailure) -> Outcome {
+        add(&self.counters.failures, 1);
+        match failure {
+            FileFailure::Never { .. } => {
+                add(&self.counters.unnamable, samples);
+                tracing::warn!("{failure}; {samples} points are dropped");
+                Outcome::Done
+            }
+            FileFailure::Retry { .. } => {
+                let wait = self.quarantine.failed(id, monotonic());
+                tracing::error!("{failure}; tried again in {} s", wait.as_secs());
+                Outcome::HeldUp
+            }
+            FileFailure::Quarantine { .. } => {
+                let wait = self.quarantine.failed(id, monotonic());
+                tracing::error!(
+                    "{failure}; tried again in {} s, its points wait meanwhile",
+                    wait.as_secs()
+                );
+                Outcome::Stuck
+            }
+        }
+    }
+}
+
+/// Waits until a file may be written.
+fn pace(db: &Inner, limiter: &Limiter) -> Result<(), Closed> {
+    while let Err(wait) = limiter.take(monotonic()) {
+        if db.closed.load(Ordering::Acquire) {
+            return Err(Closed);
+        }
+        std::thread::sleep(wait.min(PAUSE_MAX));
+    }
+    Ok(())
+}
+
+fn fetched_of(fetched: whisper::Fetched, damaged: bool) -> Fetched {
+    let whisper::Fetched { start_s, step_s, values, .. } = fetched;
+    Fetched { start_s, step_s, values, damaged }
+}
+
+fn settings(options: &WhisperOptions, tags: bool) -> Settings {
+    Settings {
+        tags,
+        hash_filenames: options.hash_filenames,
+        sparse_create: options.sparse_create,
+        lock: if options.flock { FileLock::Flock } else { FileLock::None },
+        remove_empty_file: options.remove_empty_file,
+        dialect: Dialect::Go,
+    }
+}
+
+impl Store for WhisperStore {
+    fn fetch(
+        &self,
+        db: &Inner,
+        id: SeriesId,
+        range: FetchRange,
+    ) -> Result<Option<Fetched>, FetchError> {
+        let unknown = || FetchError::UnknownSeries(id.0);
+        let mut name = Vec::new();
+        if !db.index.path_into(id, &mut name) {
+            return Err(unknown());
+        }
+        let policy = db.policies.entry(db.head.policy(id.0).ok_or_else(unknown)?).policy;
+        // What moves meanwhile goes from the head to what waits, and from both to the file: asked
+        // in this order, it is seen in one of them at least.
+        let head = db.head.read(id.0);
+        let mut points = Vec::new();
+        self.waiting.copy_into(id.0, &mut points);
+        for snapshot in &head {
+            snapshot.visit(|time_s, value| points.push(Point { time_s, value }));
+        }
+        let batch = Batch { points: &points, taken_s: db.options.clock.now_s() };
+        let FetchRange { from_s, until_s, now_s } = range;
+        let window = Window { from_s, until_s, now_s };
+        match self.dir.fetch(&name, &policy, batch, window) {
+            Ok(answer) => Ok(answer.fetched.map(|fetched| fetched_of(fetched, false))),
+            Err(failure) => {
+                self.read_failed(id.0, &failure);
+                let answer = self.dir.fetch_head(&name, &policy, batch, window).ok();
+                Ok(answer
+                    .and_then(|answer| answer.fetched)
+                    .map(|fetched| fetched_of(fetched, true)))
+            }
+        }
+    }
+
+    fn policy(&self, db: &Inner, id: SeriesId, name: &[u8]) -> Option<Arc<Policy>> {
+        let known = db.policies.entry(db.head.policy(id.0)?);
+        match self.dir.info(name) {
+            Ok(Some(file)) => Some(Arc::new(rules::policy_of(&file))),
+            _ => Some(known.policy),
+        }
+    }
+
+    fn seal(&self, db: &Inner, taken: &[Arc<Taken>]) -> Result<Sealed, FileError> {
+        let path = || self.dir.root().to_path_buf();
+        self.pass(db, taken).map_err(|Closed| {
+            let source = std::io::Error::other("the database was closed while it was written");
+            FileError { path: path(), source }
+        })?;
+        self.dir.sync().map_err(|source| FileError { path: path(), source })?;
+        Ok(Sealed { blocks: Vec::new(), is_whole: self.waiting.samples() == 0 })
+    }
+
+    fn publish(&self, _sealed: Sealed) {}
+
+    fn waiting(
+        &self,
+        visit: &mut dyn FnMut(&[Row]) -> Result<(), FileError>,
+    ) -> Result<(), FileError> {
+        let mut rows = Vec::new();
+        self.waiting.visit(|id, samples| {
+            for samples in samples.chunks(ROWS) {
+                rows.clear();
+                let row = |point: &Point| Row { id, time_s: point.time_s, value: point.value };
+                rows.extend(samples.iter().map(row));
+                visit(&rows)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn holds(&self, id: SeriesId) -> bool {
+        self.waiting.holds(id.0)
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.waiting.bytes()
+    }
+
+    /// Files keep a fixed number of points.
+    fn expire(&self, _db: &Inner) -> Result<usize, FileError> {
+        Ok(0)
+    }
+
+    fn remove(&self, name: &[u8]) -> Result<(), FileError> {
+        self.dir.remove(name).map(drop).or_else(|failure| match failure {
+            FileFailure::Retry { path, source, .. } => Err(FileError { path, source }),
+            // There is no file of such a name.
+            FileFailure::Never { .. } | FileFailure::Quarantine { .. } => Ok(()),
+        })
+    }
+
+    /// The folder and the names of files stay.
+    fn configure(&self, options: WhisperOptions, tags: bool) {
+        self.dir.configure(settings(&options, tags));
+        self.limits.store(Arc::new(Limits::of(&options)));
+        self.options.store(Arc::new(options));
+    }
+
+    fn work(&self, db: &Inner, stop: &Receiver<()>) {
+        std::thread::scope(|scope| {
+            let scanner = std::thread::Builder::new().name("silverback-scan".to_owned());
+            if let Err(error) = scanner.spawn_scoped(scope, || scan::work(self, db, stop)) {
+                tracing::error!("files that others make will not be seen: {error}");
+            }
+            self.flush(db, stop);
+        });
+    }
+
+    fn damage(&self) -> Vec<Damage> {
+        Vec::new()
+    }
+
+    fn verify(&self) -> Vec<Damage> {
+        Vec::new()
+    }
+
+    fn counters(&self) -> Vec<(&'static str, f64)> {
+        let mut counters = self.counters.snapshot();
+        counters.extend([
+            ("whisper.waitingPoints", self.waiting.samples() as f64),
+            ("whisper.stuckSeries", self.waiting.stuck() as f64),
+            ("whisper.quarantined", self.quarantine.counts().held as f64),
+        ]);
+        counters
+    }
+}
+
+impl WhisperStore {
+    /// Pass after pass, until `stop` is closed.
+    fn flush(&self, db: &Inner, stop: &Receiver<()>) {
+        let mut sealed = monotonic();
+        let mut failures: u32 = 0;
+        loop {
+            let options = self.options.load_full();
+            if stop.recv_timeout(options.flush_interval) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+            let pause = options.checkpoint_interval * (1 << failures.min(6)).min(BACK_OFF_MAX);
+            let over_budget = db.wal.kept_bytes() > db.options.wal_budget_bytes && failures == 0;
+            let wanted = over_budget || db.seal_wanted.load(Ordering::Acquire) && failures == 0;
+            if !wanted && sealed.elapsed() < pause {
+                if db.flush(|taken| self.pass(db, taken)).is_err() {
+                    return;
+                }
+                continue;
+            }
+            let asked = db.seal_wanted.swap(false, Ordering::AcqRel);
+            sealed = monotonic();
+            match db.seal() {
+                Ok(()) => failures = 0,
+                Err(SealError::Closed) => return,
+                Err(_) if db.closed.load(Ordering::Acquire) => return,
+                Err(error) => {
+                    db.seal_wanted.fetch_or(asked, Ordering::AcqRel);
+                    failures += 1;
+                    tracing::error!("cannot make whisper files durable: {error}; tried again");
+                }
+            }
+        }
+    }
+
+    /// Removes the file of a series that was deleted and written at the same time.
+    fn remove_again(&self, name: &[u8]) {
+        if let Err(failure) = self.dir.remove(name) {
+            tracing::warn!("{failure}; its series was deleted and will be found again");
+        }
+    }
+
+    fn read_failed(&self, id: u32, failure: &FileFailure) {
+        add(&self.counters.failures, 1);
+        // One that is in quarantine was told of when it got there.
+        if self.quarantine.wait(&id, monotonic()).is_none() {
+            tracing::error!("{failure}; what is not written yet is answered");
+        }
+    }
+}
