@@ -23,6 +23,9 @@ pub(crate) enum Times {
     /// They are kept as they came: the rules say how the series would be created, and its file,
     /// which nobody has looked at yet, may have other archives.
     AsSent,
+    /// As with `Slots` in the finest archive of the file. Older ones are kept as they came: the
+    /// file decides which of a slot counts.
+    OfFile,
 }
 
 /// A policy with what the hot path asks of it.
@@ -42,7 +45,7 @@ impl Entry {
     fn new(policy: &Arc<Policy>, times: Times) -> Self {
         let finest = policy.archives[0];
         let (step_s, finest_reach_s, reach_s) = match times {
-            Times::Slots => (finest.step_s, finest.reach_s(), policy.reach_s()),
+            Times::Slots | Times::OfFile => (finest.step_s, finest.reach_s(), policy.reach_s()),
             Times::AsSent => (1, i64::MAX, i64::MAX),
         };
         Self { policy: Arc::clone(policy), times, step_s, finest_reach_s, reach_s }
@@ -52,7 +55,8 @@ impl Entry {
     pub(crate) fn slot_step_s(&self, archive: usize) -> u32 {
         match self.times {
             Times::Slots => self.policy.archives[archive].step_s,
-            Times::AsSent => 1,
+            Times::OfFile if archive == 0 => self.step_s,
+            Times::OfFile | Times::AsSent => 1,
         }
     }
 
@@ -84,7 +88,7 @@ impl Policies {
 
     /// The number of what the file of a series says.
     pub(crate) fn of_file(&self, policy: &Arc<Policy>) -> PolicyId {
-        self.id(policy, Times::Slots)
+        self.id(policy, Times::OfFile)
     }
 
     /// Whether a series with this policy follows the rules, and not its file.

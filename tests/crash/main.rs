@@ -20,12 +20,48 @@ use load::{Random, SENDERS, Sender, Stream};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
-use support::node::{Node, config};
+use support::node::{Node, config_of, run};
 use tempfile::TempDir;
 
-/// Seals every second, and syncs so often that kills land there too.
-const CONFIG: &str = "[wal]\nsync-interval = \"20ms\"\n[block]\nduration = \"1s\"\n";
-const RULES: &str = "[crash]\npattern = ^crash\\.\nretentions = 1s:30d\n";
+/// An engine and how it is made to write all the time, and to sync so often that kills land there
+/// too.
+struct Engine {
+    name: &'static str,
+    settings: &'static str,
+    rules: &'static str,
+    /// Where new files appear, under the folder of a run.
+    files: &'static str,
+}
+
+const BLOCK: Engine = Engine {
+    name: "block",
+    settings: "[wal]\nsync-interval = \"20ms\"\n[block]\nduration = \"1s\"\n",
+    rules: "[crash]\npattern = ^crash\\.\nretentions = 1s:30d\n",
+    files: "data/blocks",
+};
+
+const WHISPER: Engine = Engine {
+    name: "whisper",
+    settings: "flush-interval = \"50ms\"\ncheckpoint-interval = \"500ms\"\n\
+               [wal]\nsync-interval = \"20ms\"\n",
+    rules: "[plain]\npattern = [02468]$\nretentions = 1s:2d,1m:3d\ncompressed = false\n\
+            [packed]\npattern = ^crash\\.\nretentions = 1s:2d,1m:3d\ncompressed = true\n",
+    files: "whisper/crash/s0",
+};
+
+impl Engine {
+    fn config(&self, folder: &Path) -> String {
+        // The settings begin in the section that the text ends with but for the log.
+        let text = config_of(self.name, folder);
+        let (before, log) = text.split_at(text.find("[[logging]]").unwrap());
+        format!("{before}{}{log}", self.settings)
+    }
+
+    fn start(&self, folder: TempDir) -> Node {
+        let text = self.config(folder.path());
+        Node::start_with(folder, &text)
+    }
+}
 
 fn number_from(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
@@ -34,24 +70,36 @@ fn number_from(variable: &str) -> Option<u64> {
 
 #[test]
 fn nothing_answered_for_is_lost() {
-    let rounds = number_from("SILVERBACK_CRASH_ROUNDS").unwrap_or(20);
+    run_rounds(&BLOCK, 20);
+}
+
+#[test]
+fn nothing_answered_for_is_lost_in_whisper_files() {
+    run_rounds(&WHISPER, 10);
+}
+
+fn run_rounds(engine: &Engine, rounds: u64) {
+    let rounds = number_from("SILVERBACK_CRASH_ROUNDS").unwrap_or(rounds);
     let seed =
         number_from("SILVERBACK_CRASH_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     eprintln!("{rounds} rounds, seed {seed}");
     let mut random = Random(seed);
     let mut ledger = Ledger::new(support::now_s() - 86_400);
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("rules.conf"), RULES).unwrap();
-    let mut node = Node::start_in(folder, CONFIG);
+    std::fs::write(folder.path().join("rules.conf"), engine.rules).unwrap();
+    let mut node = engine.start(folder);
     let (mut under_load, mut while_starting) = (0, 0);
     while ledger.rounds() < rounds as usize {
-        let (folder, was_loaded) = round(node, &mut ledger, &mut random);
+        let (folder, was_loaded) = round(engine, node, &mut ledger, &mut random);
         under_load += usize::from(was_loaded);
-        let (folder, kills) = kill_starts(folder, &mut random);
+        let (folder, kills) = kill_starts(engine, folder, &mut random);
         while_starting += kills;
-        node = Node::start_in(folder, CONFIG);
+        node = engine.start(folder);
         ledger.check(node.address("node-api"));
         check_unharmed(&node);
+        if ledger.rounds().is_multiple_of(5) {
+            check_files(&node);
+        }
     }
     eprintln!(
         "{} lines stored; {under_load} kills under load, {while_starting} while starting",
@@ -62,12 +110,13 @@ fn nothing_answered_for_is_lost() {
     node.signal("TERM");
     let (status, folder) = node.wait();
     assert_eq!(status.code(), Some(0));
-    let node = Node::start_in(folder, CONFIG);
+    let node = engine.start(folder);
     ledger.check_all(node.address("node-api"));
+    check_files(&node);
 }
 
 /// Load, a read-back and a kill. Says whether lines were still being sent at the kill.
-fn round(node: Node, ledger: &mut Ledger, random: &mut Random) -> (TempDir, bool) {
+fn round(engine: &Engine, node: Node, ledger: &mut Ledger, random: &mut Random) -> (TempDir, bool) {
     let round = ledger.begin_round();
     let (carbon, node_api) = (node.address("carbon-tcp"), node.address("node-api"));
     let senders: [Sender; SENDERS] = std::array::from_fn(|sender| {
@@ -77,7 +126,7 @@ fn round(node: Node, ledger: &mut Ledger, random: &mut Random) -> (TempDir, bool
     pause(random.below(400));
     ledger.read_back(node_api);
     if round % 4 == 3 {
-        wait_for_seal(&node.folder().join("data/blocks"));
+        wait_for_files(&node.folder().join(engine.files));
         std::thread::sleep(Duration::from_micros(random.below(5000)));
     } else {
         pause(random.below(500));
@@ -89,10 +138,10 @@ fn round(node: Node, ledger: &mut Ledger, random: &mut Random) -> (TempDir, bool
 }
 
 /// Every other time the next server does not live to see its start end either.
-fn kill_starts(mut folder: TempDir, random: &mut Random) -> (TempDir, usize) {
+fn kill_starts(engine: &Engine, mut folder: TempDir, random: &mut Random) -> (TempDir, usize) {
     let kills = random.below(3).saturating_sub(1) as usize * (1 + random.below(2) as usize);
     for _ in 0..kills {
-        let text = config(folder.path()) + CONFIG;
+        let text = engine.config(folder.path());
         let node = Node::spawn(folder, &text);
         pause(random.below(80));
         folder = node.kill();
@@ -100,11 +149,12 @@ fn kill_starts(mut folder: TempDir, random: &mut Random) -> (TempDir, usize) {
     (folder, kills)
 }
 
-/// Waits until a seal begins to write a file. Without anything to seal there is none: then the
-/// wait ends by itself.
-fn wait_for_seal(blocks: &Path) {
+/// Waits until a file appears. When nothing is to be written there is none: then the wait ends
+/// by itself.
+fn wait_for_files(dir: &Path) {
     let names = || -> BTreeSet<_> {
-        std::fs::read_dir(blocks).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+        let entries = std::fs::read_dir(dir).into_iter().flatten();
+        entries.flatten().map(|entry| entry.file_name()).collect()
     };
     let before = names();
     for _ in 0..5000 {
@@ -117,6 +167,17 @@ fn wait_for_seal(blocks: &Path) {
 
 fn pause(ms: u64) {
     std::thread::sleep(Duration::from_millis(ms));
+}
+
+/// Every whisper file opens, whenever its writer was killed.
+#[track_caller]
+fn check_files(node: &Node) {
+    let dir = node.folder().join("whisper");
+    if dir.exists() {
+        let output = run(&["whisper", "verify", dir.to_str().unwrap()]);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+    }
 }
 
 /// A kill is no damage, and nothing of ours panics.

@@ -18,16 +18,22 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// A configuration with every listener on a port that the system chooses. Retention rules are
 /// those of `rules.conf` in the folder when it is there.
 pub(crate) fn config(folder: &Path) -> String {
+    config_of("block", folder)
+}
+
+/// The same with this engine. Whisper files lie in `whisper` in the folder.
+pub(crate) fn config_of(engine: &str, folder: &Path) -> String {
     let rules = folder.join("rules.conf");
     let rules = if rules.exists() { rules } else { PathBuf::new() };
     format!(
         "[common]\nuser = \"\"\ngraph-prefix = \"own\"\nmetric-interval = \"1h\"\n\
-         [whisper]\nschemas-file = {rules:?}\n\
+         [whisper]\nschemas-file = {rules:?}\ndata-dir = {:?}\n\
          [tcp]\nlisten = \"127.0.0.1:0\"\n[udp]\nlisten = \"127.0.0.1:0\"\n\
          [carbonserver]\nenabled = true\nlisten = \"127.0.0.1:0\"\n\
          [graphite-api]\nenabled = true\nlisten = \"127.0.0.1:0\"\n\
-         [storage]\nengine = \"block\"\npath = {:?}\n\
+         [storage]\nengine = {engine:?}\npath = {:?}\n\
          [[logging]]\nfile = {:?}\n",
+        folder.join("whisper"),
         folder.join("data"),
         folder.join("silverback.log"),
     )

@@ -12,3 +12,4 @@ mod model;
 mod power_cut;
 mod races;
 mod support;
+mod whisper;
