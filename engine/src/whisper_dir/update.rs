@@ -85,13 +85,16 @@ impl WhisperDir {
         let too_old =
             file.update(batch.points, batch.taken_s).map_err(|failure| failure.at(path))?;
         let written = Written { created: true, ..written(&file, batch, too_old) };
-        self.put(path, &file.into_changed(), Durability::Later)?;
+        let changed = file.into_changed();
+        let changed = changed.map_err(|source| FileFailure::io("read", path, source))?;
+        self.put(path, &changed, Durability::Later)?;
         Ok(written)
     }
 
     /// Writes the changes of a file.
     pub(super) fn write(&self, path: &Path, file: SeriesFile) -> Result<(), FileFailure> {
-        match file.into_changed() {
+        let changed = file.into_changed();
+        match changed.map_err(|source| FileFailure::io("read", path, source))? {
             Changed::Patched(OverlayParts { base, patches, .. }) => {
                 let file = base.file().expect("only a file that is there is changed");
                 // From the end: the index of a compressed file comes first and is written last.
