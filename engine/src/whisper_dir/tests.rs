@@ -364,13 +364,18 @@ fn a_new_file_is_as_the_rules_have_it() {
         assert_eq!(dir.info(&name).unwrap(), None);
         assert_eq!(dir.archive_points(&name).unwrap(), None);
         let old = points(&[(NOW_S - 100_000, 1.0), (NOW_S - 5, 2.0)]);
+        let refused = dir.update_or_create_if(&name, &policy, batch(&old, NOW_S), || false);
+        assert_eq!(refused.unwrap(), None);
+        assert!(!dir.exists(&name).unwrap());
         let written = dir.update(&name, &policy, batch(&old, NOW_S)).unwrap();
         assert_eq!((written.created, written.points, written.too_old), (true, 1, 1));
         let archives = policy.archives.clone();
         let info = FileInfo { kind, archives, method: AggregationMethod::Sum, x_files_factor: 0.2 };
         assert_eq!(dir.info(&name).unwrap(), Some(info.clone()));
         let again = dir.update(&name, &policy, batch(&old, NOW_S)).unwrap();
-        assert_eq!((again.created, again.file), (false, info));
+        assert_eq!((again.created, &again.file), (false, &info));
+        let again = dir.update_or_create_if(&name, &policy, batch(&old, NOW_S), || unreachable!());
+        assert_eq!(again.unwrap().unwrap().file, info);
         assert!(dir.exists(&name).unwrap());
     }
     // The kind of a file that is there stays.

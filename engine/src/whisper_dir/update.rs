@@ -35,7 +35,8 @@ pub(crate) struct Written {
 impl WhisperDir {
     /// Writes points of a series, to a new file by the rules if there is none.
     ///
-    /// To write all of a batch again, after a failure or a crash, changes no answer.
+    /// To write all of a batch again, after a failure or a crash, changes no answer, as long as
+    /// what was taken since still fits into the finest archive together with it.
     ///
     /// # Errors
     /// Some of the points may be in the file then if the system refused; else none is.
@@ -45,15 +46,32 @@ impl WhisperDir {
         policy: &Policy,
         batch: Batch<'_>,
     ) -> Result<Written, FileFailure> {
+        let written = self.update_or_create_if(name, policy, batch, || true)?;
+        Ok(written.expect("a file may be made"))
+    }
+
+    /// The same, but a new file is only made if `may_create` says so, which is asked once it is
+    /// known that there is none; `None` if it says no, and nothing was written.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    pub(crate) fn update_or_create_if(
+        &self,
+        name: &[u8],
+        policy: &Policy,
+        batch: Batch<'_>,
+        may_create: impl FnOnce() -> bool,
+    ) -> Result<Option<Written>, FileFailure> {
         let path = self.naming.path(name)?;
         let _writer = self.stripe(&path).write();
         match self.open(&path, Access::Write)? {
-            Some(file) => self.change(&path, file, batch),
-            None => self.create_with(&path, policy, batch),
+            Some(file) => self.change(&path, file, batch).map(Some),
+            None if may_create() => self.create_with(&path, policy, batch).map(Some),
+            None => Ok(None),
         }
     }
 
-    /// Whether a series has a file, which tells an update from a creation.
+    /// Whether a series has a file.
     ///
     /// # Errors
     /// When it cannot be told.

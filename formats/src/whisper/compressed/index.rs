@@ -48,6 +48,9 @@ const CRC_OFFSET: usize = 43;
 /// More archives than any schema has: a mixed file may have several for each step.
 const ARCHIVES_MAX: u32 = 256;
 
+/// Longest index area that is read: a buffer of a day for each second has 2 MiB.
+const LEN_BYTES_MAX: u64 = 64 << 20;
+
 /// An archive that claims more points than this must have bytes for them.
 const POINTS_UNPROVEN_MAX: u64 = 1 << 22;
 
@@ -281,8 +284,9 @@ fn read_area<F: FileBytes + ?Sized>(file: &F) -> Result<Vec<u8>, CompressedError
     if need_bytes > have_bytes {
         return Err(CompressedError::Truncated { need_bytes, have_bytes });
     }
-    if need_bytes < HEAD_BYTES {
-        return Err(CompressedError::field("offset of the first block", need_bytes, "more"));
+    if !(HEAD_BYTES..=LEN_BYTES_MAX).contains(&need_bytes) {
+        let expected = format!("{HEAD_BYTES} to {LEN_BYTES_MAX}");
+        return Err(CompressedError::field("offset of the first block", need_bytes, expected));
     }
     let mut bytes = vec![0; need_bytes as usize];
     file.read_at(0, &mut bytes)?;
