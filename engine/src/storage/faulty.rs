@@ -21,13 +21,17 @@ pub enum Fault {
     },
     /// Syncs fail; what was written since the last one may be lost.
     Sync,
-    /// The process is killed: the first write writes this many bytes, and that is the last that
-    /// happens; everything else fails.
+    /// The process is killed: the first write writes this many bytes at most, and that is the
+    /// last that happens; everything else fails. A write in place ends where a page does, for the
+    /// system looks for the signal between pages.
     Killed {
         /// Bytes of the last write that still reach the file.
         torn_bytes: usize,
     },
 }
+
+/// Bytes of a page of memory.
+const PAGE_BYTES: u64 = 4096;
 
 /// Another storage with a switch that makes it fail. Clones share the switch.
 #[derive(Debug, Clone)]
@@ -107,8 +111,14 @@ impl Switch {
         }
     }
 
-    /// Calls `write` with the bytes, or with those of them that still reach the file.
-    fn write(&self, bytes: &[u8], write: impl FnOnce(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    /// Calls `write` with the bytes, or with those of them that still reach the file; `page` is
+    /// how many of a number of them end with a page.
+    fn write(
+        &self,
+        bytes: &[u8],
+        page: impl FnOnce(usize) -> usize,
+        write: impl FnOnce(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
         let torn = |torn_bytes: usize| &bytes[..torn_bytes.min(bytes.len())];
         match self.change() {
             Fault::None | Fault::Sync => write(bytes),
@@ -118,7 +128,8 @@ impl Switch {
             }
             Fault::Killed { torn_bytes } => {
                 self.0.lock().fault = Fault::Killed { torn_bytes: 0 };
-                write(torn(torn_bytes))?;
+                let whole = torn_bytes >= bytes.len();
+                write(torn(if whole { torn_bytes } else { page(torn_bytes) }))?;
                 Err(killed())
             }
         }
@@ -229,7 +240,7 @@ struct FaultyFile {
 
 impl StorageFile for FaultyFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        self.switch.write(bytes, |bytes| self.inner.append(bytes))
+        self.switch.write(bytes, |torn_bytes| torn_bytes, |bytes| self.inner.append(bytes))
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -271,7 +282,11 @@ impl InPlaceFile for FaultyPlacedFile {
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.switch.write(bytes, |bytes| self.inner.write_at(offset, bytes))
+        let page = |torn_bytes: usize| {
+            let end = offset + torn_bytes as u64;
+            (end - end % PAGE_BYTES).saturating_sub(offset) as usize
+        };
+        self.switch.write(bytes, page, |bytes| self.inner.write_at(offset, bytes))
     }
 
     fn sync(&self) -> io::Result<()> {

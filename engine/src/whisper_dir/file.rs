@@ -1,15 +1,16 @@
 //! One open file, standard or compressed: which of them its first bytes tell.
 
-use super::failure::{Failure, Unusable};
+use super::failure::Failure;
 use super::front::Front;
 use crate::schema::{Policy, Retention};
 use silverback_formats::whisper::compressed::{
     Compressed, CompressedLayout, Conduct, is_compressed,
 };
 use silverback_formats::whisper::{
-    self, AggregationMethod, Allocation, Dialect, Fetched, Layout, Overlay, OverlayParts, Point,
-    Rules, Whisper,
+    self, AggregationMethod, Allocation, Dialect, Fetched, FileBytes, Layout, Overlay,
+    OverlayParts, Point, Rules, Whisper,
 };
+use std::io;
 
 /// What a file is on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +58,36 @@ pub(super) enum Changed {
 #[derive(Debug)]
 pub(super) enum SeriesFile {
     Standard(Whisper<Overlay<Front>>),
-    Compressed(Compressed<Overlay<Front>>),
+    Compressed(CompressedFile),
+}
+
+/// A compressed file, and whether it can be written in place.
+#[derive(Debug)]
+pub(super) struct CompressedFile {
+    file: Compressed<Overlay<Front>>,
+    /// Whether blocks were changed that the index on disk still describes as they were: to be
+    /// killed between both would leave a file that is not right.
+    merged: bool,
+}
+
+impl CompressedFile {
+    fn new(file: Compressed<Overlay<Front>>) -> Self {
+        Self { file, merged: false }
+    }
+
+    /// What is to be written.
+    fn into_changed(self) -> io::Result<Changed> {
+        let merged = self.merged;
+        match self.file.into_parts() {
+            (_, Some(bytes)) => Ok(Changed::Replaced(bytes)),
+            (bytes, None) if merged => {
+                let mut all = vec![0; bytes.len()? as usize];
+                bytes.read_at(0, &mut all)?;
+                Ok(Changed::Replaced(all))
+            }
+            (bytes, None) => Ok(Changed::Patched(bytes.into_parts())),
+        }
+    }
 }
 
 /// The method of the rules as the files have it.
@@ -88,7 +118,9 @@ fn rules(dialect: Dialect) -> Rules {
 impl SeriesFile {
     pub(super) fn open(bytes: Overlay<Front>, dialect: Dialect) -> Result<Self, Failure> {
         Ok(match is_compressed(bytes.base().first_bytes()) {
-            true => Self::Compressed(Compressed::open(bytes, Conduct::Corrected)?),
+            true => {
+                Self::Compressed(CompressedFile::new(Compressed::open(bytes, Conduct::Corrected)?))
+            }
             false => Self::Standard(Whisper::open(bytes, rules(dialect))?),
         })
     }
@@ -104,7 +136,8 @@ impl SeriesFile {
         let (retentions, x_files_factor) = (&retentions[..], policy.x_files_factor);
         Ok(if compressed {
             let layout = CompressedLayout::new(retentions, method, x_files_factor);
-            Self::Compressed(Compressed::create(bytes, &layout, Conduct::Corrected)?)
+            let file = Compressed::create(bytes, &layout, Conduct::Corrected)?;
+            Self::Compressed(CompressedFile::new(file))
         } else {
             let layout = Layout { retentions, method, x_files_factor };
             Self::Standard(Whisper::create(bytes, &layout, Allocation::Sparse, rules(dialect))?)
@@ -122,7 +155,7 @@ impl SeriesFile {
                     x_files_factor: header.x_files_factor,
                 }
             }
-            Self::Compressed(file) => {
+            Self::Compressed(CompressedFile { file, .. }) => {
                 let index = file.index();
                 let kinds = [FileKind::Compressed, FileKind::CompressedMix];
                 let mut archives: Vec<Retention> =
@@ -145,7 +178,11 @@ impl SeriesFile {
                 let points = file.without_written(points, now_s)?;
                 file.update_many(&points, now_s)?.too_old
             }
-            Self::Compressed(file) => file.update_many(points, now_s)?.too_old,
+            Self::Compressed(CompressedFile { file, merged }) => {
+                let updated = file.update_many(points, now_s)?;
+                *merged |= updated.merged;
+                updated.too_old
+            }
         })
     }
 
@@ -158,7 +195,7 @@ impl SeriesFile {
     ) -> Result<Option<Fetched>, Failure> {
         Ok(match self {
             Self::Standard(file) => file.fetch(from_s, until_s, now_s)?,
-            Self::Compressed(file) => file.fetch(from_s, until_s, now_s)?,
+            Self::Compressed(CompressedFile { file, .. }) => file.fetch(from_s, until_s, now_s)?,
         })
     }
 
@@ -172,7 +209,7 @@ impl SeriesFile {
                     let level = archives.position(|info| info.step_s == archive.step_s);
                     file.archive_points(level.unwrap_or(usize::MAX))?
                 }
-                Self::Compressed(file) => {
+                Self::Compressed(CompressedFile { file, .. }) => {
                     let mut archives = file.index().archives.iter();
                     let level = archives.position(|other| other.info.step_s == archive.step_s);
                     file.archive_points(level.unwrap_or(usize::MAX))?
@@ -191,18 +228,17 @@ impl SeriesFile {
     ) -> Result<(), Failure> {
         match self {
             Self::Standard(file) => Ok(file.set_aggregation(method, x_files_factor)?),
-            Self::Compressed(file) => Ok(file.set_aggregation(method, x_files_factor)?),
+            Self::Compressed(CompressedFile { file, .. }) => {
+                Ok(file.set_aggregation(method, x_files_factor)?)
+            }
         }
     }
 
     /// What is to be written.
-    pub(super) fn into_changed(self) -> Changed {
+    pub(super) fn into_changed(self) -> io::Result<Changed> {
         match self {
-            Self::Standard(file) => Changed::Patched(file.into_inner().into_parts()),
-            Self::Compressed(file) => match file.into_parts() {
-                (_, Some(bytes)) => Changed::Replaced(bytes),
-                (bytes, None) => Changed::Patched(bytes.into_parts()),
-            },
+            Self::Standard(file) => Ok(Changed::Patched(file.into_inner().into_parts())),
+            Self::Compressed(file) => file.into_changed(),
         }
     }
 }
@@ -231,7 +267,8 @@ pub(super) fn from_points(
             let Layout { retentions, method, x_files_factor } = *layout;
             let layout = CompressedLayout::new(retentions, method, x_files_factor);
             let (trial, conduct) = (Trial::OwnBlock, Conduct::Corrected);
-            SeriesFile::Compressed(Compressed::from_points(bytes, &layout, points, trial, conduct)?)
+            let file = Compressed::from_points(bytes, &layout, points, trial, conduct)?;
+            SeriesFile::Compressed(CompressedFile::new(file))
         }
     })
 }

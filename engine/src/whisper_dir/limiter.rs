@@ -26,11 +26,6 @@ impl Limiter {
         Self { rate_per_s, bucket: Mutex::new(Bucket { tokens: 0.0, as_of: now }) }
     }
 
-    /// Whether there is a limit.
-    pub(crate) const fn is_limit(&self) -> bool {
-        self.rate_per_s > 0
-    }
-
     /// Takes a token.
     ///
     /// # Errors

@@ -105,6 +105,7 @@ impl WhisperDir {
         let layout = Layout { retentions: &retentions, method, x_files_factor };
         let made = from_points(file.info().kind, &layout, &new, self.settings().dialect);
         let made = made.map_err(|failure| failure.at(path))?.into_changed();
+        let made = made.map_err(|source| FileFailure::io("read", path, source))?;
         self.put_checked(path, &made, Durability::First, |beside| {
             let Some(made) = self.open(beside, Access::Read)? else {
                 return Err(unlike(path, 0));

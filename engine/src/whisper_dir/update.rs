@@ -32,27 +32,30 @@ pub(crate) struct Written {
 }
 
 impl WhisperDir {
-    /// Writes points of a series, to a new file if there is none.
+    /// Writes points of a series. Once it is known that there is no file, `new` is asked what it
+    /// is to be; when it says nothing, no file is made, nothing is written, and the answer is
+    /// `None`.
     ///
-    /// To write all of a batch again, after a failure or a crash, changes no answer.
+    /// To write all of a batch again, after a failure or a crash, changes no answer, as long as
+    /// what was taken since still fits into the finest archive together with it.
     ///
     /// # Errors
     /// Some of the points may be in the file then if the system refused; else none is.
     pub(crate) fn update(
         &self,
         name: &[u8],
-        new: impl FnOnce() -> NewFile,
         batch: Batch<'_>,
-    ) -> Result<Written, FileFailure> {
+        new: impl FnOnce() -> Option<NewFile>,
+    ) -> Result<Option<Written>, FileFailure> {
         let path = self.naming.path(name)?;
         let _writer = self.stripe(&path).write();
-        match self.open(&path, Access::Write)? {
-            Some(file) => self.change(&path, file, batch),
-            None => self.create_with(&path, &new(), batch),
+        if let Some(file) = self.open(&path, Access::Write)? {
+            return self.change(&path, file, batch).map(Some);
         }
+        new().map(|new| self.create_with(&path, &new, batch)).transpose()
     }
 
-    /// Whether a series has a file, which tells an update from a creation.
+    /// Whether a series has a file.
     ///
     /// # Errors
     /// When it cannot be told.
@@ -85,13 +88,16 @@ impl WhisperDir {
         let too_old =
             file.update(batch.points, batch.taken_s).map_err(|failure| failure.at(path))?;
         let written = Written { created: true, ..written(&file, batch, too_old) };
-        self.put(path, &file.into_changed(), Durability::Later)?;
+        let changed = file.into_changed();
+        let changed = changed.map_err(|source| FileFailure::io("read", path, source))?;
+        self.put(path, &changed, Durability::Later)?;
         Ok(written)
     }
 
     /// Writes the changes of a file.
     pub(super) fn write(&self, path: &Path, file: SeriesFile) -> Result<(), FileFailure> {
-        match file.into_changed() {
+        let changed = file.into_changed();
+        match changed.map_err(|source| FileFailure::io("read", path, source))? {
             Changed::Patched(OverlayParts { base, patches, .. }) => {
                 let file = base.file().expect("only a file that is there is changed");
                 // From the end: the index of a compressed file comes first and is written last.

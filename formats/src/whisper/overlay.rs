@@ -9,8 +9,9 @@ use super::FileBytes;
 
 /// The bytes of `F` and what was written over them. `F` itself is only read.
 ///
-/// The changes are kept as stretches that neither overlap nor touch, in the order of their
-/// places. There are few of them: a batch of points changes a few stretches of each archive.
+/// The changes are kept as stretches that do not overlap, in the order of their places. There are
+/// few of them: a batch of points changes a few stretches of each archive. Those that merely touch
+/// stay apart, so that who writes them can keep the index of a compressed file for the last.
 #[derive(Debug)]
 pub struct Overlay<F> {
     base: F,
@@ -72,11 +73,11 @@ impl<F: FileBytes> Overlay<F> {
         offset.checked_add(len as u64).filter(|&end| end <= self.len)
     }
 
-    /// Puts a stretch among the patches, as one with those that it overlaps or touches.
+    /// Puts a stretch among the patches, as one with those that it overlaps.
     fn put(&mut self, offset: u64, bytes: &[u8]) {
         let end = offset + bytes.len() as u64;
-        let first = self.patches.partition_point(|patch| patch.end() < offset);
-        let last = self.patches.partition_point(|patch| patch.offset <= end);
+        let first = self.patches.partition_point(|patch| patch.end() <= offset);
+        let last = self.patches.partition_point(|patch| patch.offset < end);
         if first == last {
             self.patches.insert(first, Patch { offset, bytes: bytes.to_vec() });
             return;
@@ -197,7 +198,7 @@ mod tests {
                 let past = overlay.read_at(expected.len() as u64, &mut [0]);
                 prop_assert_eq!(past.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
             }
-            let apart = |pair: &[Patch]| pair[0].end() < pair[1].offset;
+            let apart = |pair: &[Patch]| pair[0].end() <= pair[1].offset;
             prop_assert!(overlay.patches.windows(2).all(apart), "{:?}", overlay.patches);
             prop_assert_eq!(overlay.base(), &base);
         }

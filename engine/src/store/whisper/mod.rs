@@ -153,17 +153,15 @@ impl WhisperStore {
             return Ok(Outcome::NotYet);
         }
         let limits = self.limits.load();
-        if limits.creates.is_limit()
-            && matches!(self.dir.exists(name), Ok(false))
-            && limits.creates.take(monotonic()).is_err()
-        {
-            return Ok(Outcome::HeldUp);
-        }
         pace(db, &limits.updates)?;
-        let taken_s = db.options.clock.now_s();
-        let new = || rules::new_file(db, &self.options.load(), name);
-        match self.dir.update(name, new, Batch { points: samples, taken_s }) {
-            Ok(written) => {
+        let batch = Batch { points: samples, taken_s: db.options.clock.now_s() };
+        let new = || {
+            let may_create = limits.creates.take(monotonic()).is_ok();
+            may_create.then(|| rules::new_file(db, &self.options.load(), name))
+        };
+        match self.dir.update(name, batch, new) {
+            Ok(None) => Ok(Outcome::HeldUp),
+            Ok(Some(written)) => {
                 add(&self.counters.updates, 1);
                 add(&self.counters.points, written.points);
                 add(&self.counters.created, usize::from(written.created));

@@ -55,14 +55,24 @@ impl Buffer {
 
     /// A point that is not in the cell of its time, or in another interval than its unit.
     pub(super) fn misplaced(&self) -> Option<Point> {
+        self.misplaced_cells().next().map(|cell| self.cells[cell])
+    }
+
+    /// Empties the cells of all such points.
+    pub(super) fn forget_misplaced(&mut self) {
+        let cells: Vec<usize> = self.misplaced_cells().collect();
+        cells.into_iter().for_each(|cell| self.cells[cell] = NO_POINT);
+    }
+
+    fn misplaced_cells(&self) -> impl Iterator<Item = usize> + '_ {
         let units = self.intervals_s();
-        let misplaced = |(place, cell): &(usize, &Point)| {
-            let (unit, place) = (place / self.ratio, place % self.ratio);
-            let start_s = self.coarse_s(cell.time_s);
-            cell.time_s != 0
-                && (start_s != units[unit] || cell.time_s - start_s != place as u32 * self.step_s)
+        let is_misplaced = move |(cell, point): &(usize, &Point)| {
+            let (unit, place) = (cell / self.ratio, cell % self.ratio);
+            let start_s = self.coarse_s(point.time_s);
+            point.time_s != 0
+                && (start_s != units[unit] || point.time_s - start_s != place as u32 * self.step_s)
         };
-        self.cells.iter().enumerate().find(misplaced).map(|(_, &cell)| cell)
+        self.cells.iter().enumerate().filter(is_misplaced).map(|(cell, _)| cell)
     }
 
     /// Puts a point into its cell of a unit.

@@ -1,5 +1,6 @@
 //! A compressed file out of the points of another file.
 
+use super::index::Writing;
 use super::rewrite::refill;
 use super::sizing::{POINTS_PER_BLOCK, estimate_of_few, points_of_block, trial_estimate};
 use super::storage::Storage;
@@ -68,6 +69,7 @@ impl<F: FileBytes> Compressed<F> {
             }
         }
         index.write(&mut file)?;
-        Ok(Self { storage: Storage { file, replacement: None }, index, conduct })
+        let storage = Storage { file, replacement: None };
+        Ok(Self { storage, index, writing: Writing::Whole, conduct })
     }
 }

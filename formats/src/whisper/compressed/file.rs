@@ -1,7 +1,7 @@
 //! A compressed file: made, opened, verified, its settings changed.
 
 use super::block::crc32;
-use super::index::index_checksum_is_right;
+use super::index::{Writing, index_checksum_is_right};
 use super::phantom::forget_phantoms;
 use super::storage::Storage;
 use super::{
@@ -86,6 +86,9 @@ pub fn is_compressed(first_bytes: &[u8]) -> bool {
 pub struct Compressed<F> {
     pub(super) storage: Storage<F>,
     pub(super) index: Index,
+    /// Whether a process may have been killed while it wrote the index, or another program
+    /// changed it: whichever, an update looks for what may be missing.
+    pub(super) writing: Writing,
     pub(super) conduct: Conduct,
 }
 
@@ -105,7 +108,8 @@ impl<F: FileBytes> Compressed<F> {
         file.set_len(0)?;
         file.set_len(index.file_bytes())?;
         index.write(&mut file)?;
-        Ok(Self { storage: Storage { file, replacement: None }, index, conduct })
+        let storage = Storage { file, replacement: None };
+        Ok(Self { storage, index, writing: Writing::Whole, conduct })
     }
 
     /// Opens the file in `file`. Reads the index, not the blocks.
@@ -114,11 +118,11 @@ impl<F: FileBytes> Compressed<F> {
     ///
     /// When the file is none of the format or damaged, and when reading fails.
     pub fn open(file: F, conduct: Conduct) -> Result<Self, CompressedError> {
-        let mut index = Index::read(&file)?;
+        let (mut index, writing) = Index::read_writing(&file)?;
         if conduct == Conduct::Corrected {
             forget_phantoms(&mut index);
         }
-        Ok(Self { storage: Storage { file, replacement: None }, index, conduct })
+        Ok(Self { storage: Storage { file, replacement: None }, index, writing, conduct })
     }
 
     /// All that the file holds but its blocks.

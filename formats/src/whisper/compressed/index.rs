@@ -48,6 +48,9 @@ const CRC_OFFSET: usize = 43;
 /// More archives than any schema has: a mixed file may have several for each step.
 const ARCHIVES_MAX: u32 = 256;
 
+/// Longest index area that is read: a buffer of a day for each second has 2 MiB.
+const LEN_BYTES_MAX: u64 = 64 << 20;
+
 /// An archive that claims more points than this must have bytes for them.
 const POINTS_UNPROVEN_MAX: u64 = 1 << 22;
 
@@ -120,6 +123,13 @@ impl Index {
     /// See [`CompressedError`]. The checksum is not compared: other writers leave a stale one
     /// when they change the method in place.
     pub fn read<F: FileBytes + ?Sized>(file: &F) -> Result<Self, CompressedError> {
+        Self::read_writing(file).map(|(index, _)| index)
+    }
+
+    /// The same, and whether its checksum is right.
+    pub(super) fn read_writing<F: FileBytes + ?Sized>(
+        file: &F,
+    ) -> Result<(Self, Writing), CompressedError> {
         let bytes = read_area(file)?;
         let have_bytes = file.len()?;
         let index = Self::parse(&bytes)?;
@@ -127,7 +137,8 @@ impl Index {
         if need_bytes > have_bytes {
             return Err(CompressedError::Truncated { need_bytes, have_bytes });
         }
-        Ok(index)
+        let writings = [Writing::Torn, Writing::Whole];
+        Ok((index, writings[usize::from(checksum_is_right(&bytes))]))
     }
 
     /// Writes the index at the start of a file.
@@ -172,7 +183,20 @@ impl Index {
     }
 
     /// Reads an index area; what follows it is not looked at.
+    ///
+    /// A process that is killed while it writes a long one leaves the rest of the one before: the
+    /// checksum tells, and what contradicts the new part is taken from there.
     fn parse(bytes: &[u8]) -> Result<Self, CompressedError> {
+        let found = Self::parse_as(bytes, Writing::Whole);
+        match found {
+            Err(CompressedError::Field { .. }) if !checksum_is_right(bytes) => {
+                Self::parse_as(bytes, Writing::Torn)
+            }
+            found => found,
+        }
+    }
+
+    fn parse_as(bytes: &[u8], writing: Writing) -> Result<Self, CompressedError> {
         let mut fields = Fields::new(bytes);
         let (method, archive_count, mut index) = parse_prefix(&mut fields)?;
         let mixed = method == AggregationMethod::Mix;
@@ -193,11 +217,35 @@ impl Index {
             if let Some(&coarse_step_s) = coarser.get(position).filter(|_| !mixed) {
                 archive.buffer = parse_buffer(&mut fields, archive.info.step_s, coarse_step_s)?;
             }
+            if writing == Writing::Torn {
+                settle_torn(archive);
+            }
         }
+        index.archives.iter().try_for_each(check_buffer)?;
         check_places(&index)?;
         index.archives.iter_mut().for_each(settle_place);
         index.archives.iter().try_for_each(check_open)?;
         Ok(index)
+    }
+}
+
+/// How an index came to be as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writing {
+    /// It was written to its end.
+    Whole,
+    /// It was written up to some place in the block records and buffers.
+    Torn,
+}
+
+/// Makes old block records and buffer cells agree with the new archive record.
+///
+/// Nothing is lost but points of the update that was cut short: the blocks were written before,
+/// so that cells of an interval that has left the buffer are in them.
+fn settle_torn(archive: &mut Archive) {
+    archive.buffer.forget_misplaced();
+    if (archive.current as usize) < archive.blocks.len() {
+        archive.record_open();
     }
 }
 
@@ -209,11 +257,14 @@ impl Index {
 pub(super) fn index_checksum_is_right<F: FileBytes + ?Sized>(
     file: &F,
 ) -> Result<bool, CompressedError> {
-    let mut bytes = read_area(file)?;
-    let mut stored = [0; 4];
-    stored.copy_from_slice(&bytes[CRC_OFFSET..CRC_OFFSET + 4]);
-    bytes[CRC_OFFSET..CRC_OFFSET + 4].fill(0);
-    Ok(crc32(0, &bytes) == u32::from_be_bytes(stored))
+    Ok(checksum_is_right(&read_area(file)?))
+}
+
+/// Whether the checksum in an index area, which has room for one, is right.
+fn checksum_is_right(bytes: &[u8]) -> bool {
+    let (before, rest) = bytes.split_at(CRC_OFFSET);
+    let Some((stored, after)) = rest.split_first_chunk() else { return false };
+    crc32(crc32(crc32(0, before), &[0; 4]), after) == u32::from_be_bytes(*stored)
 }
 
 /// The bytes of the index area, which ends where the first block begins.
@@ -233,8 +284,9 @@ fn read_area<F: FileBytes + ?Sized>(file: &F) -> Result<Vec<u8>, CompressedError
     if need_bytes > have_bytes {
         return Err(CompressedError::Truncated { need_bytes, have_bytes });
     }
-    if need_bytes < HEAD_BYTES {
-        return Err(CompressedError::field("offset of the first block", need_bytes, "more"));
+    if !(HEAD_BYTES..=LEN_BYTES_MAX).contains(&need_bytes) {
+        let expected = format!("{HEAD_BYTES} to {LEN_BYTES_MAX}");
+        return Err(CompressedError::field("offset of the first block", need_bytes, expected));
     }
     let mut bytes = vec![0; need_bytes as usize];
     file.read_at(0, &mut bytes)?;
@@ -382,10 +434,16 @@ fn parse_buffer(
     for cell in &mut buffer.cells {
         *cell = cells_bytes.point()?;
     }
-    if let Some(point) = buffer.misplaced() {
-        return Err(CompressedError::field("time of a buffer cell", point.time_s, "another"));
-    }
     Ok(buffer)
+}
+
+fn check_buffer(archive: &Archive) -> Result<(), CompressedError> {
+    match archive.buffer.misplaced() {
+        Some(point) => {
+            Err(CompressedError::field("time of a buffer cell", point.time_s, "another"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Each step has to be a multiple of the finer ones, or intervals do not nest.

@@ -41,6 +41,7 @@ impl<F: FileBytes> Update<'_, F> {
         let archive = &self.index.archives[level];
         let used = archive.used_blocks();
         let Some(&last) = used.last() else { return self.append_newer(level, late) };
+        self.merged = true;
         let current = archive.current;
         // It may become full and make blocks move, so it comes last.
         let mut current_points = Vec::new();
@@ -143,6 +144,37 @@ impl<F: FileBytes> Update<'_, F> {
             .filter_map(|group| self.index.aggregate(level, group.interval_s, group.points))
             .collect();
         self.feed(level + 1, &aggregates)
+    }
+
+    /// Makes the aggregates that are not in a coarser archive, though it has none that are newer
+    /// and their points have left the buffer: whoever wrote the index was stopped before it came
+    /// to them.
+    pub(super) fn aggregate_missing(&mut self) -> Result<(), CompressedError> {
+        for level in 0..self.index.archives.len() {
+            let archive = &self.index.archives[level];
+            if archive.buffer.is_absent() {
+                continue;
+            }
+            let coarser = &self.index.archives[level + 1];
+            let waiting = coarser.buffer.points().map(|point| point.time_s).max();
+            let newest_s = coarser.newest_s().max(waiting.unwrap_or(0));
+            let from_s = match newest_s {
+                0 => 0,
+                newest_s => i64::from(newest_s) + i64::from(coarser.info.step_s),
+            };
+            let mut stored = Vec::new();
+            let until_s = archive.newest_s().into();
+            visit_stored(self.storage, archive, from_s, until_s, |point| stored.push(point))?;
+            let coarse_step_s = coarser.info.step_s;
+            let units = archive.buffer.intervals_s();
+            let stored = last_of_each_time(stored);
+            let aggregates: Vec<Point> = groups(&stored, coarse_step_s)
+                .filter(|group| !units.contains(&group.interval_s))
+                .filter_map(|group| self.index.aggregate(level, group.interval_s, group.points))
+                .collect();
+            self.feed(level + 1, &aggregates)?;
+        }
+        Ok(())
     }
 
     /// The points of a coarser interval that are in blocks, and some that are newer than those.

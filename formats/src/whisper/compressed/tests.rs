@@ -1,10 +1,14 @@
 //! What goes in comes out; a file answers as a standard one; bad bytes are errors.
 
 use proptest::prelude::*;
+use std::cell::Cell;
+use std::io;
 
 use super::sidecar::is_sidecar;
 use super::*;
-use crate::whisper::{AggregationMethod, Allocation, Fetched, Layout, Retention, Rules, Whisper};
+use crate::whisper::{
+    AggregationMethod, Allocation, Fetched, FileBytes, Layout, Retention, Rules, Whisper,
+};
 
 const NOW_S: i64 = 1_600_000_000;
 
@@ -317,4 +321,100 @@ fn layouts_that_cannot_be_are_refused() {
     assert!(index(&retentions(&[]), AggregationMethod::Sum, 0.5).is_err());
     assert!(index(&retentions(&[(10, 60), (10, 80)]), AggregationMethod::Sum, 0.5).is_err());
     assert!(index(&retentions(&[(1, u32::MAX)]), AggregationMethod::Sum, 0.5).is_err());
+}
+
+/// A file that counts what is read of its blocks.
+#[derive(Debug)]
+struct Counting {
+    bytes: Vec<u8>,
+    index_bytes: u64,
+    /// Bytes of blocks that were read.
+    read_bytes: Cell<u64>,
+}
+
+impl FileBytes for Counting {
+    fn len(&self) -> io::Result<u64> {
+        FileBytes::len(&self.bytes)
+    }
+
+    fn set_len(&mut self, len_bytes: u64) -> io::Result<()> {
+        FileBytes::set_len(&mut self.bytes, len_bytes)
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        if offset >= self.index_bytes {
+            self.read_bytes.set(self.read_bytes.get() + out.len() as u64);
+        }
+        self.bytes.read_at(offset, out)
+    }
+
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.bytes.write_at(offset, bytes)
+    }
+}
+
+/// One hour of a block of 7200 points is one reading of that block; coarser points that wait for
+/// the end of their interval need none.
+#[test]
+fn a_short_stretch_reads_its_block_once() {
+    let retentions = retentions(&[(60, 43_200), (300, 43_200)]);
+    let layout = CompressedLayout::new(&retentions, AggregationMethod::Average, 0.0);
+    let mut file = created(&layout, Conduct::Corrected);
+    let points: Vec<Point> =
+        (0..8000).map(|at| Point { time_s: NOW_S as u32 - at * 60, value: 1.0 }).collect();
+    file.update_many(&points, NOW_S).unwrap();
+    let bytes = bytes(file);
+    let index_bytes = Index::read(&bytes).unwrap().len_bytes();
+    let counting = Counting { bytes, index_bytes, read_bytes: Cell::new(0) };
+    let file = Compressed::open(counting, Conduct::Corrected).unwrap();
+    for (level, steps) in [(0, 60), (1, 12)] {
+        let archive = &file.index().archives[level];
+        assert_eq!(archive.used_blocks().len(), 1);
+        let fetched = file.fetch_archive(level, NOW_S - 3600, NOW_S, NOW_S).unwrap().unwrap();
+        assert_eq!(fetched.known().count(), steps);
+        let read_bytes = file.storage.file.read_bytes.replace(0);
+        assert_eq!(read_bytes, u64::from(archive.block_bytes));
+    }
+}
+
+/// What a process leaves that is killed within a long index, and then writes the same points
+/// again, is what it would have been.
+#[test]
+fn an_index_that_was_cut_short_is_made_whole() {
+    let retentions = retentions(&[(1, 3600), (600, 144), (3600, 240)]);
+    let layout = CompressedLayout::new(&retentions, AggregationMethod::Sum, 0.0);
+    let batch = |round: u32| -> Vec<Point> {
+        let start_s = NOW_S as u32 + round * 400;
+        (0..40).map(|at| Point { time_s: start_s + at * 10, value: f64::from(at) }).collect()
+    };
+    let update = |bytes: Vec<u8>, round| {
+        let mut file = Compressed::open(bytes, Conduct::Corrected).unwrap();
+        let now_s = i64::from(batch(round)[39].time_s);
+        assert!(!file.update_many(&batch(round), now_s).unwrap().merged);
+        (file.archive_points(0).unwrap(), bytes_and_answers(file, now_s))
+    };
+    let mut before = bytes(created(&layout, Conduct::Corrected));
+    for round in 0..20 {
+        let expected = update(before.clone(), round);
+        let after = &expected.1.0;
+        let index_bytes = Index::read(after).unwrap().len_bytes() as usize;
+        assert!(index_bytes > 3 * 4096);
+        for page in 1..=3 {
+            // Blocks are written first.
+            let old = &before[page * 4096..index_bytes];
+            let torn = [&after[..page * 4096], old, &after[index_bytes..]].concat();
+            let found = update(torn, round);
+            assert_eq!((&found.0, &found.1.1), (&expected.0, &expected.1.1), "{round} {page}");
+        }
+        before = expected.1.0;
+    }
+}
+
+/// The file, and what it knows of each archive.
+fn bytes_and_answers(file: Compressed<Vec<u8>>, now_s: i64) -> (Vec<u8>, Vec<Vec<(i64, f64)>>) {
+    let reach_s = [3600, 144 * 600, 240 * 3600];
+    let fetched = reach_s.map(|reach_s| file.fetch(now_s - reach_s, now_s, now_s).unwrap());
+    let known = fetched.into_iter().flatten().map(|fetched| fetched.known().collect());
+    let known = known.collect();
+    (bytes(file), known)
 }

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::io;
 
+use super::index::Writing;
 use super::replay::retain_unwritten;
 use super::storage::Storage;
 use super::{Archive, Compressed, CompressedError, Conduct, Index, Point, batch};
@@ -24,6 +25,10 @@ pub struct Updated {
     /// Whether the blocks had to become larger: see
     /// [`replacement`](Compressed::replacement).
     pub extended: bool,
+    /// Whether blocks that were in the file before were written anew, with late points. Until the
+    /// index is written too, the file is not right: who may be stopped in between should write
+    /// all of it to another file and rename that.
+    pub merged: bool,
 }
 
 /// Which archives a batch may reach.
@@ -77,9 +82,13 @@ impl<F: FileBytes> Compressed<F> {
             now_s,
             base_rotated: false,
             extended: false,
+            merged: false,
             late: vec![Vec::new(); levels],
         };
         let dropped_before = update.dropped();
+        if self.conduct == Conduct::Corrected && self.writing == Writing::Torn {
+            update.aggregate_missing()?;
+        }
         let too_old = update.write_shares(points, reach)?;
         update.write_late()?;
         if update.index.is_mixed() && update.base_rotated {
@@ -89,7 +98,9 @@ impl<F: FileBytes> Compressed<F> {
         let dropped = update.dropped().wrapping_sub(dropped_before);
         update.index.write(update.storage)?;
         update.extend_small_blocks()?;
-        Ok(Updated { too_old, dropped, extended: update.extended })
+        let (extended, merged) = (update.extended, update.merged);
+        self.writing = Writing::Whole;
+        Ok(Updated { too_old, dropped, extended, merged })
     }
 }
 
@@ -103,6 +114,8 @@ pub(super) struct Update<'a, F> {
     pub(super) base_rotated: bool,
     /// Whether the file was written anew.
     pub(super) extended: bool,
+    /// Whether blocks were, that were in the file before.
+    pub(super) merged: bool,
     /// For each archive, points whose place is in a block that is written already.
     pub(super) late: Vec<Vec<Point>>,
 }
