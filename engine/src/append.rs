@@ -313,6 +313,9 @@ impl Inner {
         if let Some(&id) = new_ids.get(name) {
             return id;
         }
+        if let Some(id) = self.wake(name) {
+            return id.0;
+        }
         let Some(policy) = self.schema.load().policy(name) else {
             refused.no_schema += 1;
             return REFUSED;
@@ -341,7 +344,7 @@ impl Inner {
         for series in new {
             let id = SeriesId(*next_id);
             self.head.add_series(id.0, series.policy);
-            self.index.insert(&series.name, id);
+            self.index.insert_new(&series.name, id);
             self.names.insert(series.hash, id);
             *next_id += 1;
         }

@@ -1,7 +1,7 @@
-//! The database's own threads: one syncs the WAL, one does what
+//! The database's own threads: one syncs the WAL, one makes new files of the index, one does what
 //! the store wants done.
 //!
-//! Both end when the handle is dropped, which waits for them.
+//! They end when the handle is dropped, which waits for them.
 
 use crate::inner::Inner;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -27,6 +27,7 @@ impl Background {
         background.spawn("silverback-seal", inner, &stopped, |inner, stopped| {
             inner.store.work(inner, stopped);
         })?;
+        background.spawn("silverback-index", inner, &stopped, crate::base::work)?;
         if !inner.options.wal_sync_interval.is_zero() {
             background.spawn("silverback-sync", inner, &stopped, sync)?;
         }

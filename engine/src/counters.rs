@@ -56,7 +56,11 @@ counters! {
         torn_bytes => "wal.tornBytes",
         /// Seals done.
         seals => "seal.done",
-        /// Seals that failed and are tried again.
+        /// Times that a new file of the index was made.
+    index_seals => "index.seals",
+    /// Times that making one failed.
+    index_seal_errors => "index.sealErrors",
+    /// Seals that failed and are tried again.
         seal_errors => "seal.errors",
         /// Bytes of blocks written by seals.
         sealed_bytes => "seal.bytes",

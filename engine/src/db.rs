@@ -103,7 +103,7 @@ impl Db {
         let known = inner.names.id(inner.names.hash(name)).filter(|&id| inner.index.has(id));
         known.or_else(|| {
             let name = append::canonical(name, inner.options.tags).ok()?;
-            inner.names.id(inner.names.hash(&name))
+            inner.series(&name)
         })
     }
 
@@ -246,6 +246,15 @@ impl Db {
         self.inner().seal()
     }
 
+    /// Makes a new file of the index of all names now, from which the next start begins. The
+    /// database does so by itself when many names are new.
+    ///
+    /// # Errors
+    /// When a file cannot be written, or the one that counts is damaged, and after [`Db::close`].
+    pub fn seal_index(&self) -> Result<(), SealError> {
+        self.inner().seal_index()
+    }
+
     /// Deletes blocks that hold nothing within retention any more, and says how many.
     ///
     /// # Errors
@@ -261,11 +270,13 @@ impl Db {
         inner.damage.iter().cloned().chain(inner.store.damage()).collect()
     }
 
-    /// Reads every page of every block against its checksum and says what is damaged.
+    /// Reads every page of every block and the file of the index against their checksums and says
+    /// what is damaged.
     #[must_use]
     pub fn verify(&self) -> Vec<Damage> {
         let inner = self.inner();
-        inner.damage.iter().cloned().chain(inner.store.verify()).collect()
+        let found = inner.store.verify().into_iter().chain(inner.verify_base());
+        inner.damage.iter().cloned().chain(found).collect()
     }
 
     /// Names and values of what the database counts: totals since it was opened, and sizes as
@@ -283,6 +294,8 @@ impl Db {
             ("head.stateBytes", state_bytes as f64),
             ("names.bytes", inner.names.memory_bytes() as f64),
             ("index.bytes", inner.index.memory_bytes() as f64),
+            ("index.fileBytes", inner.index.base().map_or(0, |base| base.len_bytes()) as f64),
+            ("index.unsealed", inner.index.unsealed().0 as f64),
             ("wal.bytes", inner.wal.written_bytes() as f64),
             ("damage", damage as f64),
         ]);
@@ -316,6 +329,7 @@ impl Handle {
         drop(self.inner.gate.write());
         let synced = self.inner.sync_wal();
         // A seal that a caller began still writes; the folder is ours until it is done.
+        let _base_work = self.inner.base_work.lock();
         let _sealing = self.inner.sealing.lock();
         let _disk = self.inner.disk.lock();
         self.inner.events.settle();

@@ -84,7 +84,7 @@ impl Events {
             list.insert(id, event);
             Ok(())
         };
-        let (file, damage) = LogFile::open(storage, dir.join(NAME), LogKind::Events, read)?;
+        let (file, damage) = LogFile::open(storage, dir.join(NAME), LogKind::Events, 0, read)?;
         let last_id = list.by_id.last_key_value().map_or(0, |(&id, _)| id);
         let log = Log { file, next_id: last_id.saturating_add(1) };
         Ok((Self { log: Mutex::new(log), list: RwLock::new(list) }, damage))

@@ -1,6 +1,7 @@
 //! What all handles of a database share.
 
 use crate::append::Scratch;
+use crate::base::BaseWork;
 use crate::clock::monotonic;
 use crate::counters::{Counters, add};
 use crate::error::{Closed, Damage, FileError, SealError};
@@ -31,6 +32,7 @@ pub(crate) struct Folders {
     pub(crate) root: PathBuf,
     pub(crate) wal: PathBuf,
     pub(crate) blocks: PathBuf,
+    pub(crate) index: PathBuf,
     /// What is damaged, kept for people to look at.
     pub(crate) quarantine: PathBuf,
 }
@@ -41,6 +43,7 @@ impl Folders {
             root: root.to_path_buf(),
             wal: root.join("wal"),
             blocks: root.join("blocks"),
+            index: root.join("index"),
             quarantine: root.join("quarantine"),
         }
     }
@@ -67,6 +70,8 @@ pub(crate) struct Inner {
     pub(crate) next_id: Mutex<u32>,
     /// Series that were removed, and of which the series log does not say so yet.
     pub(crate) removed: Mutex<Vec<u32>>,
+    /// Held while a new file of the index is made.
+    pub(crate) base_work: Mutex<BaseWork>,
     /// Held while the head is sealed.
     pub(crate) sealing: Mutex<Sealing>,
     /// Held while files are added to what exists, or removed.
@@ -221,7 +226,7 @@ impl Inner {
     /// below the one that is next now, and their names must be durable before any block is: a
     /// power cut would give an id whose name it takes to another series, with the samples in the
     /// block.
-    fn name_series(&self) -> Result<u32, FileError> {
+    pub(crate) fn name_series(&self) -> Result<u32, FileError> {
         let (next_id, mut removed) = {
             let next_id = self.next_id.lock();
             (*next_id, std::mem::take(&mut *self.removed.lock()))

@@ -6,10 +6,12 @@
 //! |---|---|
 //! | `db` | open, append, find, fetch, close: the face of the rest |
 //! | `append` | points → WAL → head, and the order of it |
+//! | `asleep` | what the index has and nothing else |
 //! | `delete` | series → nothing |
 //! | `names` | name → id for ingest |
 //! | [`schema`], `policies` | name → retention and aggregation |
 //! | [`index`] | names by pattern |
+//! | `base` | the index as a file |
 //! | `wal` | what was taken and is not in a block yet |
 //! | `head` | newest samples in memory |
 //! | `seal` | head → blocks |
@@ -25,7 +27,9 @@
 //! | [`storage`], [`clock`] | the edges to the world, replaced in tests |
 
 mod append;
+mod asleep;
 mod background;
+mod base;
 mod block;
 pub mod clock;
 mod counters;

@@ -1,4 +1,4 @@
-//! A log file that is read whole at open and appended to afterwards, a write and a sync at a
+//! A log file that is read at open and appended to afterwards, a write and a sync at a
 //! time: what the series log and the event log have in common.
 //!
 //! The file is created by the first append. What a crash or a failed append left behind the last
@@ -25,12 +25,14 @@ pub(crate) struct LogFile {
 }
 
 impl LogFile {
-    /// Reads the log at `path`, giving kind and payload of each frame to `read`, and opens it for
-    /// appending. What `read` refuses is damage, as are bytes that are no frame.
+    /// Reads the log at `path` from byte `from` on, giving kind and payload of each frame to
+    /// `read`, and opens it for appending. What `read` refuses is damage, as are bytes that are no
+    /// frame.
     pub(crate) fn open(
         storage: Arc<dyn Storage>,
         path: PathBuf,
         kind: LogKind,
+        from: u64,
         mut read: impl FnMut(u8, &[u8]) -> Result<(), String>,
     ) -> Result<(Self, Vec<Damage>), FileError> {
         let io = |source| FileError { path: path.clone(), source };
@@ -53,8 +55,9 @@ impl LogFile {
             Err(FrameError::Truncated { .. }) => {}
             Err(error) => bad(0, format!("header: {error}")),
         }
-        let mut end = frame::HEADER_BYTES.min(bytes.len());
-        for step in Frames::new(&bytes) {
+        let from = usize::try_from(from).unwrap_or(usize::MAX).max(frame::HEADER_BYTES);
+        let mut end = from.min(bytes.len());
+        for step in Frames::starting_at(&bytes, from) {
             match step {
                 Step::Frame { kind, payload, offset } => {
                     end = offset + frame::FRAME_BYTES + payload.len();
@@ -79,6 +82,11 @@ impl LogFile {
         };
         let log = Self { storage, path, kind, file, len_bytes: end as u64, torn: false };
         Ok((log, damage))
+    }
+
+    /// Length of the log up to its last whole frame.
+    pub(crate) fn len_bytes(&self) -> u64 {
+        self.len_bytes
     }
 
     /// Appends whole frames and makes them durable. After an error they are cut off by the next

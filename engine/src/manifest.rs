@@ -1,4 +1,5 @@
-//! The manifest: which blocks exist, and from where the WAL is still needed.
+//! The manifest: which blocks exist, which sealed index counts, and from where the WAL is still
+//! needed.
 //!
 //! An append-only log of edits. A block is created by writing it under a temporary name, syncing
 //! it, renaming it, syncing its folder, and then appending an edit here. At the next start files
@@ -12,7 +13,7 @@
 use crate::error::{Damage, FileError};
 use crate::storage::{Storage, StorageFile};
 use silverback_formats::frame::{self, FrameError, Frames, LogKind, Step};
-use silverback_formats::manifest::{BlockEntry, Edit, KIND_EDIT};
+use silverback_formats::manifest::{BlockEntry, Edit, IndexEntry, KIND_EDIT, KIND_INDEX};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub(crate) struct State {
     pub(crate) wal_floor: u64,
     pub(crate) next_id: u32,
     pub(crate) next_block: u64,
+    /// The sealed index.
+    pub(crate) index: Option<IndexEntry>,
 }
 
 impl State {
@@ -103,6 +106,12 @@ pub(crate) fn read(storage: &dyn Storage, dir: &Path) -> Result<Found, FileError
                 }
                 Err(error) => return damaged(offset, error.to_string()),
             },
+            Step::Frame { kind: KIND_INDEX, payload, offset } => {
+                match IndexEntry::decode(payload) {
+                    Ok(index) => state.index = index,
+                    Err(error) => return damaged(offset, error.to_string()),
+                }
+            }
             Step::Frame { kind, offset, .. } => {
                 return damaged(offset, format!("frame of unknown kind {kind}"));
             }
@@ -141,18 +150,32 @@ impl Manifest {
 
     /// Makes an edit durable, and then counts it.
     pub(crate) fn commit(&mut self, edit: &Edit) -> Result<(), FileError> {
+        let mut bytes = Vec::new();
+        push_edit(edit, &mut bytes);
+        self.append(&bytes)?;
+        self.state.apply(edit);
+        Ok(())
+    }
+
+    /// Makes durable which sealed index counts from now on.
+    pub(crate) fn commit_index(&mut self, index: Option<IndexEntry>) -> Result<(), FileError> {
+        let mut bytes = Vec::new();
+        push_index(index.as_ref(), &mut bytes);
+        self.append(&bytes)?;
+        self.state.index = index;
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         // Kept only after the write went well: nothing may follow what is torn.
         let file = match self.file.take() {
             Some(file) => file,
             None => self.rewrite()?,
         };
-        let mut bytes = Vec::new();
-        push_edit(edit, &mut bytes);
-        file.append(&bytes)
+        file.append(bytes)
             .and_then(|()| file.sync())
             .map_err(|source| FileError { path: path(&self.dir), source })?;
         self.file = Some(file);
-        self.state.apply(edit);
         Ok(())
     }
 
@@ -162,6 +185,9 @@ impl Manifest {
         let mut bytes = Vec::new();
         frame::header_into(LogKind::Manifest, 0, &mut bytes);
         push_edit(&self.state.as_edit(), &mut bytes);
+        if let Some(index) = &self.state.index {
+            push_index(Some(index), &mut bytes);
+        }
         let write = || {
             let file = self.storage.create(&new)?;
             file.append(&bytes)?;
@@ -177,5 +203,11 @@ impl Manifest {
 fn push_edit(edit: &Edit, out: &mut Vec<u8>) {
     let at = frame::start(KIND_EDIT, out);
     edit.encode_into(out);
+    frame::finish(at, out);
+}
+
+fn push_index(index: Option<&IndexEntry>, out: &mut Vec<u8>) {
+    let at = frame::start(KIND_INDEX, out);
+    IndexEntry::encode_into(index, out);
     frame::finish(at, out);
 }

@@ -1,11 +1,12 @@
 //! Opening a database: manifest → blocks → names → WAL → head.
 
+use crate::base::{self, BaseWork, OpenBaseError};
 use crate::block::{Block, OpenBlockError, block_name};
 use crate::counters::Counters;
 use crate::error::{Damage, FileError, OpenError};
 use crate::events::Events;
 use crate::head::Head;
-use crate::index::Index;
+use crate::index::{Index, SealedIndex};
 use crate::inner::{Disk, Folders, Inner, quarantine};
 use crate::manifest::{self, Found, Manifest, State};
 use crate::names::NameTable;
@@ -13,13 +14,14 @@ use crate::options::{Options, StoreOptions};
 use crate::policies::Policies;
 use crate::schema::Schema;
 use crate::series::SeriesId;
-use crate::series_log::SeriesLog;
+use crate::series_log::{self, SeriesLog};
 use crate::storage::Storage;
 use crate::store::{BlockStore, Store, WhisperStore};
 use crate::wal::recovery::{self, Replay, Replayed};
 use crate::wal::{Wal, segment_name};
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
+use silverback_formats::manifest::IndexEntry;
 use silverback_formats::wal::Row;
 use std::collections::{BTreeSet, HashSet};
 use std::io;
@@ -31,7 +33,7 @@ use std::sync::atomic::AtomicBool;
 pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     let folders = Folders::of(&options.path);
     let storage = Arc::clone(&options.storage);
-    for dir in [&folders.root, &folders.wal, &folders.blocks] {
+    for dir in [&folders.root, &folders.wal, &folders.blocks, &folders.index] {
         storage.create_dir(dir).map_err(|source| file_error(dir, source))?;
     }
     let lock = storage.lock(&folders.root).map_err(|source| match source.kind() {
@@ -46,13 +48,23 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     // A process killed between naming a block and syncing its name left the rest to us.
     storage.sync_dir(&folders.blocks).map_err(|source| file_error(&folders.blocks, source))?;
 
-    let mut loader = Loader::new(&options);
+    let base = open_base(&*storage, &folders, &mut state, &mut damage)?;
+    let mut loader = Loader::new(&options, base, state.index);
+    let from = state.index.map_or((0, 0), |index| (index.log_bytes, index.next_id));
     let (mut series_log, log_damage) =
-        SeriesLog::open(Arc::clone(&storage), &folders.root, &mut loader)?;
+        SeriesLog::open(Arc::clone(&storage), &folders.root, from, &mut loader)?;
     damage.extend(log_damage);
     loader.removed_since.clear();
+    if let Some(index) = &mut state.index
+        && series_log.len_bytes() < index.log_bytes
+    {
+        let (path, offset) = (series_log::path(&folders.root), series_log.len_bytes());
+        let reason = format!("it ends here, not at byte {}", index.log_bytes);
+        damage.push(Damage { path, offset, reason });
+        index.log_bytes = offset;
+    }
     if series_log.next_id() < state.next_id {
-        let path = folders.root.join("SERIES");
+        let path = series_log::path(&folders.root);
         let reason = format!("names end at id {}, not {}", series_log.next_id(), state.next_id);
         damage.push(Damage { path, offset: 0, reason });
         loader.next_id = loader.next_id.max(state.next_id);
@@ -62,6 +74,9 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     let of_blocks = blocks.iter().filter_map(|block| block.last_id()).max();
     loader.next_id = loader.next_id.max(of_blocks.map_or(0, |id| id.saturating_add(1)));
     let replayed = recovery::replay(&*storage, &folders.wal, state.wal_floor, &mut loader)?;
+    if !damage.is_empty() || !replayed.damage.is_empty() {
+        loader.settle();
+    }
     let mut damaged_segments = replayed.damaged.iter().copied().collect::<BTreeSet<_>>();
     damage.extend(replayed.damage.iter().cloned());
     if loader.unnamed_samples > 0 {
@@ -94,6 +109,7 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
         schema: ArcSwap::from_pointee(options.schema.clone()),
         schema_change: Mutex::new(()),
         store,
+        base_work: Mutex::new(BaseWork::default()),
         sealing: Mutex::default(),
         disk: Mutex::new(Disk { manifest, series_log, damaged_segments }),
         gate: RwLock::new(()),
@@ -183,6 +199,40 @@ fn open_blocks(
     Ok(blocks)
 }
 
+/// Opens the file of the index that counts, puts it aside when it is damaged, and removes others.
+fn open_base(
+    storage: &dyn Storage,
+    folders: &Folders,
+    state: &mut State,
+    damage: &mut Vec<Damage>,
+) -> Result<Option<SealedIndex>, FileError> {
+    let mut base = None;
+    if let Some(entry) = state.index {
+        match base::open(storage, &folders.index, &entry) {
+            Ok(opened) => base = Some(opened),
+            Err(OpenBaseError::Io(error)) => return Err(error),
+            Err(OpenBaseError::Damaged(found)) => {
+                if let Err(error) = quarantine(storage, &folders.quarantine, &found.path)
+                    && error.kind() != io::ErrorKind::NotFound
+                {
+                    return Err(file_error(&found.path, error));
+                }
+                damage.push(found);
+                // The series log is read from its beginning instead.
+                state.index = None;
+            }
+        }
+    }
+    let listed = state.index.map(|entry| base::path(&folders.index, entry.number));
+    for name in list(storage, &folders.index)? {
+        let path = folders.index.join(name);
+        if Some(&path) != listed.as_ref() {
+            storage.remove(&path).map_err(|source| file_error(&path, source))?;
+        }
+    }
+    Ok(base)
+}
+
 /// Adopts whole blocks that are newer than the manifest knows of, and removes all other files
 /// that are not listed. A newer block is what a crash left between naming it and listing it; it
 /// holds nothing that the WAL does not, so adopting it is harmless, and should the manifest have
@@ -254,45 +304,62 @@ fn file_error(path: &Path, source: io::Error) -> FileError {
 /// Puts names and samples back into memory.
 struct Loader {
     schema: Schema,
-    /// Rules for series that no rule matches any more.
-    fallback: Option<Schema>,
     policies: Policies,
     names: NameTable,
     index: Index,
     head: Head,
+    /// Series with ids below this one are in the index's file, or were removed.
+    sealed_end: u32,
     next_id: u32,
-    /// Series that were removed.
+    /// Series that were removed since.
     removed: HashSet<u32>,
     /// Those of which the series log does not say so.
     removed_since: Vec<u32>,
     unnamed_samples: u64,
     rows: Vec<Row>,
+    name: Vec<u8>,
 }
 
 impl Loader {
-    fn new(options: &Options) -> Self {
+    fn new(options: &Options, base: Option<SealedIndex>, entry: Option<IndexEntry>) -> Self {
+        let sealed_end = entry.map_or(0, |entry| entry.next_id);
         Self {
             schema: options.schema.clone(),
-            fallback: None,
             policies: Policies::new(options.store.times()),
             names: NameTable::new(),
-            index: Index::new(),
+            index: base.map_or_else(Index::new, |base| Index::over(base, SeriesId(sealed_end))),
             head: Head::new(),
-            next_id: 0,
+            sealed_end,
+            next_id: sealed_end,
             removed: HashSet::new(),
             removed_since: Vec::new(),
             unnamed_samples: 0,
             rows: Vec::new(),
+            name: Vec::new(),
         }
     }
 
-    fn forget(&mut self, id: u32) {
-        let mut name = Vec::new();
-        if self.index.path_into(SeriesId(id), &mut name) {
-            self.index.remove(SeriesId(id));
-            self.names.remove(self.names.hash(&name), SeriesId(id));
-            self.head.remove_series(id);
+    /// Wakes a series; false when there is none of this id.
+    fn wake(&mut self, id: u32) -> bool {
+        self.name.clear();
+        if !self.index.path_into(SeriesId(id), &mut self.name) {
+            return false;
         }
+        let policy = self.schema.policy_of_existing(&self.name);
+        self.head.add_series(id, self.policies.of_rules(&policy));
+        self.names.insert(self.names.hash(&self.name), SeriesId(id));
+        true
+    }
+
+    /// Removes series of the index's file whose name another one has: where that one was removed
+    /// is in a part of a log that is damaged.
+    fn settle(&mut self) {
+        let Some(base) = self.index.base() else { return };
+        let mut doubles = Vec::new();
+        self.index.for_each_unsealed(&mut |name, id| {
+            doubles.extend(base.lookup(name).filter(|&double| double != id));
+        });
+        doubles.into_iter().for_each(|double| self.removed(double.0));
     }
 }
 
@@ -301,44 +368,40 @@ impl Replay for Loader {
         self.next_id = self.next_id.max(id.saturating_add(1));
         // Without a name: the log says so of an id whose name was lost, or which was removed,
         // before it got there.
-        if name.is_empty() || self.removed.contains(&id) {
+        if id < self.sealed_end || name.is_empty() || self.removed.contains(&id) {
             return;
         }
-        let hash = self.names.hash(name);
         // A name is created again only after the series that had it was removed, so of two series
         // of one name the later one is there.
-        match self.names.id(hash) {
-            Some(known) if known.0 == id => return,
-            Some(known) if known.0 > id => return self.removed(id),
-            Some(known) => self.removed(known.0),
-            None => {}
+        let known = self.index.insert_new(name, SeriesId(id));
+        if known.0 > id {
+            self.removed(id);
+        } else if known.0 < id {
+            self.removed(known.0);
+            self.index.insert_new(name, SeriesId(id));
         }
-        // A series that no rule matches any more stays readable under the embedded rules.
-        let fallback = &mut self.fallback;
-        let policy = self
-            .schema
-            .policy(name)
-            .or_else(|| fallback.get_or_insert_with(Schema::embedded).policy(name));
-        let policy = policy.expect("the embedded rules match every name");
-        self.head.add_series(id, self.policies.of_rules(&policy));
-        self.index.insert(name, SeriesId(id));
-        self.names.insert(hash, SeriesId(id));
     }
 
     fn removed(&mut self, id: u32) {
         self.next_id = self.next_id.max(id.saturating_add(1));
-        if self.removed.insert(id) {
-            self.removed_since.push(id);
-            self.forget(id);
+        if !self.removed.insert(id) {
+            return;
+        }
+        self.removed_since.push(id);
+        self.name.clear();
+        if self.index.path_into(SeriesId(id), &mut self.name) {
+            self.index.remove(SeriesId(id));
+            self.names.remove(self.names.hash(&self.name), SeriesId(id));
+            self.head.remove_series(id);
         }
     }
 
     fn samples(&mut self, now_s: u32, rows: &[Row]) {
         self.rows.clear();
         for row in rows {
-            if self.head.policy(row.id).is_some() {
+            if self.head.policy(row.id).is_some() || self.wake(row.id) {
                 self.rows.push(*row);
-            } else if !self.removed.contains(&row.id) {
+            } else if row.id >= self.sealed_end && !self.removed.contains(&row.id) {
                 self.unnamed_samples += 1;
             }
         }

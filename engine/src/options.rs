@@ -131,6 +131,9 @@ pub struct Options {
     pub event_budget_bytes: usize,
     /// Where samples are kept after the head.
     pub store: StoreOptions,
+    /// New names above which a new file of the index is made, if they also are a twentieth of the
+    /// names in the old one.
+    pub index_seal_names: usize,
     /// Whether names with `;` are tagged series and brought to canonical order.
     pub tags: bool,
     /// Whether the database seals, syncs and expires by itself. Without it, tests decide when.
@@ -154,6 +157,7 @@ impl Options {
             wal_budget_bytes: 4 << 30,
             event_budget_bytes: 256 << 20,
             store: StoreOptions::Blocks,
+            index_seal_names: 250_000,
             tags: true,
             background: true,
             clock: Arc::new(SystemClock),

@@ -16,7 +16,7 @@ use silverback_formats::frame::{self, LogKind};
 use silverback_formats::wal::{
     KIND_REMOVED, KIND_SERIES, REMOVED_MAX, Series, removed, removed_into, series_into,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const NAME: &str = "SERIES";
@@ -35,13 +35,14 @@ pub(crate) struct SeriesLog {
 }
 
 impl SeriesLog {
-    /// Reads the log in `dir` into `into` and opens it for appending.
+    /// Reads the log in `dir` from byte `from` on into `into` and opens it for appending. What
+    /// comes before is known, and names ids below `next_id`.
     pub(crate) fn open(
         storage: Arc<dyn Storage>,
         dir: &Path,
+        (from, mut next_id): (u64, u32),
         into: &mut impl Replay,
     ) -> Result<(Self, Vec<Damage>), FileError> {
-        let mut next_id = 0;
         let read = |kind, payload: &[u8]| match kind {
             KIND_SERIES => {
                 let next = read_names(payload, into).map_err(|error| error.to_string())?;
@@ -55,8 +56,13 @@ impl SeriesLog {
             }
             _ => Err(format!("frame of kind {kind}")),
         };
-        let (file, damage) = LogFile::open(storage, dir.join(NAME), LogKind::Series, read)?;
+        let (file, damage) = LogFile::open(storage, path(dir), LogKind::Series, from, read)?;
         Ok((Self { file, next_id }, damage))
+    }
+
+    /// Length of the log.
+    pub(crate) fn len_bytes(&self) -> u64 {
+        self.file.len_bytes()
     }
 
     /// Ids below this one are in the log.
@@ -120,6 +126,11 @@ impl SeriesLog {
         self.next_id = end;
         Ok(())
     }
+}
+
+/// Path of the log in `dir`.
+pub(crate) fn path(dir: &Path) -> PathBuf {
+    dir.join(NAME)
 }
 
 fn read_names(

@@ -186,7 +186,14 @@ impl<'a> Frames<'a> {
     /// Walks `bytes`, a whole file whose header was read.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, offset: HEADER_BYTES.min(bytes.len()) }
+        Self::starting_at(bytes, HEADER_BYTES)
+    }
+
+    /// Walks `bytes`, a whole file whose header was read, from a frame that begins at `offset`
+    /// on; nothing when the file ends before.
+    #[must_use]
+    pub fn starting_at(bytes: &'a [u8], offset: usize) -> Self {
+        Self { bytes, offset: offset.max(HEADER_BYTES).min(bytes.len()) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Payload of the manifest's frames: one edit of what exists.
+//! Payloads of the manifest's frames: one edit of what exists, or which sealed index counts.
 //!
 //! ```text
 //! edit  = wal_floor:varint next_id:varint next_block:varint
@@ -7,12 +7,66 @@
 //! ```
 //!
 //! Edits are applied in order; the last one's `wal_floor`, `next_id` and `next_block` count.
+//!
+//! ```text
+//! index = number next_id log_bytes len_bytes                        each a varint; or nothing
+//! ```
+//!
+//! The last one counts; without fields it says that there is no sealed index.
 
 use crate::varint;
 use thiserror::Error;
 
 /// Kind of a frame that holds an edit.
 pub const KIND_EDIT: u8 = 1;
+
+/// Kind of a frame that says which sealed index counts.
+pub const KIND_INDEX: u8 = 2;
+
+/// What the manifest knows of the sealed index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexEntry {
+    /// Number of the file.
+    pub number: u64,
+    /// It holds all series with ids below this one that were not removed when it was begun.
+    pub next_id: u32,
+    /// What the series log says from this byte on is not in the file.
+    pub log_bytes: u64,
+    /// Length of the file.
+    pub len_bytes: u64,
+}
+
+impl IndexEntry {
+    /// Appends an entry, or that there is none, as a payload.
+    pub fn encode_into(entry: Option<&Self>, out: &mut Vec<u8>) {
+        let Some(Self { number, next_id, log_bytes, len_bytes }) = entry else { return };
+        for field in [*number, u64::from(*next_id), *log_bytes, *len_bytes] {
+            varint::push(out, field);
+        }
+    }
+
+    /// Reads a payload.
+    ///
+    /// # Errors
+    /// When it is malformed.
+    pub fn decode(payload: &[u8]) -> Result<Option<Self>, EditError> {
+        let mut input = payload;
+        if input.is_empty() {
+            return Ok(None);
+        }
+        let entry = decode_index(&mut input).filter(|_| input.is_empty());
+        entry.map(Some).ok_or(EditError)
+    }
+}
+
+fn decode_index(input: &mut &[u8]) -> Option<IndexEntry> {
+    Some(IndexEntry {
+        number: varint::take(input).ok()?,
+        next_id: take_u32(input)?,
+        log_bytes: varint::take(input).ok()?,
+        len_bytes: varint::take(input).ok()?,
+    })
+}
 
 /// What the manifest knows of a block file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +170,22 @@ fn take_u32(input: &mut &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_index_comes_out_as_it_went_in() {
+        let entry =
+            IndexEntry { number: 300, next_id: u32::MAX, log_bytes: u64::MAX, len_bytes: 0 };
+        let mut out = Vec::new();
+        IndexEntry::encode_into(None, &mut out);
+        assert_eq!(IndexEntry::decode(&out), Ok(None));
+        IndexEntry::encode_into(Some(&entry), &mut out);
+        assert_eq!(IndexEntry::decode(&out), Ok(Some(entry)));
+        for cut in 1..out.len() {
+            assert_eq!(IndexEntry::decode(&out[..cut]), Err(EditError));
+        }
+        out.push(0);
+        assert_eq!(IndexEntry::decode(&out), Err(EditError));
+    }
 
     #[test]
     fn what_goes_in_comes_out_and_cuts_are_errors() {

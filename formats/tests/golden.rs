@@ -8,7 +8,7 @@ use silverback_formats::chunk::{Chunk, ChunkBuilder};
 use silverback_formats::event::{Event, KIND_EVENT};
 use silverback_formats::frame::{self, Frames, LogKind, Step};
 use silverback_formats::index::{self, IndexBuilder, PushError};
-use silverback_formats::manifest::{BlockEntry, Edit, KIND_EDIT};
+use silverback_formats::manifest::{BlockEntry, Edit, IndexEntry, KIND_EDIT, KIND_INDEX};
 use silverback_formats::wal::{
     KIND_REMOVED, KIND_SAMPLES, KIND_SERIES, Row, Samples, Series, removed, removed_into,
     samples_into, series_into,
@@ -117,6 +117,21 @@ fn event_log() {
     check("events/v1_log.bin", &bytes);
     let read = frames(&bytes).into_iter().map(|(_, payload)| Event::decode(payload).unwrap());
     assert!(read.eq([1, 300].into_iter().zip(events)));
+}
+
+#[test]
+fn manifest_with_an_index() {
+    let entry = IndexEntry { number: 7, next_id: 1000, log_bytes: 65_536, len_bytes: 12_000 };
+    let payload = |entry: Option<&IndexEntry>| {
+        let mut payload = Vec::new();
+        IndexEntry::encode_into(entry, &mut payload);
+        (KIND_INDEX, payload)
+    };
+    let bytes = log(LogKind::Manifest, 0, &[payload(Some(&entry)), payload(None)]);
+    check("manifest/v1_index.bin", &bytes);
+    let frames = frames(&bytes);
+    assert_eq!(IndexEntry::decode(frames[0].1), Ok(Some(entry)));
+    assert_eq!(IndexEntry::decode(frames[1].1), Ok(None));
 }
 
 #[test]

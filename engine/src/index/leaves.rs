@@ -12,7 +12,6 @@ pub(super) enum Order {
     /// That of the paths' bytes.
     Bytes,
     /// [Segment order](silverback_formats::index::compare): what a sealed index is written in.
-    #[expect(dead_code, reason = "a sealed index is not written by the engine yet")]
     Segments,
 }
 

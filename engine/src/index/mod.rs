@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `whole` | [`Index`]: all names of a database |
 //! | `live` | [`LiveIndex`]: the tree of names; the memory protocol is described there |
-//! | `leaves` | every series, in order |
+//! | `leaves`, `merged` | every series, in order, of a part and of several |
+//! | `door` | the way into the part that takes new names |
+//! | `removed` | which series of a sealed index are removed |
 //! | `segments` | distinct path nodes ⇄ numbers |
 //! | `blocks` | sets that grow without locks: children, segments |
 //! | `arena` | memory that grows and never moves; the only unsafe code |
@@ -28,15 +30,18 @@
 
 mod arena;
 mod blocks;
+mod door;
 mod glob;
 mod leaves;
 mod live;
 #[cfg(test)]
 #[cfg(loom)]
 mod loom;
+mod merged;
 #[cfg(test)]
 #[cfg(not(any(loom, miri)))]
 mod naive;
+mod removed;
 mod report;
 mod sealed;
 mod sealed_walk;
@@ -52,7 +57,7 @@ mod whole;
 pub use glob::Pattern;
 pub use live::LiveIndex;
 pub use sealed::SealedIndex;
-pub use whole::Index;
+pub use whole::{Index, Sealing};
 
 use crate::series::SeriesId;
 use std::sync::Arc;

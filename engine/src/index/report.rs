@@ -10,11 +10,16 @@ use std::ops::ControlFlow;
 /// Nodes between two looks at the clock.
 const STEPS_PER_CHECK: u32 = 512;
 
+/// Whether a path was handed on already.
+pub(super) type IsKnown<'a> = &'a dyn Fn(&[u8]) -> bool;
+
 /// Counts what a walk does and breaks it off where a limit is passed.
 pub(super) struct Report<'a> {
     pattern: &'a Pattern,
     limits: &'a FindLimits,
     visit: &'a mut dyn FnMut(&[u8], NodeKind) -> ControlFlow<()>,
+    /// Directories that were handed on already.
+    is_known: Option<IsKnown<'a>>,
     found: usize,
     steps: u32,
     error: Option<FindError>,
@@ -26,16 +31,24 @@ impl<'a> Report<'a> {
         limits: &'a FindLimits,
         visit: &'a mut dyn FnMut(&[u8], NodeKind) -> ControlFlow<()>,
     ) -> Self {
-        Self { pattern, limits, visit, found: 0, steps: 0, error: None }
+        Self { pattern, limits, visit, is_known: None, found: 0, steps: 0, error: None }
     }
 
-    /// How many nodes were found so far.
-    pub(super) fn found(&self) -> usize {
-        self.found
+    /// The pattern whose matches are reported.
+    pub(super) fn pattern(&self) -> &'a Pattern {
+        self.pattern
+    }
+
+    /// Passes over directories for which `is_known` holds from now on.
+    pub(super) fn skip_directories(&mut self, is_known: IsKnown<'a>) {
+        self.is_known = Some(is_known);
     }
 
     /// Hands on a node that matches.
     pub(super) fn node(&mut self, path: &[u8], kind: NodeKind) -> ControlFlow<()> {
+        if kind == NodeKind::Directory && self.is_known.is_some_and(|is_known| is_known(path)) {
+            return ControlFlow::Continue(());
+        }
         if let Some(limit) = self.limits.nodes
             && self.found == limit
         {

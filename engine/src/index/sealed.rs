@@ -1,10 +1,13 @@
-//! The sealed index: the names of a moment in a mapped file, searched where they lie.
+//! The sealed index: the names of a moment in a mapped file, searched where they lie, less those
+//! that were removed since.
 //!
 //! Nothing is read when it opens, so that takes the same time at any size, and the memory it
 //! takes is the pages of the file that finds touch. The layout is
 //! [`silverback_formats::index`]'s. A file that was damaged since it was verified gives wrong
 //! answers or none, but never a panic or an endless walk.
 
+use super::leaves::{Below, Leaves, Order, Tree};
+use super::removed::Removed;
 use super::segments::SegmentId;
 use super::states::Texts;
 use crate::series::SeriesId;
@@ -17,6 +20,7 @@ use std::ops::{ControlFlow, Range};
 pub struct SealedIndex {
     bytes: FileBytes,
     layout: Layout,
+    removed: Removed,
 }
 
 impl SealedIndex {
@@ -26,7 +30,7 @@ impl SealedIndex {
     /// When they are not those of a sealed index.
     pub fn open(bytes: FileBytes) -> Result<Self, IndexError> {
         let layout = Layout::read(&bytes)?;
-        Ok(Self { bytes, layout })
+        Ok(Self { bytes, layout, removed: Removed::default() })
     }
 
     /// Reads all of the file and checks everything that the answers rest on.
@@ -37,10 +41,42 @@ impl SealedIndex {
         verify(&self.bytes).map(drop)
     }
 
+    /// Compares all of the file with its checksums: whether it is as it was written.
+    ///
+    /// # Errors
+    /// At the first part that is not.
+    pub fn check(&self) -> Result<(), IndexError> {
+        self.layout.check(&self.bytes)
+    }
+
+    /// Length of the file.
+    #[must_use]
+    pub fn len_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// How many series there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.layout.names as usize
+        self.layout.names.saturating_sub(self.removed.len()) as usize
+    }
+
+    /// How many series were removed since the file was written.
+    #[must_use]
+    pub fn removed_len(&self) -> usize {
+        self.removed.len() as usize
+    }
+
+    /// Takes a series out, for good. False when no series has this id.
+    pub fn remove(&self, id: SeriesId) -> bool {
+        let ordinal = self.view().ordinal(id.0).filter(|&ordinal| ordinal < self.layout.names);
+        ordinal.is_some_and(|ordinal| self.removed.insert(ordinal, self.layout.names))
+    }
+
+    /// Whether a series has this id.
+    #[must_use]
+    pub fn has(&self, id: SeriesId) -> bool {
+        self.view().ordinal(id.0).is_some_and(|ordinal| !self.removed.contains(ordinal))
     }
 
     /// Whether there are none.
@@ -55,13 +91,14 @@ impl SealedIndex {
         let view = self.view();
         let (entry, place) = descend(&view, path)?;
         let ordinal = entry.is_series.then_some(place.start)?;
-        view.id(ordinal).map(SeriesId)
+        view.id(ordinal).filter(|_| !self.removed.contains(ordinal)).map(SeriesId)
     }
 
     /// Appends the path of a series to `out`; false when no series has this id.
     pub fn path_into(&self, id: SeriesId, out: &mut Vec<u8>) -> bool {
         let view = self.view();
-        let Some(mut rank) = view.ordinal(id.0) else { return false };
+        let ordinal = view.ordinal(id.0).filter(|&ordinal| !self.removed.contains(ordinal));
+        let Some(mut rank) = ordinal else { return false };
         let start = out.len();
         let mut node = view.root();
         while let Some(entry) = node.find_rank(rank) {
@@ -88,38 +125,30 @@ impl SealedIndex {
         if path.is_empty() {
             return self.len();
         }
-        let found = descend(&self.view(), path);
-        found.map_or(0, |(entry, place)| place.len().saturating_sub(entry.is_series.into()))
+        let Some((entry, place)) = descend(&self.view(), path) else { return 0 };
+        let below = place.start.saturating_add(entry.is_series.into())..place.end;
+        (below.len()).saturating_sub(self.removed.count(&below) as usize)
     }
 
-    /// Calls `visit` with the path and id of every series, in
-    /// [segment order](silverback_formats::index::compare), until it breaks.
+    /// Calls `visit` with the path and id of every series, in order of the paths' bytes, until it
+    /// breaks.
     pub fn for_each_leaf(&self, visit: &mut dyn FnMut(&[u8], SeriesId) -> ControlFlow<()>) {
-        let view = self.view();
-        let mut path = Vec::new();
-        // Directories on the way: their next entry, and the length of their path with its dot.
-        let mut open = vec![(view.root(), 0, 0)];
-        let mut ordinals = 0..self.layout.names;
-        while let Some((node, next, above_len)) = open.last_mut() {
-            if *next == node.len() {
-                open.pop();
-                continue;
-            }
-            let entry = node.entry(*next);
-            *next += 1;
-            path.truncate(*above_len);
-            path.extend_from_slice(view.segment(entry.segment));
-            if entry.is_series {
-                let id = ordinals.next().and_then(|ordinal| view.id(ordinal));
-                if id.is_none_or(|id| visit(&path, SeriesId(id)).is_break()) {
-                    return;
-                }
-            }
-            if let Some(child) = entry.child {
-                path.push(b'.');
-                open.push((view.node(child), 0, path.len()));
+        let mut leaves = Leaves::new(self, Order::Bytes);
+        while let Some(id) = leaves.next() {
+            if visit(leaves.path(), id).is_break() {
+                return;
             }
         }
+    }
+
+    /// Bytes of memory besides the mapped file.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.removed.memory_bytes()
+    }
+
+    pub(super) fn removed(&self) -> &Removed {
+        &self.removed
     }
 
     pub(super) fn view(&self) -> IndexView<'_> {
@@ -150,14 +179,61 @@ fn place_of(node: &Node<'_>, segment: u32, place: &Range<u32>) -> Option<(Entry,
     if at >= node.len() || node.segment(at) != segment {
         return None;
     }
+    let (entry, place) = child_at(node, at, place);
+    (!place.is_empty()).then_some((entry, place))
+}
+
+/// Entry `at` of a directory whose series have the ordinals `place`, and those of its own series
+/// and the ones below it.
+pub(super) fn child_at(node: &Node<'_>, at: usize, place: &Range<u32>) -> (Entry, Range<u32>) {
     let entry = node.entry(at);
-    let after = at + 1;
-    let start = place.start.checked_add(entry.before)?;
-    let end = match after < node.len() {
-        true => place.start.checked_add(node.entry(after).before)?,
+    let start = place.start.saturating_add(entry.before);
+    let end = match at + 1 < node.len() {
+        true => place.start.saturating_add(node.entry(at + 1).before),
         false => place.end,
     };
-    (start < end).then_some((entry, start..end))
+    // Within those of the directory, also where the file is damaged: so no walk is endless.
+    (entry, start.min(place.end)..end.min(place.end))
+}
+
+/// A directory: its number, and the ordinals of the series in it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    offset: u32,
+    start: u32,
+    end: u32,
+}
+
+impl Tree for SealedIndex {
+    type Directory = Place;
+    const IS_SORTED: bool = true;
+
+    fn top(&self) -> Place {
+        Place { offset: self.view().root().offset, start: 0, end: self.layout.names }
+    }
+
+    fn text(&self, segment: SegmentId) -> &[u8] {
+        self.view().segment(segment.0)
+    }
+
+    fn for_each_child(&self, directory: Place, visit: &mut dyn FnMut(SegmentId, Below<Place>)) {
+        let view = self.view();
+        let node = view.node(directory.offset);
+        for at in 0..node.len() {
+            let (entry, place) = child_at(&node, at, &(directory.start..directory.end));
+            let (segment, mut start) = (SegmentId(entry.segment), place.start);
+            if entry.is_series {
+                let id = view.id(start).filter(|_| !self.removed.contains(start));
+                id.into_iter().for_each(|id| visit(segment, Below::Leaf(SeriesId(id))));
+                start = start.saturating_add(1);
+            }
+            if let Some(offset) = entry.child
+                && self.removed.leaves_any(&(start..place.end))
+            {
+                visit(segment, Below::Directory(Place { offset, start, end: place.end }));
+            }
+        }
+    }
 }
 
 impl Texts for IndexView<'_> {

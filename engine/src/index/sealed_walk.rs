@@ -6,8 +6,9 @@
 //! a set of states that found nothing in it.
 
 use super::glob::Pattern;
+use super::removed::Removed;
 use super::report::Report;
-use super::sealed::SealedIndex;
+use super::sealed::{SealedIndex, child_at};
 use super::segments::SegmentId;
 use super::states::States;
 use super::{FindLimits, Found, NodeKind};
@@ -15,7 +16,7 @@ use crate::error::FindError;
 use crate::series::SeriesId;
 use silverback_formats::index::{Entry, IndexView, Node};
 use std::collections::HashSet;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 /// A directory of so many leaves is as quickly walked again as remembered.
 const SMALL: usize = 8;
@@ -33,18 +34,26 @@ impl SealedIndex {
         limits: &FindLimits,
         visit: &mut dyn FnMut(&[u8], NodeKind) -> ControlFlow<()>,
     ) -> Result<(), FindError> {
+        let mut report = Report::new(pattern, limits, visit);
+        // A break is the visitor's wish or in the report.
+        let _ = self.walk_into(&mut report);
+        report.end()
+    }
+
+    /// The same, into a report that other parts of the index share.
+    pub(super) fn walk_into(&self, report: &mut Report<'_>) -> ControlFlow<()> {
         let view = self.view();
         let mut walk = Walk {
             view,
-            states: States::new(pattern, view),
-            report: Report::new(pattern, limits, visit),
+            removed: self.removed(),
+            states: States::new(report.pattern(), view),
+            report,
+            matched: 0,
             open: Vec::new(),
             dead: HashSet::new(),
             path: Vec::new(),
         };
-        // A break is the visitor's wish or in the report.
-        let _ = walk.run();
-        walk.report.end()
+        walk.run()
     }
 
     /// Every node that matches, sorted by path, the directory before the leaf.
@@ -66,12 +75,12 @@ impl SealedIndex {
 struct Open<'a> {
     node: Node<'a>,
     set: usize,
-    /// Ordinal of the first series in it.
-    base: u32,
+    /// Ordinals of the series in it.
+    place: Range<u32>,
     /// Length of its path with the dot.
     path_len: usize,
-    /// Found before it was entered.
-    found: usize,
+    /// Matches before it was entered.
+    matched: usize,
     rest: Rest,
 }
 
@@ -84,28 +93,34 @@ enum Rest {
     Entries { next: usize, end: usize },
 }
 
-struct Walk<'a> {
+struct Walk<'a, 'r> {
     view: IndexView<'a>,
+    removed: &'a Removed,
     states: States<'a, IndexView<'a>>,
-    report: Report<'a>,
+    report: &'a mut Report<'r>,
+    /// Matches so far, removed ones included: a directory that stands for many may have matches
+    /// in one place that are removed in another.
+    matched: usize,
     open: Vec<Open<'a>>,
     /// Directories and sets that came together without finding anything.
     dead: HashSet<(u32, usize)>,
     path: Vec<u8>,
 }
 
-impl Walk<'_> {
+impl Walk<'_, '_> {
     fn run(&mut self) -> ControlFlow<()> {
         let start = self.states.start();
         self.report.check()?;
-        self.enter(self.view.root().offset, start, 0);
+        self.enter(self.view.root().offset, start, 0..self.view.names());
         while let Some(open) = self.open.last() {
-            let (base, path_len) = (open.base, open.path_len);
+            let path_len = open.path_len;
             match self.next_child()? {
-                Some((entry, set)) => {
+                Some((at, set)) => {
+                    let open = self.open.last().expect("it was just read");
+                    let (entry, place) = child_at(&open.node, at, &open.place);
                     self.path.truncate(path_len);
                     self.path.extend_from_slice(self.view.segment(entry.segment));
-                    self.meet(entry, set, base.wrapping_add(entry.before))?;
+                    self.meet(entry, set, place)?;
                 }
                 None => self.leave(),
             }
@@ -113,8 +128,9 @@ impl Walk<'_> {
         ControlFlow::Continue(())
     }
 
-    /// The next child of the innermost directory that leads on, and the set it leads to.
-    fn next_child(&mut self) -> ControlFlow<(), Option<(Entry, usize)>> {
+    /// The number of the next child of the innermost directory that leads on, and the set it
+    /// leads to.
+    fn next_child(&mut self) -> ControlFlow<(), Option<(usize, usize)>> {
         let open = self.open.last_mut().expect("the walk reads an open directory");
         let (node, set) = (open.node, open.set);
         match &mut open.rest {
@@ -127,7 +143,7 @@ impl Walk<'_> {
                         break;
                     }
                     if node.segment(*entry) == segment.0 {
-                        return ControlFlow::Continue(Some((node.entry(*entry), to)));
+                        return ControlFlow::Continue(Some((*entry, to)));
                     }
                 }
             }
@@ -141,7 +157,7 @@ impl Walk<'_> {
                         continue;
                     }
                     if let Some(to) = self.states.follow(set, SegmentId(entry.segment)) {
-                        return ControlFlow::Continue(Some((entry, to)));
+                        return ControlFlow::Continue(Some((*next - 1, to)));
                     }
                 }
             }
@@ -149,13 +165,17 @@ impl Walk<'_> {
         ControlFlow::Continue(None)
     }
 
-    /// Reports and enters a child, whose path is in `path`.
-    fn meet(&mut self, entry: Entry, set: usize, ordinal: u32) -> ControlFlow<()> {
+    /// Reports and enters a child, whose path is in `path` and whose series have these ordinals.
+    fn meet(&mut self, entry: Entry, set: usize, place: Range<u32>) -> ControlFlow<()> {
+        let ordinal = place.start;
+        let below = ordinal.saturating_add(entry.is_series.into())..place.end;
         if self.states.set(set).accepts {
-            if entry.child.is_some() {
+            self.matched += 1;
+            if entry.child.is_some() && self.removed.leaves_any(&below) {
                 self.report.node(&self.path, NodeKind::Directory)?;
             }
             if entry.is_series
+                && !self.removed.contains(ordinal)
                 && let Some(id) = self.view.id(ordinal)
             {
                 self.report.node(&self.path, NodeKind::Leaf(SeriesId(id)))?;
@@ -165,17 +185,17 @@ impl Walk<'_> {
             && self.states.set(set).goes_on()
         {
             self.path.push(b'.');
-            self.enter(child, set, ordinal.wrapping_add(entry.is_series.into()));
+            self.enter(child, set, below);
         }
         ControlFlow::Continue(())
     }
 
     /// Opens a directory, whose path with its dot is in `path`, unless nothing can match in it.
-    fn enter(&mut self, offset: u32, set: usize, base: u32) {
+    fn enter(&mut self, offset: u32, set: usize, place: Range<u32>) {
         let node = self.view.node(offset);
         let levels = node.levels();
         let states = self.states.set(set);
-        if levels < LEVELS_MAX && u32::from(levels) < states.levels_min {
+        if place.is_empty() || levels < LEVELS_MAX && u32::from(levels) < states.levels_min {
             return;
         }
         if !is_small(&node) && self.dead.contains(&(offset, set)) {
@@ -189,14 +209,14 @@ impl Walk<'_> {
                 Rest::Entries { next, end: node.seek(next, end) }
             }
         };
-        let (path_len, found) = (self.path.len(), self.report.found());
-        self.open.push(Open { node, set, base, path_len, found, rest });
+        let (path_len, matched) = (self.path.len(), self.matched);
+        self.open.push(Open { node, set, place, path_len, matched, rest });
     }
 
     /// Closes the innermost directory.
     fn leave(&mut self) {
         if let Some(open) = self.open.pop()
-            && self.report.found() == open.found
+            && self.matched == open.matched
             && !is_small(&open.node)
         {
             self.dead.insert((open.node.offset, open.set));

@@ -8,8 +8,12 @@
 pub(super) use crossbeam_epoch::{Guard, pin};
 #[cfg(loom)]
 pub(super) use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+#[cfg(loom)]
+pub(super) use loom::thread::yield_now;
 #[cfg(not(loom))]
 pub(super) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+#[cfg(not(loom))]
+pub(super) use std::thread::yield_now;
 
 /// A counter with a cache line of its own, so that inserts do not slow each other's reads.
 #[derive(Debug, Default)]

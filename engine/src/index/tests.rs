@@ -47,7 +47,7 @@ fn check_sealed(model: &BTreeMap<Vec<u8>, SeriesId>) {
     let mut paths = BTreeMap::new();
     let mut last = Vec::new();
     sealed.for_each_leaf(&mut |path, id| {
-        assert!(paths.is_empty() || compare(&last, path).is_lt());
+        assert!(paths.is_empty() || last[..] < *path);
         last = path.to_vec();
         paths.insert(path.to_vec(), id);
         ControlFlow::Continue(())

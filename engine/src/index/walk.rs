@@ -29,19 +29,25 @@ impl LiveIndex {
         limits: &FindLimits,
         visit: &mut dyn FnMut(&[u8], NodeKind) -> ControlFlow<()>,
     ) -> Result<(), FindError> {
+        let mut report = Report::new(pattern, limits, visit);
+        // A break is the visitor's wish or in the report.
+        let _ = self.walk_into(&mut report);
+        report.end()
+    }
+
+    /// The same, into a report that other parts of the index share.
+    pub(super) fn walk_into(&self, report: &mut Report<'_>) -> ControlFlow<()> {
         let pinned = &pin();
         let texts = LiveTexts { segments: self.segments(), pinned };
         let mut walk = Walk {
             index: self,
             pinned,
-            states: States::new(pattern, texts),
-            report: Report::new(pattern, limits, visit),
+            states: States::new(report.pattern(), texts),
+            report,
             pending: Vec::new(),
             path: Vec::new(),
         };
-        // A break is the visitor's wish or in the report.
-        let _ = walk.run();
-        walk.report.end()
+        walk.run()
     }
 
     /// Every node that matches, sorted by path, the directory before the leaf.
@@ -92,16 +98,16 @@ struct Pending {
     set: usize,
 }
 
-struct Walk<'a> {
+struct Walk<'a, 'r> {
     index: &'a LiveIndex,
     pinned: &'a Guard,
     states: States<'a, LiveTexts<'a>>,
-    report: Report<'a>,
+    report: &'a mut Report<'r>,
     pending: Vec<Pending>,
     path: Vec<u8>,
 }
 
-impl Walk<'_> {
+impl Walk<'_, '_> {
     fn run(&mut self) -> ControlFlow<()> {
         let start = self.states.start();
         self.report.check()?;

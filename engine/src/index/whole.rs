@@ -1,63 +1,236 @@
-//! All names of a database.
+//! All names of a database: a sealed index below, a live one on top.
+//!
+//! ```text
+//! base      names of a moment, in a mapped file            SealedIndex
+//! sealing   names since, of which a new base is written    LiveIndex, mostly absent
+//! live      names since then; takes the new ones           LiveIndex
+//! ```
+//!
+//! The parts change together, by one swap of a pointer; who reads holds on to those that it
+//! began with. A name is in one part only: an insert looks into the parts below first.
+//!
+//! # Sealing
+//!
+//! 1. [`Index::begin_seal`] closes the door of the live part, waits for the inserts inside, and
+//!    publishes an empty live part above it. An insert that finds the door closed tries again
+//!    with the new parts, which are there in a moment.
+//! 2. [`Sealing::write`] goes through base and sealing part, less what was removed, and hands the
+//!    bytes of a new base on. Inserts, removals and finds go on meanwhile.
+//! 3. [`Index::finish_seal`] publishes the new base in the place of both. What was removed since
+//!    step 1 is removed from it too, since step 2 may have passed it before.
+//!
+//! Inserts and finds take no lock. Removals take one, which only other removals and the two
+//! swaps wait for.
 
+use super::door::Door;
 use super::glob::Pattern;
+use super::leaves::Order;
 use super::live::LiveIndex;
-use super::{FindLimits, Found};
+use super::merged::Merged;
+use super::report::Report;
+use super::sealed::SealedIndex;
+use super::{FindLimits, Found, NodeKind};
 use crate::error::FindError;
 use crate::series::SeriesId;
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use silverback_formats::index::{IndexBuilder, PushError};
 use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// Bytes of a new base that are gathered before they are handed on.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Index {
-    live: LiveIndex,
+    parts: ArcSwap<Parts>,
+    /// Series that were removed since sealing began; held while the parts are swapped.
+    removed: Mutex<Vec<SeriesId>>,
+}
+
+#[derive(Debug, Clone)]
+struct Parts {
+    base: Option<Arc<SealedIndex>>,
+    sealing: Option<Arc<LiveIndex>>,
+    live: Arc<Live>,
+}
+
+/// The part that takes new names.
+#[derive(Debug)]
+struct Live {
+    names: Arc<LiveIndex>,
+    door: Door,
+}
+
+impl Live {
+    fn starting_at(first_id: SeriesId) -> Arc<Self> {
+        let names = Arc::new(LiveIndex::starting_at(first_id));
+        Arc::new(Self { names, door: Door::default() })
+    }
+}
+
+/// What a new base is made of.
+#[derive(Debug)]
+pub struct Sealing {
+    base: Option<Arc<SealedIndex>>,
+    names: Arc<LiveIndex>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Index {
     /// An index without names.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::of(None, SeriesId(0))
     }
 
-    /// Enters a canonical path (not empty, no empty parts) under `id`, see [`LiveIndex::insert`].
+    /// An index of the names of `base`; others will have ids from `first_id` on.
+    #[must_use]
+    pub fn over(base: SealedIndex, first_id: SeriesId) -> Self {
+        Self::of(Some(Arc::new(base)), first_id)
+    }
+
+    fn of(base: Option<Arc<SealedIndex>>, first_id: SeriesId) -> Self {
+        let parts = Parts { base, sealing: None, live: Live::starting_at(first_id) };
+        Self { parts: ArcSwap::from_pointee(parts), removed: Mutex::default() }
+    }
+
+    /// Enters a canonical path (not empty, no empty parts) under `id` and answers the id that it
+    /// has from now on: of several inserts of one path the first one's stands.
+    ///
+    /// Ids should be dense, since memory is set aside up to the highest one; an id must not be
+    /// given to two paths, nor again after it was removed.
+    ///
+    /// # Panics
+    /// When the id is below the first one of this index.
     pub fn insert(&self, path: &[u8], id: SeriesId) -> SeriesId {
-        self.live.insert(path, id)
+        self.insert_into_live(|parts| {
+            parts.lookup_below(path).unwrap_or_else(|| parts.live.names.insert(path, id))
+        })
+    }
+
+    /// The same for a path of which is known that the parts below the live one do not have it.
+    pub(crate) fn insert_new(&self, path: &[u8], id: SeriesId) -> SeriesId {
+        self.insert_into_live(|parts| parts.live.names.insert(path, id))
+    }
+
+    fn insert_into_live(&self, insert: impl Fn(&Parts) -> SeriesId) -> SeriesId {
+        loop {
+            let parts = self.parts.load();
+            if let Some(_inside) = parts.live.door.enter() {
+                return insert(&parts);
+            }
+            drop(parts);
+            std::thread::yield_now();
+        }
     }
 
     /// Takes a series out, for good: its id must not come back, its path may under another one.
     /// False when no series has this id.
     pub fn remove(&self, id: SeriesId) -> bool {
-        self.live.remove(id)
+        let mut removed = self.removed.lock();
+        let parts = self.parts.load();
+        let is_sealing = parts.sealing.is_some();
+        let is_removed = parts.live.names.remove(id)
+            || parts.sealing.as_ref().is_some_and(|sealing| sealing.remove(id))
+            || parts.base.as_ref().is_some_and(|base| base.remove(id));
+        if is_removed && is_sealing {
+            removed.push(id);
+        }
+        is_removed
     }
 
     /// Whether a series has this id.
     #[must_use]
     pub fn has(&self, id: SeriesId) -> bool {
-        self.live.has(id)
+        let parts = self.parts.load();
+        parts.live.names.has(id)
+            || parts.sealing.as_ref().is_some_and(|sealing| sealing.has(id))
+            || parts.base.as_ref().is_some_and(|base| base.has(id))
     }
 
     /// The series of exactly this path.
     #[must_use]
     pub fn lookup(&self, path: &[u8]) -> Option<SeriesId> {
-        self.live.lookup(path)
+        let parts = self.parts.load();
+        parts.live.names.lookup(path).or_else(|| parts.lookup_below(path))
     }
 
     /// Appends the path of a series to `out`; false when no series has this id.
     pub fn path_into(&self, id: SeriesId, out: &mut Vec<u8>) -> bool {
-        self.live.path_into(id, out)
+        let parts = self.parts.load();
+        parts.live.names.path_into(id, out)
+            || parts.sealing.as_ref().is_some_and(|sealing| sealing.path_into(id, out))
+            || parts.base.as_ref().is_some_and(|base| base.path_into(id, out))
     }
 
     /// How many series lie below a path; all where it is empty. Visits none of them.
     #[must_use]
     pub fn count_below(&self, path: &[u8]) -> usize {
-        self.live.count_below(path)
+        let parts = self.parts.load();
+        parts.live.names.count_below(path) + parts.count_below(path)
     }
 
     /// Calls `visit` with the path and id of every series, in order of the paths' bytes, until it
     /// breaks.
     pub fn for_each_leaf(&self, visit: &mut dyn FnMut(&[u8], SeriesId) -> ControlFlow<()>) {
-        self.live.for_each_leaf(visit);
+        let parts = self.parts.load_full();
+        let mut all = Merged::new(Order::Bytes);
+        parts.base.iter().for_each(|base| all.add(&**base));
+        parts.sealing.iter().for_each(|sealing| all.add(&**sealing));
+        all.add(&*parts.live.names);
+        while let Some((path, id)) = all.next() {
+            if visit(path, id).is_break() {
+                return;
+            }
+        }
+    }
+
+    /// Calls `visit` with the path and id of every series that the base does not have, in no order.
+    pub(crate) fn for_each_unsealed(&self, visit: &mut dyn FnMut(&[u8], SeriesId)) {
+        let parts = self.parts.load_full();
+        for names in parts.sealing.iter().chain([&parts.live.names]) {
+            names.for_each_leaf(&mut |path, id| {
+                visit(path, id);
+                ControlFlow::Continue(())
+            });
+        }
+    }
+
+    /// Calls `visit` for every node that matches, each once, in no order, until it breaks.
+    ///
+    /// # Errors
+    /// When a limit is passed; the nodes visited before stand.
+    pub fn walk(
+        &self,
+        pattern: &Pattern,
+        limits: &FindLimits,
+        visit: &mut dyn FnMut(&[u8], NodeKind) -> ControlFlow<()>,
+    ) -> Result<(), FindError> {
+        let parts = self.parts.load_full();
+        let in_base = |path: &[u8]| parts.in_base(path) > 0;
+        let is_below = |path: &[u8]| parts.count_below(path) > 0;
+        let mut report = Report::new(pattern, limits, visit);
+        let mut walk = || {
+            if let Some(base) = &parts.base {
+                base.walk_into(&mut report)?;
+                report.skip_directories(&in_base);
+            }
+            if let Some(sealing) = &parts.sealing {
+                sealing.walk_into(&mut report)?;
+                report.skip_directories(&is_below);
+            }
+            parts.live.names.walk_into(&mut report)
+        };
+        // A break is the visitor's wish or in the report.
+        let _ = walk();
+        report.end()
     }
 
     /// Every node that matches, sorted by path, the directory before the leaf.
@@ -65,13 +238,19 @@ impl Index {
     /// # Errors
     /// When a limit is passed.
     pub fn find(&self, pattern: &Pattern, limits: &FindLimits) -> Result<Vec<Found>, FindError> {
-        self.live.find(pattern, limits)
+        let mut found = Vec::new();
+        self.walk(pattern, limits, &mut |path, kind| {
+            found.push(Found { path: path.to_vec(), kind });
+            ControlFlow::Continue(())
+        })?;
+        found.sort_unstable();
+        Ok(found)
     }
 
     /// How many series there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.live.len()
+        self.count_below(b"")
     }
 
     /// Whether there are none.
@@ -80,9 +259,112 @@ impl Index {
         self.len() == 0
     }
 
-    /// Bytes of memory that the index has allocated.
+    /// How many names a new base would take in or leave out, that the base has not or has; and
+    /// how many the base has.
+    #[must_use]
+    pub fn unsealed(&self) -> (usize, usize) {
+        let parts = self.parts.load();
+        let base = parts.base.as_ref();
+        let removed = base.map_or(0, |base| base.removed_len());
+        (parts.live.names.len() + removed, base.map_or(0, |base| base.len()))
+    }
+
+    /// The base, if there is one.
+    #[must_use]
+    pub fn base(&self) -> Option<Arc<SealedIndex>> {
+        self.parts.load().base.clone()
+    }
+
+    /// Begins to make a new base of all names there are, whose ids must be below `end`, and those
+    /// to come not. What was begun and not finished is given again, and nothing new is begun.
+    pub fn begin_seal(&self, end: SeriesId) -> Sealing {
+        let removed = self.removed.lock();
+        let parts = self.parts.load_full();
+        let (base, begun) = (parts.base.clone(), parts.sealing.clone());
+        let names = begun.unwrap_or_else(|| {
+            let names = Arc::clone(&parts.live.names);
+            let live = Live::starting_at(end);
+            parts.live.door.close();
+            let sealing = Some(Arc::clone(&names));
+            self.parts.store(Arc::new(Parts { base: base.clone(), sealing, live }));
+            names
+        });
+        drop(removed);
+        Sealing { base, names }
+    }
+
+    /// Whether a new base was begun and not finished.
+    #[must_use]
+    pub fn is_sealing(&self) -> bool {
+        self.parts.load().sealing.is_some()
+    }
+
+    /// Puts the base that was made of what [`Self::begin_seal`] gave in the place of it.
+    pub fn finish_seal(&self, base: SealedIndex) {
+        let mut removed = self.removed.lock();
+        for id in removed.drain(..) {
+            base.remove(id);
+        }
+        let live = Arc::clone(&self.parts.load().live);
+        let base = Some(Arc::new(base));
+        self.parts.store(Arc::new(Parts { base, sealing: None, live }));
+    }
+
+    /// Bytes of memory that the index has allocated; the file of the base is not among them.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.live.memory_bytes()
+        let parts = self.parts.load();
+        parts.live.names.memory_bytes()
+            + parts.sealing.as_ref().map_or(0, |sealing| sealing.memory_bytes())
+            + parts.base.as_ref().map_or(0, |base| base.memory_bytes())
+    }
+}
+
+impl Parts {
+    /// The series of this path in the parts below the live one.
+    fn lookup_below(&self, path: &[u8]) -> Option<SeriesId> {
+        let sealing = self.sealing.as_ref().and_then(|sealing| sealing.lookup(path));
+        sealing.or_else(|| self.base.as_ref()?.lookup(path))
+    }
+
+    /// Series below a path in the parts below the live one.
+    fn count_below(&self, path: &[u8]) -> usize {
+        let sealing = self.sealing.as_ref().map_or(0, |sealing| sealing.count_below(path));
+        sealing + self.in_base(path)
+    }
+
+    fn in_base(&self, path: &[u8]) -> usize {
+        self.base.as_ref().map_or(0, |base| base.count_below(path))
+    }
+}
+
+impl Sealing {
+    /// The base that the new one is made of.
+    #[must_use]
+    pub fn base(&self) -> Option<&SealedIndex> {
+        self.base.as_deref()
+    }
+
+    /// Writes the new base: hands its bytes to `append`, piece by piece.
+    ///
+    /// # Errors
+    /// What `append` failed with, or a [`PushError`] when there are more names than the format
+    /// can hold.
+    pub fn write<E: From<PushError>>(
+        &self,
+        append: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut all = Merged::new(Order::Segments);
+        self.base.iter().for_each(|base| all.add(&**base));
+        all.add(&*self.names);
+        let mut builder = IndexBuilder::new();
+        while let Some((path, id)) = all.next() {
+            builder.push(path, id.0)?;
+            if builder.ready_bytes() >= PIECE_BYTES {
+                append(builder.drain())?;
+                builder.drain().clear();
+            }
+        }
+        builder.finish(append).map(drop)
     }
 }

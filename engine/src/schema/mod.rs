@@ -38,7 +38,7 @@ pub use storage::StorageRule;
 use parking_lot::RwLock;
 use rule_set::RuleSet;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// A rule file as the caller read it.
 #[derive(Debug, Clone, Copy)]
@@ -141,6 +141,15 @@ aggregationMethod = average
         let default = AggregationRule::default();
         let rules = Rules { storage, aggregation, default, policies: RwLock::default() };
         Ok(Self { rules: Arc::new(rules) })
+    }
+
+    /// The policy of a series that is there, whatever rules it was created by: where none of these
+    /// matches its name, that of the [embedded](Self::embedded) ones.
+    #[must_use]
+    pub fn policy_of_existing(&self, name: &[u8]) -> Arc<Policy> {
+        static EMBEDDED: LazyLock<Schema> = LazyLock::new(Schema::embedded);
+        let policy = self.policy(name).or_else(|| EMBEDDED.policy(name));
+        policy.expect("the embedded rules match every name")
     }
 
     /// The policy of a series, or `None` when no schema rule matches its name. A tagged series

@@ -68,7 +68,7 @@ impl Store for BlockStore {
         id: SeriesId,
         range: FetchRange,
     ) -> Result<Option<Fetched>, FetchError> {
-        let policy = db.head.policy(id.0).ok_or(FetchError::UnknownSeries(id.0))?;
+        let policy = db.policy(id).ok_or(FetchError::UnknownSeries(id.0))?;
         let entry = db.policies.entry(policy);
         let Some(window) = Window::of(range, &entry) else { return Ok(None) };
         // The head first: what a seal moves meanwhile is then seen in one of them at least.
@@ -94,7 +94,7 @@ impl Store for BlockStore {
     }
 
     fn policy(&self, db: &Inner, id: SeriesId, _name: &[u8]) -> Option<Arc<Policy>> {
-        Some(db.policies.entry(db.head.policy(id.0)?).policy)
+        Some(db.policies.entry(db.policy(id)?).policy)
     }
 
     fn seal(&self, db: &Inner, taken: &[Arc<Taken>]) -> Result<Sealed, FileError> {

@@ -79,6 +79,9 @@ fn a_name_comes_back_as_another_series() {
         if turn % 4 == 1 {
             db.seal().unwrap();
         }
+        if turn % 5 == 2 {
+            db.seal_index().unwrap();
+        }
         if turn % 3 == 2 {
             drop(db);
             db = bench.open(&storage);
@@ -121,6 +124,10 @@ fn deletions_survive_power_cuts() {
                 db.seal().unwrap();
                 history.push(now(&db, &storage));
             }
+            if round % 5 == 3 {
+                db.seal_index().unwrap();
+                history.push(now(&db, &storage));
+            }
         }
         drop(db);
         for (done, disk) in std::mem::take(&mut *cuts.lock()) {
@@ -140,8 +147,13 @@ fn deletions_survive_power_cuts() {
             // What is there is there still after another start and a seal.
             db.seal().unwrap();
             drop(db);
-            let db = bench.open(&disk.after_power_cut(0));
+            let disk = disk.after_power_cut(0);
+            let db = bench.open(&disk);
             assert_eq!(matching(&db, "**"), found, "cut before {done}, opened again");
+            db.seal_index().unwrap();
+            drop(db);
+            let db = bench.open(&disk.after_power_cut(0));
+            assert_eq!(matching(&db, "**"), found, "cut before {done}, opened a third time");
         }
     }
 }

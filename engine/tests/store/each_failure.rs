@@ -154,6 +154,7 @@ fn check(failing: Range<usize>) -> usize {
         }
         match round % 4 {
             1 => while db.sync().is_err() && db.seal().is_err() {},
+            2 if round > 4 => while db.seal_index().is_err() {},
             3 => while db.seal().is_err() {},
             _ => {}
         }

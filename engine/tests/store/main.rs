@@ -8,6 +8,7 @@ mod delete;
 mod each_failure;
 mod events;
 mod faults;
+mod index_file;
 mod model;
 mod power_cut;
 mod races;

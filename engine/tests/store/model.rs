@@ -17,6 +17,7 @@ enum Op {
     Sync,
     Kill,
     Delete(u8),
+    SealIndex,
     /// Seconds that pass.
     Wait(i64),
 }
@@ -30,6 +31,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Sync),
         2 => Just(Op::Kill),
         2 => (0..6_u8).prop_map(Op::Delete),
+        2 => Just(Op::SealIndex),
         4 => (1..400_i64).prop_map(Op::Wait),
     ]
 }
@@ -70,6 +72,7 @@ proptest! {
                     db.expire().unwrap();
                 }
                 Op::Sync => db.sync().unwrap(),
+                Op::SealIndex => db.seal_index().unwrap(),
                 Op::Kill => {
                     storage = storage.after_kill();
                     db = bench.open(&storage);

@@ -52,6 +52,10 @@ fn check(torn_bytes: usize) {
         match round % 10 {
             3 | 7 => db.sync().unwrap(),
             5 => db.seal().unwrap(),
+            8 => {
+                db.seal_index().unwrap();
+                continue;
+            }
             _ => continue,
         }
         synced.push((storage.syncs(), written.clone()));

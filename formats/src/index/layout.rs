@@ -224,8 +224,20 @@ impl Layout {
         start..start + self.section_bytes(part) as usize
     }
 
-    /// Compares every section, with what fills it up, with its checksum.
-    pub(super) fn check_sections(&self, bytes: &[u8]) -> Result<(), IndexError> {
+    /// Compares every section, with what fills it up, with its checksum: whether the file is as it
+    /// was written. [`verify`](super::verify) checks what was written, too.
+    ///
+    /// # Errors
+    /// At the first one that does not match.
+    ///
+    /// # Panics
+    /// When these are not the bytes that were read.
+    pub fn check(&self, bytes: &[u8]) -> Result<(), IndexError> {
+        assert!(self.len_bytes() == bytes.len() as u64, "not the bytes that were opened");
+        self.check_sections(bytes)
+    }
+
+    fn check_sections(&self, bytes: &[u8]) -> Result<(), IndexError> {
         for (part, crc) in PARTS.into_iter().zip(self.crcs) {
             let range = self.range(part);
             let filled = &bytes[range.start..range.end.next_multiple_of(8)];

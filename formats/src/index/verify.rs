@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 /// At the first thing that is wrong.
 pub fn verify(bytes: &[u8]) -> Result<Layout, IndexError> {
     let layout = Layout::read(bytes)?;
-    layout.check_sections(bytes)?;
+    layout.check(bytes)?;
     let view = layout.view(bytes);
     check_segments(&view, &layout)?;
     let series = check_nodes(&view, &layout)?;

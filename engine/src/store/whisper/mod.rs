@@ -283,7 +283,7 @@ impl Store for WhisperStore {
         if !db.index.path_into(id, &mut name) {
             return Err(unknown());
         }
-        let policy = db.policies.entry(db.head.policy(id.0).ok_or_else(unknown)?).policy;
+        let policy = db.policies.entry(db.policy(id).ok_or_else(unknown)?).policy;
         // What moves meanwhile goes from the head to what waits, and from both to the file: asked
         // in this order, it is seen in one of them at least.
         let head = db.head.read(id.0);
@@ -308,7 +308,7 @@ impl Store for WhisperStore {
     }
 
     fn policy(&self, db: &Inner, id: SeriesId, name: &[u8]) -> Option<Arc<Policy>> {
-        let known = db.policies.entry(db.head.policy(id.0)?);
+        let known = db.policies.entry(db.policy(id)?);
         match self.dir.info(name) {
             Ok(Some(file)) => Some(Arc::new(rules::policy_of(&file))),
             _ => Some(known.policy),

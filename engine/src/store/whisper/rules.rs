@@ -18,8 +18,7 @@ pub(super) fn new_file(db: &Inner, options: &WhisperOptions, name: &[u8]) -> New
 
 /// The policy by the rules.
 pub(super) fn policy(schema: &Schema, name: &[u8]) -> Arc<Policy> {
-    let policy = schema.policy(name).or_else(|| Schema::embedded().policy(name));
-    policy.expect("the embedded rules match every name")
+    schema.policy_of_existing(name)
 }
 
 /// What of an existing file is to follow the rules: what a rule says of itself counts more than

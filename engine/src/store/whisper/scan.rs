@@ -144,7 +144,7 @@ impl Walk<'_> {
 
     fn series(&mut self, name: &[u8]) -> Result<(), ScanError> {
         self.found.files += 1;
-        match self.db.names.id(self.db.names.hash(name)) {
+        match self.db.series(name) {
             Some(id) => self.seen.add(id),
             None => self.new.push(name.to_vec()),
         }
@@ -189,8 +189,8 @@ fn adopt(db: &Inner, names: &[Vec<u8>]) -> Result<usize, AppendError> {
     let mut next_id = db.next_id.lock();
     let mut new: Vec<NewSeries> = Vec::new();
     for name in names {
-        let hash = db.names.hash(name);
-        if db.names.id(hash).is_none() {
+        if db.series(name).is_none() {
+            let hash = db.names.hash(name);
             let policy = db.policies.of_rules(&rules::policy(&schema, name));
             new.push(NewSeries { name: name.clone(), hash, policy });
         }

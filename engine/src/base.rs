@@ -1,0 +1,263 @@
+//! The sealed index as a file: most names of the database, written anew from time to time.
+//!
+//! New names are in the live index, in memory, and from a seal on in the series log. When they
+//! are many, a new file of all names is written beside the old one, and the manifest says that it
+//! counts. At the next start it is mapped, and only what the series log says since is read.
+//!
+//! The series log is the truth: a file that is damaged is put aside, and made again from the log.
+//!
+//! 1. Under the locks of files and of creation: the index closes its live part, and the place in
+//!    the series log and the next id are taken down. What the log says before that place is in
+//!    the parts that are closed now, and names with ids below that one are too.
+//! 2. What the log does not say yet is appended to it.
+//! 3. The file is written under another name, synced, renamed, and its folder synced.
+//! 4. The manifest says that it counts; readers get it; the old one is removed.
+//!
+//! What fails is tried again, with the same parts.
+
+use crate::clock::monotonic;
+use crate::counters::add;
+use crate::error::{Damage, FileError, SealError};
+use crate::index::{SealedIndex, Sealing};
+use crate::inner::{Inner, quarantine};
+use crate::series::SeriesId;
+use crate::storage::Storage;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use silverback_formats::index::PushError;
+use silverback_formats::manifest::IndexEntry;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How often is looked whether there is something to do.
+const TICK: Duration = Duration::from_secs(1);
+/// Most ticks between two attempts of what keeps failing.
+const BACK_OFF_TICKS_MAX: u64 = 60;
+/// New names beyond this share of the sealed ones are worth a new file.
+const SHARE_OF_SEALED: usize = 20;
+/// Name under which a file is written.
+const UNFINISHED: &str = "index.tmp";
+
+/// Where the making of a new file stands.
+#[derive(Debug, Default)]
+pub(crate) enum BaseWork {
+    /// None is being made.
+    #[default]
+    Idle,
+    /// One was begun; its length is not known yet.
+    Begun(IndexEntry),
+    /// The file that counts was found damaged: the next start makes a new one of the series log.
+    Damaged(Damage),
+}
+
+/// Why a file could not be opened.
+#[derive(Debug)]
+pub(crate) enum OpenBaseError {
+    Io(FileError),
+    Damaged(Damage),
+}
+
+/// Path of a file in `dir`.
+pub(crate) fn path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:010}.index"))
+}
+
+/// Opens the file that counts.
+pub(crate) fn open(
+    storage: &dyn Storage,
+    dir: &Path,
+    entry: &IndexEntry,
+) -> Result<SealedIndex, OpenBaseError> {
+    let path = path(dir, entry.number);
+    let damaged =
+        |reason: String| OpenBaseError::Damaged(Damage { path: path.clone(), offset: 0, reason });
+    let bytes = match storage.read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(damaged("it is missing".to_owned()));
+        }
+        Err(source) => return Err(OpenBaseError::Io(FileError { path, source })),
+    };
+    if bytes.len() as u64 != entry.len_bytes {
+        return Err(damaged(format!("it has {} bytes, not {}", bytes.len(), entry.len_bytes)));
+    }
+    match SealedIndex::open(bytes) {
+        Ok(base) => Ok(base),
+        Err(error @ silverback_formats::index::IndexError::Version { .. }) => {
+            Err(OpenBaseError::Io(FileError::newer(&path, &error)))
+        }
+        Err(error) => Err(damaged(error.to_string())),
+    }
+}
+
+/// Makes new files when they are wanted, until `stop` is closed.
+pub(crate) fn work(inner: &Inner, stop: &Receiver<()>) {
+    let (mut tick, mut not_before, mut failures) = (0_u64, 0, 0);
+    while stop.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+        tick += 1;
+        if tick < not_before || !inner.wants_base() {
+            continue;
+        }
+        match inner.seal_index() {
+            Ok(()) => failures = 0,
+            Err(SealError::Closed) => return,
+            Err(error) => {
+                failures += 1;
+                let ticks = (1 << failures.min(6)).min(BACK_OFF_TICKS_MAX);
+                not_before = tick + ticks;
+                tracing::error!("cannot seal the index: {error}; tried again in {ticks} s");
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Whether so many names are new, or removed, that a new file should be made.
+    fn wants_base(&self) -> bool {
+        if let BaseWork::Damaged(_) = *self.base_work.lock() {
+            return false;
+        }
+        let (new, sealed) = self.index.unsealed();
+        self.index.is_sealing() || new > self.options.index_seal_names.max(sealed / SHARE_OF_SEALED)
+    }
+
+    /// See [`Db::seal_index`](crate::Db::seal_index).
+    pub(crate) fn seal_index(&self) -> Result<(), SealError> {
+        let mut work = self.base_work.lock();
+        if self.closed.load(Ordering::Acquire) {
+            return Err(SealError::Closed);
+        }
+        let started = monotonic();
+        let made = self.make_base(&mut work);
+        match &made {
+            Ok(entry) => {
+                let (len_bytes, ms) = (entry.len_bytes, started.elapsed().as_millis());
+                tracing::info!("sealed the index: {len_bytes} bytes, in {ms} ms");
+                add(&self.counters.index_seals, 1);
+            }
+            Err(_) if self.closed.load(Ordering::Acquire) => return Err(SealError::Closed),
+            Err(_) => add(&self.counters.index_seal_errors, 1),
+        }
+        Ok(made.map(drop)?)
+    }
+
+    fn make_base(&self, work: &mut BaseWork) -> Result<IndexEntry, FileError> {
+        let begun = match work {
+            BaseWork::Idle => self.begin_base(),
+            BaseWork::Begun(entry) => *entry,
+            BaseWork::Damaged(Damage { path, reason, .. }) => {
+                let source = std::io::Error::other(reason.clone());
+                return Err(FileError { path: path.clone(), source });
+            }
+        };
+        *work = BaseWork::Begun(begun);
+        let sealing = self.index.begin_seal(SeriesId(begun.next_id));
+        if let Some(damage) = self.damage_of_base(&sealing) {
+            tracing::error!("{damage}; the next start makes a new one of the series log");
+            self.disk.lock().manifest.commit_index(None)?;
+            let source = std::io::Error::other(damage.reason.clone());
+            let path = damage.path.clone();
+            let _ = quarantine(&*self.options.storage, &self.folders.quarantine, &path);
+            *work = BaseWork::Damaged(damage);
+            return Err(FileError { path, source });
+        }
+        self.name_series()?;
+        let (base, entry) = self.write_base(&sealing, begun)?;
+        let old = {
+            let mut disk = self.disk.lock();
+            let old = disk.manifest.state().index;
+            disk.manifest.commit_index(Some(entry))?;
+            old
+        };
+        self.index.finish_seal(base);
+        *work = BaseWork::Idle;
+        if let Some(old) = old {
+            let path = path(&self.folders.index, old.number);
+            if let Err(error) = self.options.storage.remove(&path) {
+                tracing::warn!("{}: {error}; removed at the next start", path.display());
+            }
+        }
+        Ok(entry)
+    }
+
+    fn begin_base(&self) -> IndexEntry {
+        let disk = self.disk.lock();
+        let next_id = self.next_id.lock();
+        self.index.begin_seal(SeriesId(*next_id));
+        let before = disk.manifest.state().index;
+        IndexEntry {
+            number: before.map_or(0, |before| before.number + 1),
+            next_id: *next_id,
+            log_bytes: disk.series_log.len_bytes(),
+            len_bytes: 0,
+        }
+    }
+
+    /// What is wrong with the file that the new one is made of: its mistakes must not be written
+    /// down under good checksums.
+    fn damage_of_base(&self, sealing: &Sealing) -> Option<Damage> {
+        let reason = sealing.base()?.check().err()?.to_string();
+        let index = self.disk.lock().manifest.state().index;
+        let path = path(&self.folders.index, index.map_or(0, |index| index.number));
+        Some(Damage { path, offset: 0, reason })
+    }
+
+    fn write_base(
+        &self,
+        sealing: &Sealing,
+        begun: IndexEntry,
+    ) -> Result<(SealedIndex, IndexEntry), FileError> {
+        let (storage, dir) = (&*self.options.storage, &self.folders.index);
+        let (new, path) = (dir.join(UNFINISHED), path(dir, begun.number));
+        let write = || -> Result<SealedIndex, WriteError> {
+            let file = storage.create(&new)?;
+            sealing.write(&mut |bytes| {
+                if self.closed.load(Ordering::Acquire) {
+                    return Err(WriteError("the database is closed".to_owned()));
+                }
+                Ok(file.append(bytes)?)
+            })?;
+            file.sync()?;
+            storage.rename(&new, &path)?;
+            storage.sync_dir(dir)?;
+            SealedIndex::open(storage.read(&path)?).map_err(|error| WriteError(error.to_string()))
+        };
+        let base = write().map_err(|error| FileError {
+            path: new.clone(),
+            source: std::io::Error::other(error.0),
+        })?;
+        let entry = IndexEntry { len_bytes: base.len_bytes() as u64, ..begun };
+        Ok((base, entry))
+    }
+
+    /// Reads all of the file and says what is damaged.
+    pub(crate) fn verify_base(&self) -> Vec<Damage> {
+        let known = match &*self.base_work.lock() {
+            BaseWork::Damaged(damage) => Some(damage.clone()),
+            BaseWork::Idle | BaseWork::Begun(_) => None,
+        };
+        let number = self.disk.lock().manifest.state().index.map_or(0, |index| index.number);
+        let found = self.index.base().and_then(|base| base.verify().err());
+        let found = found.map(|error| Damage {
+            path: path(&self.folders.index, number),
+            offset: 0,
+            reason: error.to_string(),
+        });
+        known.or(found).into_iter().collect()
+    }
+}
+
+/// Why a file was not written, in words.
+struct WriteError(String);
+
+impl From<std::io::Error> for WriteError {
+    fn from(error: std::io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<PushError> for WriteError {
+    fn from(error: PushError) -> Self {
+        Self(error.to_string())
+    }
+}
