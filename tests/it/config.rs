@@ -1,6 +1,7 @@
 //! What the program says about a configuration that it cannot use.
 
-use crate::support::node::{config, run};
+use crate::support::node::{Node, config, config_of, run};
+use crate::support::now_s;
 use std::net::{TcpListener, UdpSocket};
 
 /// Lines of standard error of a start with this text, without the time before each; and the
@@ -33,12 +34,18 @@ fn every_mistake_with_file_line_key_value_and_what_is_allowed() {
     }
 }
 
+/// A configuration of go-carbon, as it is: whisper files in its data-dir.
 #[test]
-fn a_go_carbon_configuration_asks_for_an_engine() {
-    let (lines, file) = refused("[common]\nuser = \"\"\n", &["-check-config"]);
-    assert_eq!(lines.len(), 1);
-    assert!(lines[0].starts_with(&format!("{file}: [storage] engine is not set")), "{lines:?}");
-    assert!(lines[0].contains("set engine = \"block\""), "{lines:?}");
+fn a_go_carbon_configuration_keeps_whisper_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = config_of("whisper", folder.path());
+    let (before, after) = text.split_once("[storage]").unwrap();
+    let text = before.to_owned() + &after[after.find("[[logging]]").unwrap()..];
+    assert!(!text.contains("engine"));
+    let node = Node::start_with(folder, &text);
+    node.send(format!("go.carbon 1.5 {}\n", now_s()).as_bytes());
+    node.wait_for("file", |node| node.folder().join("whisper/go/carbon.wsp").exists());
+    assert!(node.folder().join("whisper/.silverback/wal").exists());
 }
 
 #[test]
