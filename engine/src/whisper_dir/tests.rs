@@ -450,6 +450,24 @@ fn the_archives_of_the_file_count_rather_than_the_rules() {
     assert_eq!(known, [((NOW_S - 10) / 60 * 60, 2.0)]);
 }
 
+/// A point from the future takes the slot of one that is a turn older, before it is written too.
+#[test]
+fn the_future_is_laid_over_the_past() {
+    for settings in [STANDARD, COMPRESSED] {
+        let storage = MemoryStorage::new();
+        let (dir, policy) = (dir(&storage, settings), small());
+        let old = points(&[(NOW_S - 300, 1.0), (NOW_S - 200, 2.0)]);
+        dir.update(NAME, &policy, batch(&old, NOW_S)).unwrap();
+        let future = points(&[(NOW_S + 300, 3.0)]);
+        let before = answers(&dir, &policy, batch(&future, NOW_S), NOW_S);
+        dir.update(NAME, &policy, batch(&future, NOW_S)).unwrap();
+        assert_eq!(answers(&dir, &policy, NOTHING, NOW_S), before);
+        let known: Vec<_> = before[3].as_ref().unwrap().3.iter().collect();
+        assert!(known.contains(&&2.0_f64.to_bits()));
+        assert_eq!(known.contains(&&1.0_f64.to_bits()), settings.compressed);
+    }
+}
+
 /// Points of a file of late points count in the holes, in answers and for those who move them.
 #[test]
 fn late_points_beside_a_compressed_file_are_read() {

@@ -377,6 +377,30 @@ fn a_short_stretch_reads_its_block_once() {
     }
 }
 
+#[test]
+fn points_that_are_written_again_touch_no_block() {
+    let mut file = Compressed::open(sample(), Conduct::Corrected).unwrap();
+    let points = file.archive_points(0).unwrap();
+    let young: Vec<Point> =
+        points.into_iter().filter(|point| i64::from(point.time_s) >= NOW_S - 600).collect();
+    assert!(young.len() > 50);
+    assert!(!file.update_many(&young, NOW_S).unwrap().merged);
+    let other = Point { value: -1.0, ..young[0] };
+    assert!(file.update_many(&[other], NOW_S).unwrap().merged);
+    // Too old for the archive that has them by now.
+    let archives = [0, 1].map(|level| file.archive_points(level).unwrap());
+    assert!(!file.update_many(&young[1..], NOW_S + 1200).unwrap().merged);
+    assert_eq!([0, 1].map(|level| file.archive_points(level).unwrap()), archives);
+    assert_eq!(bytes(file), sample_with(other));
+}
+
+/// The sample and a point that corrects another.
+fn sample_with(point: Point) -> Vec<u8> {
+    let mut file = Compressed::open(sample(), Conduct::Corrected).unwrap();
+    file.update_many(&[point], NOW_S).unwrap();
+    bytes(file)
+}
+
 /// What a process leaves that is killed within a long index, and then writes the same points
 /// again, is what it would have been.
 #[test]
