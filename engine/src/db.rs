@@ -171,6 +171,21 @@ impl Db {
         inner.store.fetch(inner, id, range)
     }
 
+    /// Values of archive `archive` of a series, 0 for the finest, in `(from, until]`, whatever
+    /// archive whisper would choose; `None` when it has no such archive.
+    ///
+    /// # Errors
+    /// When no series has this id.
+    pub fn fetch_archive(
+        &self,
+        id: SeriesId,
+        archive: usize,
+        range_s: (i64, i64),
+    ) -> Result<Option<Fetched>, FetchError> {
+        let inner = self.inner();
+        inner.store.fetch_archive(inner, id, archive, range_s)
+    }
+
     /// Stores an event and gives its number: when this returns it is durable and visible.
     ///
     /// # Errors
@@ -312,7 +327,7 @@ impl Db {
         self.handle.close()
     }
 
-    fn inner(&self) -> &Inner {
+    pub(crate) fn inner(&self) -> &Inner {
         &self.handle.inner
     }
 }

@@ -16,6 +16,7 @@
 //! | `head` | newest samples in memory |
 //! | `seal` | head → blocks |
 //! | `store` | what holds the samples after the head |
+//! | `import` | series with all archives, from elsewhere |
 //! | `block` | sealed blocks |
 //! | `manifest`, `series_log` | which blocks and series exist |
 //! | `events` | what happened beside the samples |
@@ -39,6 +40,7 @@ pub mod error;
 mod events;
 mod fetch;
 mod head;
+mod import;
 pub mod index;
 mod inner;
 mod log_file;
@@ -67,6 +69,7 @@ pub use error::{
 };
 pub use events::{EVENT_BYTES_MAX, StoredEvent};
 pub use fetch::{FetchRange, Fetched};
+pub use import::{ImportArchive, ImportError, ImportSeries, Importer};
 pub use index::{Dialect, FindLimits, Found, NodeKind};
 pub use options::{MigrationOptions, Options, StoreOptions, WhisperOptions, WriteStrategy};
 pub use series::{SeriesId, SeriesInfo};
