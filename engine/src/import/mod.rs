@@ -8,9 +8,19 @@
 //!
 //! A crash loses what was not committed. Whoever imports many files asks
 //! [`Importer::holds`] first, and so goes on where he was.
+//!
+//! | module | |
+//! |---|---|
+//! | `series` | archives of one series, encoded |
+//! | `folder` | a folder of whisper files as a source of series |
+//! | `run` | all files of a folder |
 
+mod folder;
+mod run;
 mod series;
 
+pub(crate) use folder::Folder;
+pub use run::{AfterImport, ImportEvent, ImportOptions, ImportOutcome, moved_folder};
 pub use series::{ImportArchive, ImportSeries};
 
 use crate::append::Refusal;
@@ -18,7 +28,11 @@ use crate::block::Tier;
 use crate::db::Db;
 use crate::error::{AppendError, FileError};
 use crate::head::FullChunk;
+use crate::inner::Inner;
 use crate::series::SeriesId;
+use crate::whisper_dir::FileFailure;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// Encoded bytes after which a commit is due.
 const GATHERED_BYTES_MAX: usize = 64 << 20;
@@ -40,6 +54,9 @@ pub enum ImportError {
     /// This series cannot be; others can.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// A file cannot be read, or not be moved when it was imported; others can.
+    #[error("{0}")]
+    File(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The name could not be written to the log.
     #[error(transparent)]
     Append(#[from] AppendError),
@@ -57,6 +74,17 @@ impl From<FileError> for ImportError {
     }
 }
 
+impl ImportError {
+    pub(crate) fn file(failure: FileFailure) -> Self {
+        Self::File(Box::new(failure))
+    }
+
+    /// Whether the next file may fare better.
+    fn is_of_one_file(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::File(_))
+    }
+}
+
 /// A chunk on its way into a block.
 #[derive(Debug)]
 pub(crate) struct Gathered {
@@ -67,17 +95,21 @@ pub(crate) struct Gathered {
 
 /// Takes series over. Those since the last commit are not there yet, but for their names.
 #[derive(Debug)]
-pub struct Importer {
-    db: Db,
+pub struct Importer<'a> {
+    inner: &'a Inner,
     gathered: Vec<Gathered>,
     bytes: usize,
 }
 
-impl Importer {
+impl<'a> Importer<'a> {
     /// Begins with nothing.
     #[must_use]
-    pub fn new(db: &Db) -> Self {
-        Self { db: db.clone(), gathered: Vec::new(), bytes: 0 }
+    pub fn new(db: &'a Db) -> Self {
+        Self::of(db.inner())
+    }
+
+    pub(crate) fn of(inner: &'a Inner) -> Self {
+        Self { inner, gathered: Vec::new(), bytes: 0 }
     }
 
     /// Gathers a series, which is created unless it is there.
@@ -85,9 +117,9 @@ impl Importer {
     /// # Errors
     /// When there can be no such series, or it cannot be logged.
     pub fn add(&mut self, series: ImportSeries) -> Result<SeriesId, ImportError> {
-        let inner = self.db.inner();
+        let inner = self.inner;
         let id = inner.ensure_series(&series.name)??;
-        let Some(policy) = inner.head.policy(id.0) else {
+        let Some(policy) = inner.policy(id) else {
             // It was deleted just now.
             return Ok(id);
         };
@@ -119,7 +151,7 @@ impl Importer {
     /// # Errors
     /// When a block cannot be written, and when the database is closed or has no blocks.
     pub fn commit(&mut self) -> Result<(), ImportError> {
-        let inner = self.db.inner();
+        let inner = self.inner;
         if self.gathered.is_empty() {
             // Names alone.
             inner.name_series()?;
@@ -135,10 +167,26 @@ impl Importer {
     /// Whether the blocks hold all points of a series already: an earlier import went so far.
     #[must_use]
     pub fn holds(db: &Db, series: &ImportSeries) -> bool {
-        let Some(id) = db.series(&series.name) else { return false };
-        let store = &db.inner().store;
-        series.archives.iter().all(|archive| {
-            store.has_slots(id, archive.retention.step_s, archive.kind, &archive.chunks)
-        })
+        holds(db.inner(), series)
     }
+}
+
+/// See [`Db::import_folder`].
+pub(crate) fn import_folder(
+    inner: &Inner,
+    options: &ImportOptions,
+    each: &mut dyn FnMut(ImportEvent) -> ControlFlow<()>,
+) -> Result<(), ImportError> {
+    let storage = Arc::clone(&inner.options.storage);
+    let (tags, hashes) = (inner.options.tags, options.hash_filenames);
+    run::run(inner, &Folder::new(storage, &options.from, tags, hashes), options, each)
+}
+
+/// See [`Importer::holds`].
+fn holds(inner: &Inner, series: &ImportSeries) -> bool {
+    let Some(id) = inner.spelled_series(&series.name) else { return false };
+    let mut archives = series.archives.iter();
+    archives.all(|archive| {
+        inner.store.has_slots(id, archive.retention.step_s, archive.kind, &archive.chunks)
+    })
 }

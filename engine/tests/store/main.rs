@@ -9,6 +9,7 @@ mod each_failure;
 mod events;
 mod faults;
 mod import;
+mod import_folder;
 mod index_file;
 mod like_whisper;
 mod model;
