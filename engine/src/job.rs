@@ -7,6 +7,8 @@ use std::path::PathBuf;
 pub enum JobEvent<Outcome, Error> {
     /// So many files are to be done.
     Files(usize),
+    /// A file was read; what becomes of it is told when that is durable.
+    Read,
     /// A file is done.
     File(JobFile<Outcome, Error>),
 }

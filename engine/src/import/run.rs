@@ -199,8 +199,10 @@ impl Committer<'_, '_> {
                 match self.importer.add(series) {
                     Ok(_) => {
                         self.done.push((name.to_vec(), points));
-                        let is_full = self.importer.is_full();
-                        return if is_full { self.commit() } else { Ok(ControlFlow::Continue(())) };
+                        if self.importer.is_full() {
+                            return self.commit();
+                        }
+                        return Ok((self.each)(JobEvent::Read));
                     }
                     Err(error) if error.is_of_one_file() => (points, Err(error)),
                     Err(error) => return Err(error),

@@ -30,6 +30,7 @@ pub(crate) fn import(db: &Db, options: &ImportOptions) -> BTreeMap<String, Resul
     db.import_folder(options, &mut |event| {
         match event {
             JobEvent::Files(count) => files = Some(count),
+            JobEvent::Read => {}
             JobEvent::File(file) => {
                 let outcome = file.outcome.map(|outcome| format!("{outcome:?}"));
                 let name = String::from_utf8(file.name).unwrap();
@@ -266,6 +267,4 @@ fn exports_leave_alone_what_is_there_and_match_names() {
     assert_eq!(all.len(), 4);
     let tagged = storage.paths().into_iter().filter(|path| path.ends_with("t;k=v.wsp"));
     assert_eq!(tagged.count(), 1);
-    let bad = ExportOptions { matching: vec![b"a.{b".to_vec()], ..ExportOptions::new("/bad") };
-    db.export_folder(&bad, &mut |_| ControlFlow::Continue(())).unwrap_err();
 }
