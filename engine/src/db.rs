@@ -198,6 +198,15 @@ impl Db {
         import::import_folder(self.inner(), options, each)
     }
 
+    /// Moves the files of [`Options::migrate_from`] into blocks now, and says whether none is
+    /// left. With [`Options::background`] that is done in the background.
+    ///
+    /// # Errors
+    /// As [`Db::import_folder`].
+    pub fn migrate(&self) -> Result<bool, ImportError> {
+        import::migrate(self.inner())
+    }
+
     /// Writes series as whisper files with all their archives, and tells what becomes of each
     /// until `each` breaks.
     ///

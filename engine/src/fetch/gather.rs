@@ -15,7 +15,7 @@
 use super::column::{Column, Rule, Stamp};
 use super::{Fetched, Window};
 use crate::block::Block;
-use crate::head::Snapshot;
+use crate::head::{FullChunk, Snapshot};
 use crate::policies::Entry;
 use silverback_formats::block::BlockKind;
 use silverback_formats::chunk::{Chunk, ChunkError};
@@ -106,6 +106,15 @@ impl<'a> Gather<'a> {
             self.damaged = true;
         }
         self.damaged |= !whole;
+    }
+
+    /// Adds chunks of a series that are in no block yet.
+    pub(crate) fn chunks(&mut self, step_s: u32, kind: BlockKind, chunks: &[FullChunk]) {
+        self.next_source();
+        for chunk in chunks {
+            let taken = self.chunk(&chunk.bytes, step_s, kind);
+            taken.expect("this process wrote the chunk");
+        }
     }
 
     /// Adds what the head holds of a series; `entry` is the policy it was taken under.

@@ -2,7 +2,7 @@
 
 use super::{ImportArchive, ImportError, ImportSeries};
 use crate::storage::{FileLock, Storage};
-use crate::whisper_dir::{ArchivePoints, Settings, WalkedFile, WhisperDir};
+use crate::whisper_dir::{ArchivePoints, FileFailure, Settings, WalkedFile, WhisperDir};
 use silverback_formats::whisper::Dialect;
 use std::io;
 use std::ops::ControlFlow;
@@ -90,7 +90,7 @@ impl Folder {
     }
 
     /// Removes the file of a series.
-    pub(crate) fn remove(&self, name: &[u8]) -> Result<(), ImportError> {
-        self.dir.remove(name).map(|_| ()).map_err(ImportError::file)
+    pub(crate) fn remove(&self, name: &[u8]) -> Result<(), FileFailure> {
+        self.dir.remove(name).map(drop)
     }
 }

@@ -14,12 +14,15 @@
 //! | `series` | archives of one series, encoded |
 //! | `folder` | a folder of whisper files as a source of series |
 //! | `run` | all files of a folder |
+//! | `migrate` | the same in the background, with answers from what is left |
 
 mod folder;
+mod migrate;
 mod run;
 mod series;
 
 pub(crate) use folder::Folder;
+pub(crate) use migrate::{OldFiles, work};
 pub use run::{AfterImport, ImportEvent, ImportOptions, ImportOutcome, moved_folder};
 pub use series::{ImportArchive, ImportSeries};
 
@@ -169,6 +172,16 @@ impl<'a> Importer<'a> {
     pub fn holds(db: &Db, series: &ImportSeries) -> bool {
         holds(db.inner(), series)
     }
+}
+
+/// See [`Db::migrate`].
+pub(crate) fn migrate(inner: &Inner) -> Result<bool, ImportError> {
+    let Some(old) = inner.store.old_files() else { return Ok(true) };
+    let whole = migrate::migrate(inner, &old, &|| false)?;
+    if whole {
+        inner.store.forget_old_files();
+    }
+    Ok(whole)
 }
 
 /// See [`Db::import_folder`].

@@ -231,7 +231,7 @@ impl Committer<'_, '_> {
             _ if self.options.dry_run => Ok(()),
             AfterImport::Keep => Ok(()),
             AfterImport::MoveTo(folder) => self.folder.move_out(name, folder),
-            AfterImport::Remove => self.folder.remove(name),
+            AfterImport::Remove => self.folder.remove(name).map_err(ImportError::file),
         }
     }
 

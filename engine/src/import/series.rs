@@ -67,6 +67,13 @@ impl ImportSeries {
         series
     }
 
+    /// Step, kind and chunks of each archive, finest first.
+    pub(crate) fn archives(&self) -> impl Iterator<Item = (u32, BlockKind, &[FullChunk])> {
+        self.archives
+            .iter()
+            .map(|archive| (archive.retention.step_s, archive.kind, archive.chunks.as_slice()))
+    }
+
     /// Name as it was given.
     #[must_use]
     pub fn name(&self) -> &[u8] {

@@ -20,7 +20,7 @@ use crate::block::Block;
 use crate::error::{Damage, FetchError, FileError};
 use crate::fetch::{FetchRange, Fetched};
 use crate::head::{FullChunk, Taken};
-use crate::import::{Gathered, ImportError};
+use crate::import::{Gathered, ImportError, OldFiles};
 use crate::inner::Inner;
 use crate::options::WhisperOptions;
 use crate::schema::Policy;
@@ -96,6 +96,14 @@ pub(crate) trait Store: Debug + Send + Sync {
         let _ = (id, step_s, kind, chunks);
         false
     }
+
+    /// Whisper files that are on their way into the store.
+    fn old_files(&self) -> Option<Arc<OldFiles>> {
+        None
+    }
+
+    /// None of those is left.
+    fn forget_old_files(&self) {}
 
     /// Deletes files that hold nothing within retention any more, and says how many.
     fn expire(&self, db: &Inner) -> Result<usize, FileError>;

@@ -12,6 +12,7 @@ mod import;
 mod import_folder;
 mod index_file;
 mod like_whisper;
+mod migrate;
 mod model;
 mod power_cut;
 mod races;

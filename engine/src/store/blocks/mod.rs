@@ -8,14 +8,14 @@ use crate::counters::add;
 use crate::error::{Closed, Damage, FetchError, FileError, SealError};
 use crate::fetch::{Coarse, FetchRange, Fetched, Gather, Window};
 use crate::head::{FullChunk, Taken};
-use crate::import::{Gathered, ImportError};
+use crate::import::{Gathered, ImportError, ImportSeries, OldFiles};
 use crate::inner::Inner;
 use crate::policies::Entry;
 use crate::schema::Policy;
 use crate::seal;
 use crate::series::SeriesId;
 use crate::storage::Storage;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use silverback_formats::block::BlockKind;
 use silverback_formats::manifest::BlockEntry;
@@ -41,6 +41,8 @@ pub(crate) struct BlockStore {
     blocks: ArcSwap<BlockSet>,
     /// Number of the next block.
     next_block: AtomicU64,
+    /// Below all blocks: files that are not in blocks yet.
+    old: ArcSwapOption<OldFiles>,
 }
 
 impl BlockStore {
@@ -50,28 +52,43 @@ impl BlockStore {
         dir: PathBuf,
         blocks: Vec<Arc<Block>>,
         next_block: u64,
+        old: Option<OldFiles>,
     ) -> Self {
         let blocks = ArcSwap::from_pointee(BlockSet::new(blocks));
-        Self { storage, dir, blocks, next_block: AtomicU64::new(next_block) }
+        let old = ArcSwapOption::new(old.map(Arc::new));
+        Self { storage, dir, blocks, next_block: AtomicU64::new(next_block), old }
     }
 
     fn read(&self, db: &Inner, id: SeriesId, window: Window, entry: &Entry) -> Fetched {
-        // The head first: what a seal moves meanwhile is then seen in one of them at least.
+        let mut answer = window.answer(entry);
+        // The head first: what a seal moves meanwhile is then seen in one of them at least. The
+        // old files before the blocks, for the same reason.
         let head = db.head.read(id.0);
+        let old = self.read_old(db, id).unwrap_or_else(|_| {
+            answer.damaged = true;
+            None
+        });
+        let old = || old.iter().flat_map(|old| old.archives());
         let blocks = self.blocks.load();
+        let tiers = |from_s, until_s| {
+            let blocks = blocks.within(from_s, until_s).map(|block| block.entry());
+            let blocks = blocks.map(|block| (block.step_s, block.kind));
+            blocks.chain(old().map(|(step_s, kind, _)| (step_s, kind)))
+        };
         let (start_s, stop_s) = window.span_s();
-        let steps = blocks.within(start_s, stop_s).map(|block| block.entry().step_s);
+        let steps = tiers(start_s, stop_s).map(|(step_s, _)| step_s);
         let steps = steps.chain(head.iter().map(|snapshot| snapshot.step_s));
         let finest_s = steps.chain([entry.step_s]).min().unwrap_or(entry.step_s);
-        let mut answer = window.answer(entry);
         for piece in window.pieces(finest_s, answer.step_s) {
             let (start_s, stop_s) = piece.span_s();
-            let stored = blocks.within(start_s, stop_s).map(|block| block.entry());
-            let coarse = stored.map(|block| Coarse::of(block.kind, block.step_s, entry));
+            let coarse =
+                tiers(start_s, stop_s).map(|(step_s, kind)| Coarse::of(kind, step_s, entry));
             let late = head.iter().filter(|head| head.late.iter().any(|late| late.archive > 0));
             let coarse = coarse.chain(late.map(|_| Coarse::Stored));
-            let coarse = coarse.fold(Coarse::Computed, Coarse::and);
-            let mut gather = Gather::new(piece, entry, coarse);
+            let mut gather = Gather::new(piece, entry, coarse.fold(Coarse::Computed, Coarse::and));
+            for (step_s, kind, chunks) in old() {
+                gather.chunks(step_s, kind, chunks);
+            }
             for block in blocks.within(start_s, stop_s) {
                 gather.block(block, id.0);
             }
@@ -81,6 +98,15 @@ impl BlockStore {
             gather.finish_into(&mut answer);
         }
         answer
+    }
+
+    /// What a file that is not in blocks yet says of a series.
+    fn read_old(&self, db: &Inner, id: SeriesId) -> Result<Option<ImportSeries>, ImportError> {
+        let old = self.old.load();
+        let Some(old) = &*old else { return Ok(None) };
+        let mut name = Vec::new();
+        let is_here = db.index.path_into(id, &mut name);
+        if is_here { old.series(&name) } else { Ok(None) }
     }
 
     /// Lets readers see new blocks; called with the lock of the manifest.
@@ -139,6 +165,18 @@ impl Store for BlockStore {
 
     fn import(&self, db: &Inner, chunks: &[Gathered]) -> Result<(), ImportError> {
         self.import_chunks(db, chunks)
+    }
+
+    fn old_files(&self) -> Option<Arc<OldFiles>> {
+        self.old.load_full()
+    }
+
+    fn forget_old_files(&self) {
+        self.old.store(None);
+    }
+
+    fn remove(&self, name: &[u8]) -> Result<(), FileError> {
+        self.old.load().as_ref().map_or(Ok(()), |old| old.remove(name))
     }
 
     fn has_slots(&self, id: SeriesId, step_s: u32, kind: BlockKind, chunks: &[FullChunk]) -> bool {
@@ -201,11 +239,13 @@ impl Store for BlockStore {
         let entries = blocks.iter().map(|block| block.entry());
         let (bytes, chunks) =
             entries.fold((0, 0), |(b, c), entry| (b + entry.len_bytes, c + entry.chunks));
-        vec![
+        let mut counters = vec![
             ("block.files", blocks.iter().len() as f64),
             ("block.bytes", bytes as f64),
             ("block.chunks", chunks as f64),
-        ]
+        ];
+        counters.extend(self.old.load().iter().flat_map(|old| old.counters()));
+        counters
     }
 }
 
