@@ -8,6 +8,7 @@ use crate::config::keys::Status;
 use crate::config::{Config, ListenAddress, Loaded};
 use crate::self_metrics::{Publishing, SelfMetrics, Sources};
 use silverback_carbon_ingest::{self as ingest, ReceiverCounters, TcpOptions, UdpOptions};
+use silverback_engine::schema::Schema;
 use silverback_engine::{CloseError, Db, OpenError, Options, StoreOptions};
 use silverback_query_api::{self as query_api, Api, ApiOptions, Limits};
 use std::fmt;
@@ -191,16 +192,7 @@ impl Server {
     pub async fn start(loaded: Loaded) -> Result<Self, StartError> {
         let Loaded { config, schema } = loaded;
         let listeners = Listeners::bind(&config)?;
-        let options = Options {
-            schema,
-            wal_sync_interval: config.wal_sync_interval,
-            wal_budget_bytes: config.wal_budget_bytes,
-            block_duration_s: config.block_duration_s,
-            head_budget_bytes: config.head_budget_bytes,
-            store: config.store.clone(),
-            tags: config.tags,
-            ..Options::new(&config.storage_path)
-        };
+        let options = db_options(&config, schema);
         let db = blocking(move || Db::open(options)).await?;
         let api = Arc::new(Api::with_options(db.clone(), limits(&config), api_options(&config)));
         let publishing = watch::Sender::new(Publishing::of(&config));
@@ -316,6 +308,20 @@ impl Server {
         }
         let db = self.db.clone();
         blocking(move || db.close()).await
+    }
+}
+
+/// How the database of a configuration is opened.
+pub(crate) fn db_options(config: &Config, schema: Schema) -> Options {
+    Options {
+        schema,
+        wal_sync_interval: config.wal_sync_interval,
+        wal_budget_bytes: config.wal_budget_bytes,
+        block_duration_s: config.block_duration_s,
+        head_budget_bytes: config.head_budget_bytes,
+        store: config.store.clone(),
+        tags: config.tags,
+        ..Options::new(&config.storage_path)
     }
 }
 

@@ -281,6 +281,33 @@ impl Inner {
         Ok(())
     }
 
+    /// The series of this name, in any spelling that means it; created unless it is there.
+    pub(crate) fn ensure_series(
+        &self,
+        name: &[u8],
+    ) -> Result<Result<SeriesId, Refusal>, AppendError> {
+        let _gate = self.gate.read();
+        if self.closed.load(Ordering::Acquire) {
+            return Err(AppendError::Closed);
+        }
+        let point = Point { name, time_s: 0, value: 0.0 };
+        self.forget_removed(&[point]);
+        let mut scratch = Scratch {
+            hashes: vec![self.names.hash(name)],
+            rows: vec![Row { id: REFUSED, time_s: 0, value: 0.0 }],
+            unknown: vec![(0, 0)],
+            frame: Vec::new(),
+        };
+        let mut refused = Refused::default();
+        self.create(&[point], &mut scratch, &mut refused)?;
+        Ok(match scratch.rows.first() {
+            Some(row) => Ok(SeriesId(row.id)),
+            None if refused.bad_name > 0 => Err(Refusal::BadName),
+            None if refused.bad_tags > 0 => Err(Refusal::BadTags),
+            None => Err(Refusal::NoSchema),
+        })
+    }
+
     /// The spelling that all names of one series share.
     fn canonical<'a>(&self, name: &'a [u8], refused: &mut Refused) -> Option<Cow<'a, [u8]>> {
         let result = canonical(name, self.options.tags);

@@ -28,6 +28,9 @@ impl Background {
             inner.store.work(inner, stopped);
         })?;
         background.spawn("silverback-index", inner, &stopped, crate::base::work)?;
+        if inner.store.old_files().is_some() {
+            background.spawn("silverback-migrate", inner, &stopped, crate::import::work)?;
+        }
         if !inner.options.wal_sync_interval.is_zero() {
             background.spawn("silverback-sync", inner, &stopped, sync)?;
         }

@@ -1,13 +1,15 @@
 //! The database: open, append, find, fetch, close.
 
-use crate::append::{self, Appended, Refusal};
+use crate::append::{Appended, Refusal};
 use crate::background::Background;
 use crate::error::{
     AddEventError, AppendError, CloseError, Damage, DeleteError, FetchError, FindError, OpenError,
     SealError,
 };
 use crate::events::StoredEvent;
+use crate::export::{self, ExportError, ExportEvent, ExportOptions};
 use crate::fetch::{FetchRange, Fetched};
+use crate::import::{self, ImportError, ImportEvent, ImportOptions};
 use crate::index::{Dialect, FindLimits, Found, NodeKind, Pattern};
 use crate::inner::Inner;
 use crate::open;
@@ -98,13 +100,7 @@ impl Db {
     /// The series of this name, in any spelling that means it.
     #[must_use]
     pub fn series(&self, name: &[u8]) -> Option<SeriesId> {
-        let inner = self.inner();
-        // A spelling may lead to a series that was removed; the canonical one does not.
-        let known = inner.names.id(inner.names.hash(name)).filter(|&id| inner.index.has(id));
-        known.or_else(|| {
-            let name = append::canonical(name, inner.options.tags).ok()?;
-            inner.series(&name)
-        })
+        self.inner().spelled_series(name)
     }
 
     /// Name and rules of a series.
@@ -169,6 +165,59 @@ impl Db {
     pub fn fetch(&self, id: SeriesId, range: FetchRange) -> Result<Option<Fetched>, FetchError> {
         let inner = self.inner();
         inner.store.fetch(inner, id, range)
+    }
+
+    /// Values of archive `archive` of a series, 0 for the finest, in `(from, until]`, whatever
+    /// archive whisper would choose; `None` when it has no such archive.
+    ///
+    /// # Errors
+    /// When no series has this id.
+    pub fn fetch_archive(
+        &self,
+        id: SeriesId,
+        archive: usize,
+        range_s: (i64, i64),
+    ) -> Result<Option<Fetched>, FetchError> {
+        let inner = self.inner();
+        inner.store.fetch_archive(inner, id, archive, range_s)
+    }
+
+    /// Takes over the whisper files of a folder, both kinds mixed, with all their archives, and
+    /// tells what becomes of each until `each` breaks. Points come in meanwhile, and win over
+    /// imported ones. What was imported before is left alone, so that an interrupted import is
+    /// resumed by the same call.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed, a block not be written, and when the database is closed
+    /// or has no blocks. What is wrong with one file is told and stops nothing.
+    pub fn import_folder(
+        &self,
+        options: &ImportOptions,
+        each: &mut dyn FnMut(ImportEvent) -> ControlFlow<()>,
+    ) -> Result<(), ImportError> {
+        import::import_folder(self.inner(), options, each)
+    }
+
+    /// Moves the files of [`Options::migrate_from`] into blocks now, and says whether none is
+    /// left. With [`Options::background`] that is done in the background.
+    ///
+    /// # Errors
+    /// As [`Db::import_folder`].
+    pub fn migrate(&self) -> Result<bool, ImportError> {
+        import::migrate(self.inner())
+    }
+
+    /// Writes series as whisper files with all their archives, and tells what becomes of each
+    /// until `each` breaks.
+    ///
+    /// # Errors
+    /// When a pattern cannot be matched. What is wrong with one series is told and stops nothing.
+    pub fn export_folder(
+        &self,
+        options: &ExportOptions,
+        each: &mut dyn FnMut(ExportEvent) -> ControlFlow<()>,
+    ) -> Result<(), ExportError> {
+        export::run(self.inner(), options, each)
     }
 
     /// Stores an event and gives its number: when this returns it is durable and visible.
@@ -312,7 +361,7 @@ impl Db {
         self.handle.close()
     }
 
-    fn inner(&self) -> &Inner {
+    pub(crate) fn inner(&self) -> &Inner {
         &self.handle.inner
     }
 }

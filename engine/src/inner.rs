@@ -1,6 +1,6 @@
 //! What all handles of a database share.
 
-use crate::append::Scratch;
+use crate::append::{self, Scratch};
 use crate::base::BaseWork;
 use crate::clock::monotonic;
 use crate::counters::{Counters, add};
@@ -13,6 +13,7 @@ use crate::names::NameTable;
 use crate::options::Options;
 use crate::policies::Policies;
 use crate::schema::Schema;
+use crate::series::SeriesId;
 use crate::series_log::SeriesLog;
 use crate::store::Store;
 use crate::wal::Wal;
@@ -107,6 +108,16 @@ pub(crate) struct Sealing {
 }
 
 impl Inner {
+    /// The series of this name, in any spelling that means it.
+    pub(crate) fn spelled_series(&self, name: &[u8]) -> Option<SeriesId> {
+        // A spelling may lead to a series that was removed; the canonical one does not.
+        let known = self.names.id(self.names.hash(name)).filter(|&id| self.index.has(id));
+        known.or_else(|| {
+            let name = append::canonical(name, self.options.tags).ok()?;
+            self.series(&name)
+        })
+    }
+
     /// Syncs the WAL. When that fails, what the disk kept is unknown: a seal is asked for.
     pub(crate) fn sync_wal(&self) -> Result<(), FileError> {
         let synced = self.wal.sync();

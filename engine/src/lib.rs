@@ -16,6 +16,9 @@
 //! | `head` | newest samples in memory |
 //! | `seal` | head → blocks |
 //! | `store` | what holds the samples after the head |
+//! | `import` | series with all archives, from elsewhere |
+//! | `export` | series → whisper files |
+//! | `job` | what work on many files tells |
 //! | `block` | sealed blocks |
 //! | `manifest`, `series_log` | which blocks and series exist |
 //! | `events` | what happened beside the samples |
@@ -37,10 +40,13 @@ mod db;
 mod delete;
 pub mod error;
 mod events;
+mod export;
 mod fetch;
 mod head;
+mod import;
 pub mod index;
 mod inner;
+mod job;
 mod log_file;
 mod manifest;
 mod names;
@@ -66,8 +72,14 @@ pub use error::{
     SealError,
 };
 pub use events::{EVENT_BYTES_MAX, StoredEvent};
+pub use export::{ExportError, ExportEvent, ExportOptions, ExportOutcome};
 pub use fetch::{FetchRange, Fetched};
+pub use import::{
+    AfterImport, ImportArchive, ImportError, ImportEvent, ImportOptions, ImportOutcome,
+    ImportSeries, Importer, moved_folder,
+};
 pub use index::{Dialect, FindLimits, Found, NodeKind};
+pub use job::{JobEvent, JobFile};
 pub use options::{MigrationOptions, Options, StoreOptions, WhisperOptions, WriteStrategy};
 pub use series::{SeriesId, SeriesInfo};
 pub use silverback_formats::carbon::Point;

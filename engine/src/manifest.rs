@@ -13,7 +13,9 @@
 use crate::error::{Damage, FileError};
 use crate::storage::{Storage, StorageFile};
 use silverback_formats::frame::{self, FrameError, Frames, LogKind, Step};
-use silverback_formats::manifest::{BlockEntry, Edit, IndexEntry, KIND_EDIT, KIND_INDEX};
+use silverback_formats::manifest::{
+    BlockEntry, Edit, IndexEntry, KIND_EDIT, KIND_EDIT_V1, KIND_INDEX,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -99,13 +101,17 @@ pub(crate) fn read(storage: &dyn Storage, dir: &Path) -> Result<Found, FileError
     let (mut state, mut edits, mut torn_bytes) = (State::default(), 0, 0);
     for step in Frames::new(&bytes) {
         match step {
-            Step::Frame { kind: KIND_EDIT, payload, offset } => match Edit::decode(payload) {
-                Ok(edit) => {
-                    state.apply(&edit);
-                    edits += 1;
+            Step::Frame { kind: kind @ (KIND_EDIT | KIND_EDIT_V1), payload, offset } => {
+                let edit = match kind {
+                    KIND_EDIT => Edit::decode(payload),
+                    _ => Edit::decode_v1(payload),
+                };
+                match edit {
+                    Ok(edit) => state.apply(&edit),
+                    Err(error) => return damaged(offset, error.to_string()),
                 }
-                Err(error) => return damaged(offset, error.to_string()),
-            },
+                edits += 1;
+            }
             Step::Frame { kind: KIND_INDEX, payload, offset } => {
                 match IndexEntry::decode(payload) {
                     Ok(index) => state.index = index,

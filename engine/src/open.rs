@@ -6,6 +6,7 @@ use crate::counters::Counters;
 use crate::error::{Damage, FileError, OpenError};
 use crate::events::Events;
 use crate::head::Head;
+use crate::import::OldFiles;
 use crate::index::{Index, SealedIndex};
 use crate::inner::{Disk, Folders, Inner, quarantine};
 use crate::manifest::{self, Found, Manifest, State};
@@ -95,7 +96,9 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     report(&loader, &replayed, blocks.len());
     let store: Box<dyn Store> = match &options.store {
         StoreOptions::Blocks => {
-            Box::new(BlockStore::new(storage, folders.blocks.clone(), blocks, next_block))
+            let old = options.migrate_from.clone();
+            let old = old.map(|old| OldFiles::new(Arc::clone(&storage), old, options.tags));
+            Box::new(BlockStore::new(storage, folders.blocks.clone(), blocks, next_block, old))
         }
         StoreOptions::Whisper(_) if !blocks.is_empty() => {
             return Err(OpenError::HasBlocks { path: folders.root.clone() });

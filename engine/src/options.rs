@@ -1,6 +1,7 @@
 //! How a database is opened.
 
 use crate::clock::{Clock, SystemClock};
+use crate::import::ImportOptions;
 use crate::policies::Times;
 use crate::schema::Schema;
 use crate::storage::{DiskStorage, Storage};
@@ -134,6 +135,9 @@ pub struct Options {
     /// New names above which a new file of the index is made, if they also are a twentieth of the
     /// names in the old one.
     pub index_seal_names: usize,
+    /// Folder of whisper files that are moved into blocks, and answered from until they are.
+    /// Only with [`StoreOptions::Blocks`].
+    pub migrate_from: Option<ImportOptions>,
     /// Whether names with `;` are tagged series and brought to canonical order.
     pub tags: bool,
     /// Whether the database seals, syncs and expires by itself. Without it, tests decide when.
@@ -158,6 +162,7 @@ impl Options {
             event_budget_bytes: 256 << 20,
             store: StoreOptions::Blocks,
             index_seal_names: 250_000,
+            migrate_from: None,
             tags: true,
             background: true,
             clock: Arc::new(SystemClock),

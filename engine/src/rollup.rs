@@ -5,15 +5,22 @@ use crate::schema::AggregationMethod;
 impl AggregationMethod {
     /// One value from the known values of a coarser slot, in order of time; `None` when there
     /// are none.
+    ///
+    /// Sums run from the oldest to the newest, and of equal extremes the first stays, so that
+    /// the bits are whisper's.
     #[must_use]
     pub fn aggregate(self, known: &[f64]) -> Option<f64> {
-        let &last = known.last()?;
+        let (&first, rest) = known.split_first()?;
+        let sum = || known.iter().fold(0.0, |sum, value| sum + value);
+        let pick = |better: fn(f64, f64) -> bool| {
+            rest.iter().fold(first, |best, &value| if better(value, best) { value } else { best })
+        };
         Some(match self {
-            Self::Average => known.iter().sum::<f64>() / known.len() as f64,
-            Self::Sum => known.iter().sum(),
-            Self::Last => last,
-            Self::Max => known.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            Self::Min => known.iter().copied().fold(f64::INFINITY, f64::min),
+            Self::Average => sum() / known.len() as f64,
+            Self::Sum => sum(),
+            Self::Last => *known.last()?,
+            Self::Max => pick(|value, best| value > best),
+            Self::Min => pick(|value, best| value < best),
         })
     }
 }
@@ -63,6 +70,15 @@ mod tests {
         check(Last, 0.0, [5.0, 2.0, X]);
         check(Max, 0.0, [5.0, 2.0, X]);
         check(Min, 0.0, [1.0, 2.0, X]);
+    }
+
+    #[test]
+    fn zeros_keep_their_sign_as_in_whisper() {
+        let bits = |method: AggregationMethod| method.aggregate(&[-0.0, 0.0]).map(f64::to_bits);
+        for (method, value) in [(Max, -0.0), (Min, -0.0), (Last, 0.0), (Sum, 0.0), (Average, 0.0)] {
+            assert_eq!(bits(method), Some(f64::to_bits(value)), "{method:?}");
+        }
+        assert_eq!(Sum.aggregate(&[-0.0]).map(f64::to_bits), Some(0.0_f64.to_bits()));
     }
 
     #[test]

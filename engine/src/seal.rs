@@ -9,68 +9,73 @@
 //! A series whose rules changed has several open chunks, oldest first. They may share slots, so
 //! each further one goes into blocks of higher numbers than the one before.
 
-use crate::block::BlockWriter;
+use crate::block::{Batch, Tier, discard};
 use crate::error::FileError;
 use crate::head::{self, FullChunk, LateSample, OpenChunk, Taken};
 use crate::policies::Entry;
 use crate::storage::Storage;
-use silverback_formats::block::BlockHeader;
+use silverback_formats::block::{BlockKind, sealed_order};
 use silverback_formats::chunk::{Chunk, ChunkBuilder, SLOTS_MAX};
 use silverback_formats::manifest::BlockEntry;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One output of a seal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Tier {
-    step_s: u32,
-    keep_s: u32,
-    overlay: bool,
-}
-
-/// Writes blocks; dropped without [`Sealer::finish`] it leaves files that the next start removes.
+/// Writes blocks of what was taken from the head.
 #[derive(Debug)]
-pub(crate) struct Sealer<'a> {
-    storage: Arc<dyn Storage>,
-    dir: &'a Path,
+struct Sealer<'a> {
     policies: &'a [Entry],
-    next_block: u64,
-    writers: BTreeMap<Tier, BlockWriter>,
+    batch: Batch<'a>,
 }
 
 /// Writes what was taken from the head into blocks numbered from `next_block` on, and gives
-/// them durable names.
+/// them durable names. After an error there are none.
 pub(crate) fn seal(
     storage: &Arc<dyn Storage>,
     dir: &Path,
     taken: &[Arc<Taken>],
     policies: &[Entry],
-    next_block: u64,
+    next_block: &AtomicU64,
 ) -> Result<Vec<BlockEntry>, FileError> {
     let mut blocks = Vec::new();
     for round in 0.. {
-        let mut sealer = Sealer {
-            storage: Arc::clone(storage),
-            dir,
-            policies,
-            next_block: next_block + blocks.len() as u64,
-            writers: BTreeMap::new(),
-        };
-        let (mut of_series, mut more) = ((None, 0), false);
-        head::for_each_sorted(taken, |chunk| {
-            let (id, nth) = of_series;
-            let nth = if id == Some(chunk.id) { nth + 1 } else { 0 };
-            of_series = (Some(chunk.id), nth);
-            more |= nth > round;
-            if nth == round { sealer.push(chunk) } else { Ok(()) }
-        })?;
-        blocks.extend(sealer.finish()?);
-        if !more {
-            break;
+        match seal_round(storage, dir, taken, policies, next_block, round) {
+            Ok((adds, more)) => {
+                blocks.extend(adds);
+                if !more {
+                    break;
+                }
+            }
+            Err(error) => {
+                discard(&**storage, dir, &blocks);
+                return Err(error);
+            }
         }
     }
     Ok(blocks)
+}
+
+/// Seals the chunk numbered `round` of each series; the answer is also whether any has more.
+fn seal_round(
+    storage: &Arc<dyn Storage>,
+    dir: &Path,
+    taken: &[Arc<Taken>],
+    policies: &[Entry],
+    next_block: &AtomicU64,
+    round: usize,
+) -> Result<(Vec<BlockEntry>, bool), FileError> {
+    let order = sealed_order(next_block.load(Ordering::Relaxed));
+    let mut sealer = Sealer { policies, batch: Batch::new(storage, dir, next_block, order) };
+    let (mut of_series, mut more) = ((None, 0), false);
+    head::for_each_sorted(taken, |chunk| {
+        let (id, nth) = of_series;
+        let nth = if id == Some(chunk.id) { nth + 1 } else { 0 };
+        of_series = (Some(chunk.id), nth);
+        more |= nth > round;
+        if nth == round { sealer.push(chunk) } else { Ok(()) }
+    })?;
+    Ok((sealer.batch.finish()?, more))
 }
 
 impl Sealer<'_> {
@@ -91,16 +96,16 @@ impl Sealer<'_> {
         if !merged.is_empty() {
             chunks = merge(&chunks, &merged, open.step_s);
         }
-        // Roll-ups are computed from the finest tier when read, so it is kept to the end.
+        // Coarser archives are computed from finer ones when read, which are kept to the end.
         let keep_s = entry.reach_s;
         for chunk in &chunks {
             self.write(open.id, open.step_s, keep_s, false, chunk)?;
         }
         for (archive, late) in aside {
             let retention = entry.policy.archives[usize::from(archive)];
-            let keep_s = if archive == 0 { keep_s } else { retention.reach_s() };
-            let slots = late.iter().map(|late| (late.slot_s, late.value)).collect();
-            for chunk in encode(&slots, retention.step_s) {
+            let slots: BTreeMap<u32, f64> =
+                late.iter().map(|late| (late.slot_s, late.value)).collect();
+            for chunk in encode(slots, retention.step_s) {
                 self.write(open.id, retention.step_s, keep_s, true, &chunk)?;
             }
         }
@@ -112,32 +117,12 @@ impl Sealer<'_> {
         id: u32,
         step_s: u32,
         keep_s: i64,
-        overlay: bool,
+        aside: bool,
         chunk: &FullChunk,
     ) -> Result<(), FileError> {
-        let tier = Tier { step_s, keep_s: u32::try_from(keep_s).unwrap_or(u32::MAX), overlay };
-        let writer = match self.writers.entry(tier) {
-            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::btree_map::Entry::Vacant(entry) => {
-                let number = self.next_block;
-                self.next_block += 1;
-                let header = BlockHeader { number, step_s: tier.step_s, keep_s: tier.keep_s };
-                let storage = Arc::clone(&self.storage);
-                entry.insert(BlockWriter::create(storage, self.dir, header)?)
-            }
-        };
-        writer.push(id, chunk.first_s, chunk.last_s, &chunk.bytes)
-    }
-
-    fn finish(self) -> Result<Vec<BlockEntry>, FileError> {
-        let finished: Result<Vec<_>, _> =
-            self.writers.into_values().map(BlockWriter::finish).collect();
-        let blocks = finished?;
-        if !blocks.is_empty() {
-            let path = self.dir.to_path_buf();
-            self.storage.sync_dir(self.dir).map_err(|source| FileError { path, source })?;
-        }
-        Ok(blocks)
+        let keep_s = u32::try_from(keep_s).unwrap_or(u32::MAX);
+        let tier = Tier { step_s, kind: BlockKind::Points, aside, keep_s };
+        self.batch.push(tier, id, (chunk.first_s, chunk.last_s), &chunk.bytes)
     }
 }
 
@@ -152,19 +137,19 @@ fn merge(chunks: &[FullChunk], late: &[LateSample], step_s: u32) -> Vec<FullChun
             .expect("the head wrote this chunk");
     }
     slots.extend(late.iter().map(|late| (late.slot_s, late.value)));
-    encode(&slots, step_s)
+    encode(slots, step_s)
 }
 
-/// Chunks of samples by slot time, each within the limit of slots.
-fn encode(slots: &BTreeMap<u32, f64>, step_s: u32) -> Vec<FullChunk> {
+/// Chunks of samples (slot time, value) in order of time, each within the limit of slots.
+pub(crate) fn encode(samples: impl IntoIterator<Item = (u32, f64)>, step_s: u32) -> Vec<FullChunk> {
     let mut chunks = Vec::new();
-    let mut left = slots.iter().peekable();
-    while let Some((&first_s, &value)) = left.next() {
+    let mut left = samples.into_iter().peekable();
+    while let Some((first_s, value)) = left.next() {
         let mut builder = ChunkBuilder::new(first_s);
         let mut last_s = first_s;
         builder.push(0, value).expect("the first slot of a chunk");
-        while let Some((&slot_s, &value)) =
-            left.next_if(|(slot_s, _)| (**slot_s - first_s) / step_s < SLOTS_MAX)
+        while let Some((slot_s, value)) =
+            left.next_if(|(slot_s, _)| (slot_s - first_s) / step_s < SLOTS_MAX)
         {
             builder.push((slot_s - first_s) / step_s, value).expect("slots are sorted and within");
             last_s = slot_s;

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! file   = header page* table footer
-//! header = magic:8 version:u32 step:u32 keep:u32 zero:u32 number:u64 crc:u32       36 bytes
+//! header = magic:8 version:u32 step:u32 keep:u32 kind:u32 number:u64 order:u64
+//!          crc:u32                                                                 44 bytes
 //! page   = entries:varint { id_delta:varint len:varint }*  chunk*
 //! table  = { first_id:u32 last_id:u32 offset:u64 len:u32 crc:u32 }*                24 bytes each
 //! footer = table_offset:u64 pages:u32 chunks:u64 min:u32 max:u32 table_crc:u32
@@ -14,6 +15,8 @@
 //! before, in the first entry from the page's `first_id`; a series with several chunks has
 //! several entries, in order of time. Every byte is under a checksum: header and footer carry
 //! their own, the table's is in the footer, a page's is in the table.
+//!
+//! Version 1 had neither kind nor order; its header ends after the number, with its checksum.
 
 use crate::varint;
 use thiserror::Error;
@@ -22,8 +25,9 @@ use thiserror::Error;
 pub const PAGE_BYTES: usize = 16 << 10;
 
 const MAGIC: [u8; 8] = *b"SbBlock\n";
-const VERSION: u32 = 1;
-const HEADER_BYTES: usize = 36;
+const VERSION: u32 = 2;
+const HEADER_BYTES: usize = 44;
+const V1_HEADER_BYTES: usize = 36;
 const ENTRY_BYTES: usize = 24;
 const FOOTER_BYTES: usize = 44;
 
@@ -113,15 +117,60 @@ impl std::fmt::Display for Part {
     }
 }
 
+/// What the samples of a block are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[repr(u32)]
+pub enum BlockKind {
+    /// Points as they were received: slots without one say nothing.
+    #[default]
+    Points = 0,
+    /// A coarser archive as whisper would hold it: a chunk speaks for all slots from its first to
+    /// its last, and one without a sample, or with NaN, is unknown. Later samples of a finer step
+    /// in a slot count for more.
+    RollUps = 1,
+}
+
+impl BlockKind {
+    /// The kind that `code` stands for.
+    #[must_use]
+    pub const fn from_code(code: u32) -> Option<Self> {
+        match code {
+            0 => Some(Self::Points),
+            1 => Some(Self::RollUps),
+            _ => None,
+        }
+    }
+
+    /// The number that stands for it.
+    #[must_use]
+    pub const fn code(self) -> u32 {
+        self as u32
+    }
+}
+
 /// What a block is: written in its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockHeader {
-    /// Number of the block; of two blocks the higher one was sealed later.
+    /// Number of the block, which no other has.
     pub number: u64,
+    /// Of two blocks with a sample of one slot the one of the higher order wins; of equal orders,
+    /// the one of the higher number.
+    pub order: u64,
+    /// What its samples are.
+    pub kind: BlockKind,
     /// Seconds per slot.
     pub step_s: u32,
     /// Seconds that the tier is kept.
     pub keep_s: u32,
+}
+
+/// Order of what is taken over from elsewhere: everything that was received here wins.
+pub const IMPORTED: u64 = 0;
+
+/// Order of the block `number` that is sealed from received points.
+#[must_use]
+pub const fn sealed_order(number: u64) -> u64 {
+    number.saturating_add(IMPORTED + 1)
 }
 
 /// Builds the bytes of a block, in order. Take them with [`BlockBuilder::drain`] as they grow.
@@ -153,8 +202,9 @@ impl BlockBuilder {
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&header.step_s.to_le_bytes());
         out.extend_from_slice(&header.keep_s.to_le_bytes());
-        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&header.kind.code().to_le_bytes());
         out.extend_from_slice(&header.number.to_le_bytes());
+        out.extend_from_slice(&header.order.to_le_bytes());
         let crc = crc32c::crc32c(&out);
         out.extend_from_slice(&crc.to_le_bytes());
         Self {
@@ -268,6 +318,8 @@ pub struct BlockIndex {
     pub max_s: u32,
     /// Number of pages.
     pub pages: u32,
+    /// Where the first page begins.
+    pages_offset: usize,
     table_offset: usize,
 }
 
@@ -289,14 +341,14 @@ impl BlockIndex {
     /// # Errors
     /// When one of them is not as it was written.
     pub fn open(bytes: &[u8]) -> Result<Self, BlockError> {
-        let header = header(bytes)?;
-        let (footer_offset, footer) = footer(bytes)?;
+        let (header, pages_offset) = header(bytes)?;
+        let (footer_offset, footer) = footer(bytes, pages_offset)?;
         let table_offset = u64_at(footer, 0);
         let pages = u32_at(footer, 8);
         let malformed = BlockError::Malformed { offset: footer_offset as u64, part: Part::Footer };
         let table_offset = usize::try_from(table_offset).map_err(|_| malformed.clone())?;
         let table = bytes.get(table_offset..footer_offset).ok_or_else(|| malformed.clone())?;
-        if table.len() != pages as usize * ENTRY_BYTES || table_offset < HEADER_BYTES {
+        if table.len() != pages as usize * ENTRY_BYTES || table_offset < pages_offset {
             return Err(malformed);
         }
         check_crc(table, u32_at(footer, 28), table_offset, Part::Table)?;
@@ -306,6 +358,7 @@ impl BlockIndex {
             min_s: u32_at(footer, 20),
             max_s: u32_at(footer, 24),
             pages,
+            pages_offset,
             table_offset,
         };
         index.check_table(bytes)?;
@@ -349,7 +402,7 @@ impl BlockIndex {
     fn check_table(&self, bytes: &[u8]) -> Result<(), BlockError> {
         let offset = self.table_offset as u64;
         let malformed = BlockError::Malformed { offset, part: Part::Table };
-        let (mut end, mut last_id) = (HEADER_BYTES, 0);
+        let (mut end, mut last_id) = (self.pages_offset, 0);
         for page in 0..self.pages {
             let entry = self.page(bytes, page);
             if entry.offset != end || entry.first_id < last_id || entry.last_id < entry.first_id {
@@ -471,29 +524,39 @@ pub enum Check {
     Known,
 }
 
-fn header(bytes: &[u8]) -> Result<BlockHeader, BlockError> {
-    let Some((header, _)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
-        return Err(truncated(0, HEADER_BYTES, bytes.len()));
+/// The header, and where it ends.
+fn header(bytes: &[u8]) -> Result<(BlockHeader, usize), BlockError> {
+    let Some(first) = bytes.first_chunk::<V1_HEADER_BYTES>() else {
+        return Err(truncated(0, V1_HEADER_BYTES, bytes.len()));
     };
-    if header[..8] != MAGIC {
+    if first[..8] != MAGIC {
         return Err(BlockError::Magic { offset: 0 });
     }
-    check_crc(&header[..32], u32_at(header, 32), 0, Part::Header)?;
-    let version = u32_at(header, 8);
-    if version != VERSION {
-        return Err(BlockError::Version { found: version });
-    }
-    let (step_s, keep_s) = (u32_at(header, 12), u32_at(header, 16));
+    let version = u32_at(first, 8);
+    // Later versions keep their checksum where version 2 has it.
+    let len = if version == 1 { V1_HEADER_BYTES } else { HEADER_BYTES };
+    let header = bytes.get(..len).ok_or_else(|| truncated(0, len, bytes.len()))?;
+    check_crc(&header[..len - 4], u32_at(header, len - 4), 0, Part::Header)?;
+    let malformed = BlockError::Malformed { offset: 0, part: Part::Header };
+    let (step_s, keep_s, number) = (u32_at(header, 12), u32_at(header, 16), u64_at(header, 24));
+    let (kind, order) = match version {
+        1 => (BlockKind::Points, sealed_order(number)),
+        VERSION => {
+            let kind = BlockKind::from_code(u32_at(header, 20)).ok_or_else(|| malformed.clone())?;
+            (kind, u64_at(header, 32))
+        }
+        found => return Err(BlockError::Version { found }),
+    };
     if step_s == 0 {
-        return Err(BlockError::Malformed { offset: 0, part: Part::Header });
+        return Err(malformed);
     }
-    Ok(BlockHeader { number: u64_at(header, 24), step_s, keep_s })
+    Ok((BlockHeader { number, order, kind, step_s, keep_s }, len))
 }
 
-fn footer(bytes: &[u8]) -> Result<(usize, &[u8]), BlockError> {
-    let Some(offset) = bytes.len().checked_sub(FOOTER_BYTES).filter(|&at| at >= HEADER_BYTES)
+fn footer(bytes: &[u8], header_bytes: usize) -> Result<(usize, &[u8]), BlockError> {
+    let Some(offset) = bytes.len().checked_sub(FOOTER_BYTES).filter(|&at| at >= header_bytes)
     else {
-        return Err(truncated(HEADER_BYTES, FOOTER_BYTES, bytes.len() - HEADER_BYTES));
+        return Err(truncated(header_bytes, FOOTER_BYTES, bytes.len() - header_bytes));
     };
     let footer = &bytes[offset..];
     if footer[36..] != MAGIC {
@@ -531,7 +594,8 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 mod tests {
     use super::*;
 
-    const HEADER: BlockHeader = BlockHeader { number: 9, step_s: 60, keep_s: 86_400 };
+    const HEADER: BlockHeader =
+        BlockHeader { number: 9, order: 7, kind: BlockKind::RollUps, step_s: 60, keep_s: 86_400 };
 
     fn block(chunks: &[(u32, Vec<u8>)]) -> Vec<u8> {
         let mut file = Vec::new();

@@ -3,10 +3,11 @@
 //! ```text
 //! edit  = wal_floor:varint next_id:varint next_block:varint
 //!         adds:varint  block*   removes:varint  number:varint*
-//! block = number step keep min max bytes chunks                     each a varint
+//! block = number order kind step keep min max bytes chunks          each a varint
 //! ```
 //!
 //! Edits are applied in order; the last one's `wal_floor`, `next_id` and `next_block` count.
+//! Frames of the first kind, of version 1, have blocks without order and kind.
 //!
 //! ```text
 //! index = number next_id log_bytes len_bytes                        each a varint; or nothing
@@ -14,11 +15,14 @@
 //!
 //! The last one counts; without fields it says that there is no sealed index.
 
+use crate::block::{BlockKind, sealed_order};
 use crate::varint;
 use thiserror::Error;
 
+/// Kind of a frame that holds an edit as version 1 wrote it.
+pub const KIND_EDIT_V1: u8 = 1;
 /// Kind of a frame that holds an edit.
-pub const KIND_EDIT: u8 = 1;
+pub const KIND_EDIT: u8 = 3;
 
 /// Kind of a frame that says which sealed index counts.
 pub const KIND_INDEX: u8 = 2;
@@ -71,8 +75,12 @@ fn decode_index(input: &mut &[u8]) -> Option<IndexEntry> {
 /// What the manifest knows of a block file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockEntry {
-    /// Number of the file; a higher one was sealed later and wins slot by slot.
+    /// Number of the file.
     pub number: u64,
+    /// Which block wins; see [`BlockHeader`](crate::block::BlockHeader::order).
+    pub order: u64,
+    /// What its samples are.
+    pub kind: BlockKind,
     /// Seconds per slot of the tier.
     pub step_s: u32,
     /// Seconds that the tier is kept.
@@ -116,6 +124,8 @@ impl Edit {
         varint::push(out, self.adds.len() as u64);
         for block in &self.adds {
             varint::push(out, block.number);
+            varint::push(out, block.order);
+            varint::push(out, u64::from(block.kind.code()));
             for field in [block.step_s, block.keep_s, block.min_s, block.max_s] {
                 varint::push(out, u64::from(field));
             }
@@ -133,13 +143,35 @@ impl Edit {
     /// # Errors
     /// When it is malformed.
     pub fn decode(payload: &[u8]) -> Result<Self, EditError> {
+        Self::decode_all(payload, |input, _| {
+            let order = varint::take(input).ok()?;
+            Some((order, BlockKind::from_code(take_u32(input)?)?))
+        })
+    }
+
+    /// Reads a payload of version 1.
+    ///
+    /// # Errors
+    /// When it is malformed.
+    pub fn decode_v1(payload: &[u8]) -> Result<Self, EditError> {
+        Self::decode_all(payload, |_, number| Some((sealed_order(number), BlockKind::Points)))
+    }
+
+    fn decode_all(
+        payload: &[u8],
+        order: impl Fn(&mut &[u8], u64) -> Option<(u64, BlockKind)>,
+    ) -> Result<Self, EditError> {
         let mut input = payload;
-        let edit = decode(&mut input).ok_or(EditError)?;
+        let edit = decode(&mut input, order).ok_or(EditError)?;
         if input.is_empty() { Ok(edit) } else { Err(EditError) }
     }
 }
 
-fn decode(input: &mut &[u8]) -> Option<Edit> {
+/// `order` takes what stands of order and kind behind the number of a block.
+fn decode(
+    input: &mut &[u8],
+    order: impl Fn(&mut &[u8], u64) -> Option<(u64, BlockKind)>,
+) -> Option<Edit> {
     let mut edit = Edit {
         wal_floor: varint::take(input).ok()?,
         next_id: take_u32(input)?,
@@ -147,8 +179,12 @@ fn decode(input: &mut &[u8]) -> Option<Edit> {
         ..Edit::default()
     };
     for _ in 0..varint::take(input).ok()? {
+        let number = varint::take(input).ok()?;
+        let (order, kind) = order(input, number)?;
         edit.adds.push(BlockEntry {
-            number: varint::take(input).ok()?,
+            number,
+            order,
+            kind,
             step_s: take_u32(input)?,
             keep_s: take_u32(input)?,
             min_s: take_u32(input)?,
@@ -191,6 +227,8 @@ mod tests {
     fn what_goes_in_comes_out_and_cuts_are_errors() {
         let block = BlockEntry {
             number: u64::MAX,
+            order: 1,
+            kind: BlockKind::RollUps,
             step_s: 60,
             keep_s: u32::MAX,
             min_s: 1,

@@ -1,14 +1,18 @@
-//! Bytes of version 1 of each file kind, written once and never edited: a change of what is
+//! Bytes of each version of each file kind, written once and never edited: a change of what is
 //! written, or of how the old bytes are read, fails here. `UPDATE_GOLDEN=1` writes files that
-//! are not there yet.
+//! are not there yet; those of versions that are no longer written are only read.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use silverback_formats::block::{BlockBuilder, BlockHeader, BlockIndex, Check};
+use silverback_formats::block::{
+    BlockBuilder, BlockHeader, BlockIndex, BlockKind, Check, IMPORTED, sealed_order,
+};
 use silverback_formats::chunk::{Chunk, ChunkBuilder};
 use silverback_formats::event::{Event, KIND_EVENT};
 use silverback_formats::frame::{self, Frames, LogKind, Step};
 use silverback_formats::index::{self, IndexBuilder, PushError};
-use silverback_formats::manifest::{BlockEntry, Edit, IndexEntry, KIND_EDIT, KIND_INDEX};
+use silverback_formats::manifest::{
+    BlockEntry, Edit, IndexEntry, KIND_EDIT, KIND_EDIT_V1, KIND_INDEX,
+};
 use silverback_formats::wal::{
     KIND_REMOVED, KIND_SAMPLES, KIND_SERIES, Row, Samples, Series, removed, removed_into,
     samples_into, series_into,
@@ -17,15 +21,24 @@ use std::path::PathBuf;
 
 const NAMES: [&[u8]; 3] = [b"servers.web01.cpu", b"m;dc=ams;host=a", b"\xff"];
 
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/data").join(name)
+}
+
+#[track_caller]
+fn golden(name: &str) -> Vec<u8> {
+    let path = path(name);
+    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
 #[track_caller]
 fn check(name: &str, bytes: &[u8]) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/data").join(name);
+    let path = path(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() && !path.exists() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, bytes).unwrap();
     }
-    let golden = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    assert!(golden == bytes, "{name} is written otherwise than it was");
+    assert!(golden(name) == bytes, "{name} is written otherwise than it was");
 }
 
 fn log(kind: LogKind, number: u64, frames: &[(u8, Vec<u8>)]) -> Vec<u8> {
@@ -134,65 +147,99 @@ fn manifest_with_an_index() {
     assert_eq!(IndexEntry::decode(frames[1].1), Ok(None));
 }
 
-#[test]
-fn manifest() {
-    let block = BlockEntry {
-        number: 3,
-        step_s: 60,
-        keep_s: 86_400,
-        min_s: 1_700_000_000,
-        max_s: 1_700_007_140,
-        len_bytes: 123_456,
-        chunks: 1000,
-    };
+/// The edits of the manifest's golden files; `block` is the one that they add.
+fn edits(block: BlockEntry) -> [Edit; 2] {
     let none = Edit { wal_floor: 2, next_id: 1000, next_block: 4, ..Edit::default() };
     let add = Edit { adds: vec![block], ..none.clone() };
     let remove = Edit { removes: vec![3], wal_floor: 9, ..none };
-    let mut payloads = [Vec::new(), Vec::new()];
-    add.encode_into(&mut payloads[0]);
-    remove.encode_into(&mut payloads[1]);
-    let [first, second] = payloads;
-    let bytes = log(LogKind::Manifest, 0, &[(KIND_EDIT, first), (KIND_EDIT, second)]);
-    check("manifest/v1_edits.bin", &bytes);
+    [add, remove]
+}
+
+const BLOCK: BlockEntry = BlockEntry {
+    number: 3,
+    order: sealed_order(3),
+    kind: BlockKind::Points,
+    step_s: 60,
+    keep_s: 86_400,
+    min_s: 1_700_000_000,
+    max_s: 1_700_007_140,
+    len_bytes: 123_456,
+    chunks: 1000,
+};
+
+#[test]
+fn manifest_of_version_1() {
+    let bytes = golden("manifest/v1_edits.bin");
     let frames = frames(&bytes);
-    assert_eq!(Edit::decode(frames[0].1), Ok(add));
-    assert_eq!(Edit::decode(frames[1].1), Ok(remove));
+    assert_eq!(frames.iter().map(|frame| frame.0).collect::<Vec<_>>(), [KIND_EDIT_V1; 2]);
+    let found: Vec<_> = frames.iter().map(|frame| Edit::decode_v1(frame.1).unwrap()).collect();
+    assert_eq!(found, edits(BLOCK));
 }
 
 #[test]
-fn block() {
-    let mut bytes = Vec::new();
-    let header = BlockHeader { number: 3, step_s: 60, keep_s: 86_400 };
-    let mut builder = BlockBuilder::new(header);
-    let samples = |id: u32| (0..40).map(move |slot| (slot * 2, f64::from(id * slot) / 10.0));
-    for id in 0..300 {
-        let start_s = 1_700_000_040 / 60 * 60;
-        let mut chunk = Vec::new();
-        ChunkBuilder::from_samples(start_s, samples(id)).unwrap().encode_into(&mut chunk);
-        builder.push(id * 3, start_s, start_s + 78 * 60, &chunk);
-    }
-    builder.finish();
-    bytes.append(builder.drain());
-    check("block/v1_block.bin", &bytes);
+fn manifest() {
+    let edits = edits(BlockEntry { order: IMPORTED, kind: BlockKind::RollUps, ..BLOCK });
+    let payload = |edit: &Edit| {
+        let mut payload = Vec::new();
+        edit.encode_into(&mut payload);
+        (KIND_EDIT, payload)
+    };
+    let bytes = log(LogKind::Manifest, 0, &edits.each_ref().map(payload));
+    check("manifest/v2_edits.bin", &bytes);
+    let found = frames(&bytes).into_iter().map(|frame| Edit::decode(frame.1).unwrap());
+    assert_eq!(found.collect::<Vec<_>>(), edits);
+}
 
-    let index = BlockIndex::open(&bytes).unwrap();
+fn block_samples(id: u32) -> impl Iterator<Item = (u32, f64)> {
+    (0..40).map(move |slot| (slot * 2, f64::from(id * slot) / 10.0))
+}
+
+/// Whether the block of the golden files, under this header, is read from `bytes`.
+#[track_caller]
+fn check_block(bytes: &[u8], header: BlockHeader) {
+    let index = BlockIndex::open(bytes).unwrap();
     assert_eq!((index.header, index.chunks), (header, 300));
     assert!(index.pages > 1);
     let mut next_id = 0;
     for page in 0..index.pages {
-        let entry = index.page(&bytes, page);
-        let page = entry.bytes(&bytes, Check::Checksum).unwrap();
+        let entry = index.page(bytes, page);
+        let page = entry.bytes(bytes, Check::Checksum).unwrap();
         entry
             .for_each(page, |id, chunk| {
                 assert_eq!(id, next_id * 3);
                 let mut read = Vec::new();
                 Chunk::parse(chunk, 60).unwrap().visit(|slot, v| read.push((slot, v))).unwrap();
-                assert!(read.into_iter().eq(samples(next_id)));
+                assert!(read.into_iter().eq(block_samples(next_id)));
                 next_id += 1;
             })
             .unwrap();
     }
     assert_eq!(next_id, 300);
+}
+
+#[test]
+fn block_of_version_1() {
+    let (order, kind) = (sealed_order(3), BlockKind::Points);
+    let header = BlockHeader { number: 3, order, kind, step_s: 60, keep_s: 86_400 };
+    check_block(&golden("block/v1_block.bin"), header);
+}
+
+#[test]
+fn block() {
+    let mut bytes = Vec::new();
+    let (order, kind) = (IMPORTED, BlockKind::RollUps);
+    let header = BlockHeader { number: 3, order, kind, step_s: 60, keep_s: 86_400 };
+    let mut builder = BlockBuilder::new(header);
+    for id in 0..300 {
+        let start_s = 1_700_000_040 / 60 * 60;
+        let mut chunk = Vec::new();
+        ChunkBuilder::from_samples(start_s, block_samples(id)).unwrap().encode_into(&mut chunk);
+        builder.push(id * 3, start_s, start_s + 78 * 60, &chunk);
+    }
+    builder.finish();
+    bytes.append(builder.drain());
+    check("block/v2_block.bin", &bytes);
+    check_block(&bytes, header);
 }
 
 #[test]

@@ -3,13 +3,13 @@
 //! Sources are only read. A target appears whole or not at all, so an interrupted run is
 //! resumed by running it again: a target that holds what it should is left alone.
 
+use super::jobs::Jobs;
 use super::whisper::contents::Contents;
 use super::whisper::disk::Disk;
 use super::whisper::error::{CommandError, FileError};
 use super::whisper::file::{Kind, WhisperFile, open_sidecar};
-use super::whisper::parallel::{Progress, default_jobs, for_each};
 use super::whisper::replace::{Like, Modified, Room, replace};
-use super::whisper::walk::whisper_files;
+use super::whisper::walk::Walked;
 use super::whisper::{DialectName, now_s};
 use clap::Args;
 use serde_json::json;
@@ -40,15 +40,8 @@ pub(crate) struct Convert {
     /// Convert and verify in memory, write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Files converted at a time; as many as there are cores unless given
-    #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
-    /// One JSON object per file
-    #[arg(long)]
-    json: bool,
-    /// Show progress on standard error even if it is no terminal
-    #[arg(long)]
-    progress: bool,
+    #[command(flatten)]
+    jobs: Jobs,
     /// Whose meaning the aggregation codes 6 to 8 of standard files have
     #[arg(long, value_name = "NAME", default_value = "python")]
     dialect: DialectName,
@@ -106,25 +99,19 @@ pub(super) fn run(options: &Convert, out: &mut dyn Write) -> Result<bool, Comman
     check_folders(&options.from, &options.to)?;
     let run =
         Run { options, rules: options.dialect.rules(), now_s: options.now.unwrap_or_else(now_s) };
-    let (files, failed) = whisper_files(&options.from);
+    let mut walked = Walked::default();
+    walked.look_below(&options.from);
     let mut totals = Totals::default();
-    for (path, error) in failed {
-        totals.failed += 1;
-        report(options, &path, Err(error.into()), out)?;
-    }
-    let mut progress = Progress::start(options.progress, files.len());
-    let jobs = options.jobs.unwrap_or_else(default_jobs);
-    for_each(
-        &files,
-        jobs,
+    options.jobs.run(
+        walked,
         |source| run.convert(source),
+        |done| done.points,
         |source, result| {
-            progress.advance(result.as_ref().map_or(0, |done| done.points));
             totals.add(&result);
             report(options, source, result, out)
         },
     )?;
-    if !options.json {
+    if !options.jobs.json {
         let Totals { converted, skipped, failed, points } = totals;
         let would = if options.dry_run { "would convert" } else { "converted" };
         writeln!(
@@ -172,7 +159,7 @@ fn report(
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     let target = target_of(options, source);
-    match (result, options.json) {
+    match (result, options.jobs.json) {
         (Ok(done), true) => {
             let line = json!({
                 "from": source.to_string_lossy(), "to": target.to_string_lossy(),

@@ -2,8 +2,13 @@
 //! whisper files, or serve.
 
 mod convert;
+mod database;
+mod export;
+mod import;
+mod jobs;
 mod serve;
 mod tools;
+mod transfer;
 mod whisper;
 
 use crate::config::{self, print};

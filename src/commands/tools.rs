@@ -1,8 +1,10 @@
-//! Commands beside serving: `silverback whisper …`, `silverback convert …`.
+//! Commands beside serving: `silverback whisper …`, `silverback import …` and others.
 //!
 //! Their flags are clap's own, unlike go-carbon's, which [`crate::flags`] reads.
 
 use super::convert::{self, Convert};
+use super::export::{self, Export};
+use super::import::{self, Import};
 use super::whisper::{self, CommandError, WhisperCommand, complain};
 use clap::Parser;
 use std::io::{self, Write};
@@ -19,11 +21,13 @@ enum Tool {
     #[command(subcommand)]
     Whisper(WhisperCommand),
     Convert(Convert),
+    Import(Import),
+    Export(Export),
 }
 
 /// Whether the arguments that follow the program's name begin with a command.
 pub(super) fn is_command(first: Option<&str>) -> bool {
-    matches!(first, Some("whisper" | "convert"))
+    matches!(first, Some("whisper" | "convert" | "import" | "export"))
 }
 
 /// Does what the arguments say, a command and what follows it.
@@ -41,6 +45,8 @@ pub(super) fn run(args: Vec<String>) -> ExitCode {
     let outcome = match &tool {
         Tool::Whisper(command) => whisper::run(command, &mut out),
         Tool::Convert(options) => convert::run(options, &mut out),
+        Tool::Import(command) => import::run(command, &mut out),
+        Tool::Export(command) => export::run(command, &mut out),
     };
     match outcome.and_then(|sound| Ok(out.flush().map(|()| sound)?)) {
         Ok(true) => ExitCode::SUCCESS,

@@ -4,11 +4,12 @@
 //! against its checksum before its first use. A page that fails is reported once, by file and
 //! offset, and left out; the rest of the block is served.
 
+mod batch;
 mod set;
 mod writer;
 
+pub(crate) use batch::{Batch, Tier, discard};
 pub(crate) use set::BlockSet;
-pub(crate) use writer::BlockWriter;
 
 use crate::error::{Damage, FileError};
 use crate::storage::{FileBytes, Storage};
@@ -170,6 +171,8 @@ impl Block {
 fn entry_of(index: &BlockIndex, bytes: &[u8]) -> BlockEntry {
     BlockEntry {
         number: index.header.number,
+        order: index.header.order,
+        kind: index.header.kind,
         step_s: index.header.step_s,
         keep_s: index.header.keep_s,
         min_s: index.min_s,

@@ -3,13 +3,18 @@
 use super::Block;
 use std::sync::Arc;
 
-/// All blocks of a database, oldest seal first: of two samples of a slot the later block's wins.
+/// All blocks of a database, in the order in which they are read: of two samples of a slot the
+/// later block's wins.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct BlockSet(Vec<Arc<Block>>);
 
 impl BlockSet {
     pub(crate) fn new(mut blocks: Vec<Arc<Block>>) -> Self {
-        blocks.sort_by_key(|block| block.entry().number);
+        blocks.sort_by_key(|block| {
+            let entry = block.entry();
+            // What was written together has one order; coarser archives follow from finer ones.
+            (entry.order, entry.kind, entry.step_s, entry.number)
+        });
         Self(blocks)
     }
 

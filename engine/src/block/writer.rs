@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Bytes that are gathered before they are written.
 const WRITE_BYTES: usize = 1 << 20;
 
-/// A block that is being written under a temporary name.
+/// A block that is being written under a temporary name; dropped unfinished, it is removed.
 #[derive(Debug)]
 pub(crate) struct BlockWriter {
     storage: Arc<dyn Storage>,
@@ -22,6 +22,7 @@ pub(crate) struct BlockWriter {
     header: BlockHeader,
     builder: BlockBuilder,
     len_bytes: u64,
+    finished: bool,
 }
 
 impl BlockWriter {
@@ -36,7 +37,7 @@ impl BlockWriter {
             .create(&temporary)
             .map_err(|source| FileError { path: temporary.clone(), source })?;
         let builder = BlockBuilder::new(header);
-        Ok(Self { storage, file, temporary, path, header, builder, len_bytes: 0 })
+        Ok(Self { storage, file, temporary, path, header, builder, len_bytes: 0, finished: false })
     }
 
     /// Adds a chunk of series `id` that spans `min_s..=max_s` (Unix seconds); ids never go back.
@@ -58,9 +59,12 @@ impl BlockWriter {
         self.file.sync().map_err(|source| self.error(source))?;
         let renamed = self.storage.rename(&self.temporary, &self.path);
         renamed.map_err(|source| self.error(source))?;
+        self.finished = true;
         let (min_s, max_s) = self.builder.span_s();
         Ok(BlockEntry {
             number: self.header.number,
+            order: self.header.order,
+            kind: self.header.kind,
             step_s: self.header.step_s,
             keep_s: self.header.keep_s,
             min_s,
@@ -80,5 +84,14 @@ impl BlockWriter {
 
     fn error(&self, source: io::Error) -> FileError {
         FileError { path: self.temporary.clone(), source }
+    }
+}
+
+impl Drop for BlockWriter {
+    fn drop(&mut self) {
+        if !self.finished {
+            // The next start removes it, should it stay.
+            let _ = self.storage.remove(&self.temporary);
+        }
     }
 }

@@ -19,12 +19,14 @@ pub(crate) use whisper::WhisperStore;
 use crate::block::Block;
 use crate::error::{Damage, FetchError, FileError};
 use crate::fetch::{FetchRange, Fetched};
-use crate::head::Taken;
+use crate::head::{FullChunk, Taken};
+use crate::import::{Gathered, ImportError, OldFiles};
 use crate::inner::Inner;
 use crate::options::WhisperOptions;
 use crate::schema::Policy;
 use crate::series::SeriesId;
 use crossbeam_channel::Receiver;
+use silverback_formats::block::BlockKind;
 use silverback_formats::wal::Row;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -38,6 +40,19 @@ pub(crate) trait Store: Debug + Send + Sync {
         id: SeriesId,
         range: FetchRange,
     ) -> Result<Option<Fetched>, FetchError>;
+
+    /// Values of one archive of a series in `(from, until]` (Unix seconds), whatever its age;
+    /// `None` when the rules have no such archive, or the store answers by age only.
+    fn fetch_archive(
+        &self,
+        db: &Inner,
+        id: SeriesId,
+        archive: usize,
+        range_s: (i64, i64),
+    ) -> Result<Option<Fetched>, FetchError> {
+        let _ = (db, id, archive, range_s);
+        Ok(None)
+    }
 
     /// The rules that a series is kept by; `name` is its own.
     fn policy(&self, db: &Inner, id: SeriesId, name: &[u8]) -> Option<Arc<Policy>>;
@@ -69,6 +84,26 @@ pub(crate) trait Store: Debug + Send + Sync {
 
     /// Shows readers what was sealed. The head still holds it.
     fn publish(&self, sealed: Sealed);
+
+    /// Takes over chunks, sorted by series and time: durable and visible when this returns.
+    fn import(&self, db: &Inner, chunks: &[Gathered]) -> Result<(), ImportError> {
+        let _ = (db, chunks);
+        Err(ImportError::NoBlocks)
+    }
+
+    /// Whether something was taken over, or sealed, for each slot of `chunks`.
+    fn has_slots(&self, id: SeriesId, step_s: u32, kind: BlockKind, chunks: &[FullChunk]) -> bool {
+        let _ = (id, step_s, kind, chunks);
+        false
+    }
+
+    /// Whisper files that are on their way into the store.
+    fn old_files(&self) -> Option<Arc<OldFiles>> {
+        None
+    }
+
+    /// None of those is left.
+    fn forget_old_files(&self) {}
 
     /// Deletes files that hold nothing within retention any more, and says how many.
     fn expire(&self, db: &Inner) -> Result<usize, FileError>;

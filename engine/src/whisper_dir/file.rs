@@ -220,6 +220,23 @@ impl SeriesFile {
         archives.into_iter().map(points).collect()
     }
 
+    /// What a fetch of a compressed archive up to `newest_s` finds, those points included that
+    /// are not computed yet. A standard one has none of these.
+    pub(super) fn live_points(
+        &self,
+        archive: Retention,
+        newest_s: i64,
+    ) -> Result<Vec<Point>, Failure> {
+        let Self::Compressed(CompressedFile { file, .. }) = self else { return Ok(Vec::new()) };
+        let mut archives = file.index().archives.iter();
+        let level = archives.position(|other| other.info.step_s == archive.step_s);
+        let (level, from_s) = (level.unwrap_or(usize::MAX), newest_s - archive.reach_s());
+        let fetched = file.fetch_archive(level, from_s, newest_s, newest_s)?;
+        let known = fetched.iter().flat_map(Fetched::known);
+        let point = |(time_s, value)| Some(Point { time_s: u32::try_from(time_s).ok()?, value });
+        Ok(known.filter_map(point).collect())
+    }
+
     /// Sets how coarser points are made from now on.
     pub(super) fn set_aggregation(
         &mut self,

@@ -122,7 +122,7 @@ impl WhisperDir {
     }
 }
 
-fn unlike(path: &Path, step_s: u32) -> FileFailure {
+pub(super) fn unlike(path: &Path, step_s: u32) -> FileFailure {
     let source = Unusable::Unlike { step_s };
     FileFailure::Quarantine { path: path.to_path_buf(), source }
 }
@@ -132,7 +132,7 @@ fn bits(point: &Point) -> (u32, u64) {
 }
 
 /// Whether a file holds what it was made of; the step of an archive that does not.
-fn check_holds(made: &[ArchivePoints], new: &[Vec<Point>]) -> Result<(), u32> {
+pub(super) fn check_holds(made: &[ArchivePoints], new: &[Vec<Point>]) -> Result<(), u32> {
     let holds = |(made, new): &(&ArchivePoints, &Vec<Point>)| {
         made.points.iter().map(bits).eq(new.iter().map(bits))
     };

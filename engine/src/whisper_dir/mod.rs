@@ -19,12 +19,14 @@
 //! | `update` | points in |
 //! | `beside` | files that are made beside and renamed |
 //! | `fetch` | points out, with those that are not written yet |
+//! | `contents` | all points out, for another store |
 //! | `migrate`, `resample` | other archives, method, xFilesFactor |
 //! | `walk` | names of all files |
 //! | `limiter` | at most so many a second |
 //! | `quarantine` | files that are left alone for a while |
 
 mod beside;
+mod contents;
 mod failure;
 mod fetch;
 mod file;
@@ -40,6 +42,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use contents::Present;
 pub(crate) use failure::{FileFailure, Unusable};
 pub(crate) use fetch::{Answer, Window};
 pub(crate) use file::{ArchivePoints, FileInfo, FileKind};

@@ -137,19 +137,22 @@ fn every_truncation_opens() {
 fn files_of_a_newer_version_are_refused_and_left_alone() {
     let bench = Bench::new("60s:1d");
     let whole = filled(&bench);
-    for (ends, version_at, crc) in
-        [(".block", 8, 32..36), ("MANIFEST", 4, 16..20), ("SERIES", 4, 16..20), (".wal", 4, 16..20)]
-    {
+    for (ends, version_at, crc, newer) in [
+        (".block", 8, 40..44, 3),
+        ("MANIFEST", 4, 16..20, 2),
+        ("SERIES", 4, 16..20, 2),
+        (".wal", 4, 16..20, 2),
+    ] {
         let storage = whole.after_kill();
         let path = file(&storage, ends);
         storage.damage(&path, |bytes| {
-            bytes[version_at] = 2;
+            bytes[version_at] = newer;
             let sum = crc32c::crc32c(&bytes[..crc.start]);
             bytes[crc].copy_from_slice(&sum.to_le_bytes());
         });
         let before = storage.paths();
         let refused = Db::open(bench.options(std::sync::Arc::new(storage.clone()))).unwrap_err();
-        assert!(refused.to_string().contains("version is 2"), "{ends}: {refused}");
+        assert!(refused.to_string().contains(&format!("version is {newer}")), "{ends}: {refused}");
         assert!(refused.to_string().contains(path.to_str().unwrap()), "{refused}");
         assert_eq!(storage.paths(), before);
     }

@@ -100,6 +100,9 @@ pub(crate) enum CommandError {
         /// What is wrong with it.
         error: FileError,
     },
+    /// The configuration or the database is at fault, not one file: exit code 1.
+    #[error("{0}")]
+    Database(String),
     /// Nobody reads what is printed: exit code 1.
     #[error("cannot print: {0}")]
     Output(#[from] io::Error),

@@ -6,7 +6,7 @@
 //! | `create`, `update`, `resize` | writing |
 //! | `file`, `disk`, `contents` | a file of either kind; all that it holds |
 //! | `replace` | a file written whole or not at all |
-//! | `walk`, `parallel` | many files |
+//! | `walk` | many files |
 //! | `printf`, `time` | numbers and times as the scripts print them |
 
 pub(crate) mod contents;
@@ -17,7 +17,6 @@ pub(crate) mod error;
 mod fetch;
 pub(crate) mod file;
 mod info;
-pub(crate) mod parallel;
 mod printf;
 pub(crate) mod replace;
 mod resize;

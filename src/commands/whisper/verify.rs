@@ -1,9 +1,9 @@
 //! `whisper verify`: what is damaged.
 
+use super::super::jobs::Jobs;
 use super::error::{CommandError, FileError};
 use super::file::{Kind, WhisperFile};
-use super::parallel::{Progress, default_jobs, for_each};
-use super::walk::whisper_files;
+use super::walk::Walked;
 use super::{DialectName, complain};
 use clap::Args;
 use serde_json::json;
@@ -22,15 +22,8 @@ pub(crate) struct Verify {
     /// Files, and folders whose .wsp files are checked
     #[arg(required = true, value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
-    /// Files checked at a time; as many as there are cores unless given
-    #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
-    /// One JSON object per file
-    #[arg(long)]
-    json: bool,
-    /// Show progress on standard error even if it is no terminal
-    #[arg(long)]
-    progress: bool,
+    #[command(flatten)]
+    jobs: Jobs,
     /// Whose meaning the aggregation codes 6 to 8 of standard files have
     #[arg(long, value_name = "NAME", default_value = "python")]
     dialect: DialectName,
@@ -44,28 +37,20 @@ struct Sound {
 
 impl Verify {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<bool, CommandError> {
-        let mut files = Vec::new();
-        let mut sound = true;
+        let mut walked = Walked::default();
         for path in &self.paths {
-            if !path.is_dir() {
-                files.push(path.clone());
-                continue;
-            }
-            let (found, failed) = whisper_files(path);
-            files.extend(found);
-            for (path, error) in failed {
-                sound = false;
-                self.report(&path, Err(error.into()), out)?;
+            if path.is_dir() {
+                walked.look_below(path);
+            } else {
+                walked.files.push(path.clone());
             }
         }
-        let mut progress = Progress::start(self.progress, files.len());
-        let jobs = self.jobs.unwrap_or_else(default_jobs);
-        for_each(
-            &files,
-            jobs,
+        let mut sound = true;
+        self.jobs.run(
+            walked,
             |path| self.verify(path),
+            |sound| sound.points,
             |path, result| {
-                progress.advance(result.as_ref().map_or(0, |sound| sound.points));
                 sound &= result.is_ok();
                 self.report(path, result, out)
             },
@@ -86,7 +71,7 @@ impl Verify {
         out: &mut dyn Write,
     ) -> Result<(), CommandError> {
         let (shown, name) = (path.display(), path.to_string_lossy());
-        match (result, self.json) {
+        match (result, self.jobs.json) {
             (Ok(Sound { kind, points }), true) => {
                 let format = kind.name();
                 let line =

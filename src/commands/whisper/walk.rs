@@ -3,18 +3,28 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Paths of all `.wsp` files below `folder`, in order, and of what could not be looked into.
-/// Links to folders are not followed, since they may lead in circles.
-pub(crate) fn whisper_files(folder: &Path) -> (Vec<PathBuf>, Vec<(PathBuf, io::Error)>) {
-    let (mut files, mut failed) = (Vec::new(), Vec::new());
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        if let Err(error) = look_into(&folder, &mut files, &mut folders) {
-            failed.push((folder, error));
+/// What was found below a folder.
+#[derive(Debug, Default)]
+pub(crate) struct Walked {
+    /// Paths of all `.wsp` files.
+    pub(crate) files: Vec<PathBuf>,
+    /// Folders that could not be looked into.
+    pub(crate) failed: Vec<(PathBuf, io::Error)>,
+}
+
+impl Walked {
+    /// Adds the files below `folder`, in order. Links to folders are not followed, since they may
+    /// lead in circles.
+    pub(crate) fn look_below(&mut self, folder: &Path) {
+        let before = self.files.len();
+        let mut folders = vec![folder.to_owned()];
+        while let Some(folder) = folders.pop() {
+            if let Err(error) = look_into(&folder, &mut self.files, &mut folders) {
+                self.failed.push((folder, error));
+            }
         }
+        self.files[before..].sort();
     }
-    files.sort();
-    (files, failed)
 }
 
 fn look_into(

@@ -1,7 +1,12 @@
-//! The same work on many files by several threads, with a line that says how far it is.
+//! The same work on many files: by several threads, a line that says how far it is, one line of
+//! JSON a file on demand.
 
+use super::whisper::error::{CommandError, FileError};
+use super::whisper::walk::Walked;
+use clap::Args;
 use silverback_engine::clock::monotonic;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -9,14 +14,61 @@ use std::time::{Duration, Instant};
 /// Between two lines of progress.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Threads to work with, unless said otherwise.
-pub(crate) fn default_jobs() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+/// Arguments of commands on many files.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub(crate) struct Jobs {
+    /// Files worked on at a time; as many as there are cores unless given
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// One JSON object per file
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show progress on standard error even if it is no terminal
+    #[arg(long)]
+    progress: bool,
+}
+
+impl Jobs {
+    /// Files worked on at a time.
+    pub(crate) fn at_a_time(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.jobs.unwrap_or_else(cores).max(1)
+    }
+
+    /// Begins to show how far it is.
+    pub(crate) fn progress(&self, total: usize) -> Progress {
+        Progress::start(self.progress, total)
+    }
+
+    /// Does `work` on each file, and reports each result as it comes, those first that could not
+    /// be looked at. `points` says how many a file has.
+    pub(crate) fn run<R: Send>(
+        &self,
+        walked: Walked,
+        work: impl Fn(&Path) -> Result<R, FileError> + Sync,
+        points: impl Fn(&R) -> u64,
+        mut report: impl FnMut(&Path, Result<R, FileError>) -> Result<(), CommandError>,
+    ) -> Result<(), CommandError> {
+        let Walked { files, failed } = walked;
+        for (path, error) in failed {
+            report(&path, Err(error.into()))?;
+        }
+        let mut progress = self.progress(files.len());
+        for_each(
+            &files,
+            self.at_a_time(),
+            |path| work(path),
+            |path, result| {
+                progress.advance(result.as_ref().map_or(0, &points));
+                report(path, result)
+            },
+        )
+    }
 }
 
 /// Does `work` on each item by `jobs` threads, and hands each result to `each` on this one, as
 /// they come. After an error of `each` no further item is begun.
-pub(crate) fn for_each<T: Sync, R: Send, E>(
+fn for_each<T: Sync, R: Send, E>(
     items: &[T],
     jobs: usize,
     work: impl Fn(&T) -> R + Sync,
@@ -61,7 +113,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// Shown when `wanted`, and on a terminal.
-    pub(crate) fn start(wanted: bool, total: usize) -> Self {
+    fn start(wanted: bool, total: usize) -> Self {
         let now = monotonic();
         let shown = wanted || io::stderr().is_terminal();
         Self { shown, total, done: 0, points: 0, started: now, said: now }

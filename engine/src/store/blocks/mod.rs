@@ -1,18 +1,23 @@
 //! The native store: immutable blocks of many series.
 
+mod import;
+
 use super::{Sealed, Store};
 use crate::block::{Block, BlockSet, OpenBlockError, block_name};
 use crate::counters::add;
 use crate::error::{Closed, Damage, FetchError, FileError, SealError};
-use crate::fetch::{FetchRange, Fetched, Gather, Window};
-use crate::head::Taken;
+use crate::fetch::{Coarse, FetchRange, Fetched, Gather, Window};
+use crate::head::{FullChunk, Taken};
+use crate::import::{Gathered, ImportError, ImportSeries, OldFiles};
 use crate::inner::Inner;
+use crate::policies::Entry;
 use crate::schema::Policy;
 use crate::seal;
 use crate::series::SeriesId;
 use crate::storage::Storage;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
+use silverback_formats::block::BlockKind;
 use silverback_formats::manifest::BlockEntry;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,6 +41,8 @@ pub(crate) struct BlockStore {
     blocks: ArcSwap<BlockSet>,
     /// Number of the next block.
     next_block: AtomicU64,
+    /// Below all blocks: files that are not in blocks yet.
+    old: ArcSwapOption<OldFiles>,
 }
 
 impl BlockStore {
@@ -45,9 +52,66 @@ impl BlockStore {
         dir: PathBuf,
         blocks: Vec<Arc<Block>>,
         next_block: u64,
+        old: Option<OldFiles>,
     ) -> Self {
         let blocks = ArcSwap::from_pointee(BlockSet::new(blocks));
-        Self { storage, dir, blocks, next_block: AtomicU64::new(next_block) }
+        let old = ArcSwapOption::new(old.map(Arc::new));
+        Self { storage, dir, blocks, next_block: AtomicU64::new(next_block), old }
+    }
+
+    fn read(&self, db: &Inner, id: SeriesId, window: Window, entry: &Entry) -> Fetched {
+        let mut answer = window.answer(entry);
+        // The head first: what a seal moves meanwhile is then seen in one of them at least. The
+        // old files before the blocks, for the same reason.
+        let head = db.head.read(id.0);
+        let old = self.read_old(db, id).unwrap_or_else(|_| {
+            answer.damaged = true;
+            None
+        });
+        let old = || old.iter().flat_map(|old| old.archives());
+        let blocks = self.blocks.load();
+        let tiers = |from_s, until_s| {
+            let blocks = blocks.within(from_s, until_s).map(|block| block.entry());
+            let blocks = blocks.map(|block| (block.step_s, block.kind));
+            blocks.chain(old().map(|(step_s, kind, _)| (step_s, kind)))
+        };
+        let (start_s, stop_s) = window.span_s();
+        let steps = tiers(start_s, stop_s).map(|(step_s, _)| step_s);
+        let steps = steps.chain(head.iter().map(|snapshot| snapshot.step_s));
+        let finest_s = steps.chain([entry.step_s]).min().unwrap_or(entry.step_s);
+        for piece in window.pieces(finest_s, answer.step_s) {
+            let (start_s, stop_s) = piece.span_s();
+            let coarse =
+                tiers(start_s, stop_s).map(|(step_s, kind)| Coarse::of(kind, step_s, entry));
+            let late = head.iter().filter(|head| head.late.iter().any(|late| late.archive > 0));
+            let coarse = coarse.chain(late.map(|_| Coarse::Stored));
+            let mut gather = Gather::new(piece, entry, coarse.fold(Coarse::Computed, Coarse::and));
+            for (step_s, kind, chunks) in old() {
+                gather.chunks(step_s, kind, chunks);
+            }
+            for block in blocks.within(start_s, stop_s) {
+                gather.block(block, id.0);
+            }
+            for snapshot in &head {
+                gather.head(snapshot, &db.policies.entry(snapshot.policy));
+            }
+            gather.finish_into(&mut answer);
+        }
+        answer
+    }
+
+    /// What a file that is not in blocks yet says of a series.
+    fn read_old(&self, db: &Inner, id: SeriesId) -> Result<Option<ImportSeries>, ImportError> {
+        let old = self.old.load();
+        let Some(old) = &*old else { return Ok(None) };
+        let mut name = Vec::new();
+        let is_here = db.index.path_into(id, &mut name);
+        if is_here { old.series(&name) } else { Ok(None) }
+    }
+
+    /// Lets readers see new blocks; called with the lock of the manifest.
+    fn show(&self, blocks: Vec<Arc<Block>>) {
+        self.blocks.store(Arc::new(self.blocks.load().edited(blocks, &[])));
     }
 
     fn open(&self, entry: BlockEntry) -> Result<Arc<Block>, FileError> {
@@ -68,29 +132,20 @@ impl Store for BlockStore {
         id: SeriesId,
         range: FetchRange,
     ) -> Result<Option<Fetched>, FetchError> {
-        let policy = db.policy(id).ok_or(FetchError::UnknownSeries(id.0))?;
-        let entry = db.policies.entry(policy);
-        let Some(window) = Window::of(range, &entry) else { return Ok(None) };
-        // The head first: what a seal moves meanwhile is then seen in one of them at least.
-        let head = db.head.read(id.0);
-        let blocks = self.blocks.load();
-        let (start_s, stop_s) = window.span_s();
-        let steps = blocks.within(start_s, stop_s).map(|block| block.entry().step_s);
-        let steps = steps.chain(head.iter().map(|snapshot| snapshot.step_s));
-        let finest_s = steps.chain([entry.step_s]).min().unwrap_or(entry.step_s);
-        let mut answer = window.answer(&entry);
-        for piece in window.pieces(finest_s, answer.step_s) {
-            let (start_s, stop_s) = piece.span_s();
-            let mut gather = Gather::new(piece, &entry);
-            for block in blocks.within(start_s, stop_s) {
-                gather.block(block, id.0);
-            }
-            for snapshot in &head {
-                gather.head(snapshot, &db.policies.entry(snapshot.policy));
-            }
-            gather.finish_into(&mut answer);
-        }
-        Ok(Some(answer))
+        let entry = entry(db, id)?;
+        Ok(Window::of(range, &entry).map(|window| self.read(db, id, window, &entry)))
+    }
+
+    fn fetch_archive(
+        &self,
+        db: &Inner,
+        id: SeriesId,
+        archive: usize,
+        range_s: (i64, i64),
+    ) -> Result<Option<Fetched>, FetchError> {
+        let entry = entry(db, id)?;
+        let window = Window::of_archive(archive, range_s.0, range_s.1, &entry);
+        Ok(window.map(|window| self.read(db, id, window, &entry)))
     }
 
     fn policy(&self, db: &Inner, id: SeriesId, _name: &[u8]) -> Option<Arc<Policy>> {
@@ -99,16 +154,33 @@ impl Store for BlockStore {
 
     fn seal(&self, db: &Inner, taken: &[Arc<Taken>]) -> Result<Sealed, FileError> {
         let policies = db.policies.snapshot();
-        let next_block = self.next_block.load(Ordering::Relaxed);
-        let adds = seal::seal(&self.storage, &self.dir, taken, &policies, next_block)?;
+        let adds = seal::seal(&self.storage, &self.dir, taken, &policies, &self.next_block)?;
         let blocks = adds.iter().map(|entry| self.open(*entry)).collect::<Result<_, _>>()?;
         Ok(Sealed { blocks, is_whole: true })
     }
 
     fn publish(&self, sealed: Sealed) {
-        let next = sealed.blocks.iter().map(|block| block.entry().number + 1).max();
-        self.next_block.fetch_max(next.unwrap_or(0), Ordering::Relaxed);
-        self.blocks.store(Arc::new(self.blocks.load().edited(sealed.blocks, &[])));
+        self.show(sealed.blocks);
+    }
+
+    fn import(&self, db: &Inner, chunks: &[Gathered]) -> Result<(), ImportError> {
+        self.import_chunks(db, chunks)
+    }
+
+    fn old_files(&self) -> Option<Arc<OldFiles>> {
+        self.old.load_full()
+    }
+
+    fn forget_old_files(&self) {
+        self.old.store(None);
+    }
+
+    fn remove(&self, name: &[u8]) -> Result<(), FileError> {
+        self.old.load().as_ref().map_or(Ok(()), |old| old.remove(name))
+    }
+
+    fn has_slots(&self, id: SeriesId, step_s: u32, kind: BlockKind, chunks: &[FullChunk]) -> bool {
+        self.find_slots(id, step_s, kind, chunks)
     }
 
     fn expire(&self, db: &Inner) -> Result<usize, FileError> {
@@ -167,12 +239,20 @@ impl Store for BlockStore {
         let entries = blocks.iter().map(|block| block.entry());
         let (bytes, chunks) =
             entries.fold((0, 0), |(b, c), entry| (b + entry.len_bytes, c + entry.chunks));
-        vec![
+        let mut counters = vec![
             ("block.files", blocks.iter().len() as f64),
             ("block.bytes", bytes as f64),
             ("block.chunks", chunks as f64),
-        ]
+        ];
+        counters.extend(self.old.load().iter().flat_map(|old| old.counters()));
+        counters
     }
+}
+
+/// The rules of a series.
+fn entry(db: &Inner, id: SeriesId) -> Result<Entry, FetchError> {
+    let policy = db.policy(id).ok_or(FetchError::UnknownSeries(id.0))?;
+    Ok(db.policies.entry(policy))
 }
 
 /// When the head is sealed: as the clock passes a multiple of the block duration, or early when

@@ -1,0 +1,294 @@
+//! Sources → the values of a window.
+//!
+//! Points are held in the finest archive, and those that came too late for it in the first that
+//! still covered them. A coarser archive is stored in part ([`BlockKind::RollUps`]): imported
+//! files bring theirs along. The rest of it is computed here, archive by archive, as whisper
+//! would have written it: a slot of which a finer one changed after it was stored, or of which
+//! nothing is stored, follows from the next finer archive by method and xFilesFactor. Where that
+//! finds too little known, what is stored stays, as in whisper.
+//!
+//! Samples of older rules count for the first archive with at least their step: finer ones are
+//! gathered on their own step and aggregated, coarser ones fill the slot of their own time.
+//!
+//! Sources are read oldest first and later ones overwrite earlier ones slot by slot.
+
+use super::column::{Column, Rule, Stamp};
+use super::{Fetched, Window};
+use crate::block::Block;
+use crate::head::{FullChunk, Snapshot};
+use crate::policies::Entry;
+use silverback_formats::block::BlockKind;
+use silverback_formats::chunk::{Chunk, ChunkError};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Whether something is stored of the archives that are coarser than the finest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Coarse {
+    /// Nothing: all of them is computed.
+    Computed,
+    /// Something: which came first, it or what it would be computed from?
+    Stored,
+}
+
+impl Coarse {
+    /// What is to be minded when a source of this kind and step is read.
+    pub(crate) fn of(kind: BlockKind, step_s: u32, entry: &Entry) -> Self {
+        if kind == BlockKind::RollUps || step_s > entry.step_s {
+            Self::Stored
+        } else {
+            Self::Computed
+        }
+    }
+
+    /// What is to be minded when this and `other` are read.
+    pub(crate) fn and(self, other: Self) -> Self {
+        if self == Self::Stored { self } else { other }
+    }
+}
+
+/// Gathers samples for the slots of a window.
+#[derive(Debug)]
+pub(crate) struct Gather<'a> {
+    window: Window,
+    entry: &'a Entry,
+    /// Samples by archive, up to the window's.
+    direct: Vec<Column>,
+    /// Samples finer than the archive they count for, by that and their own step.
+    finer: BTreeMap<(usize, u32), Column>,
+    /// Samples coarser than the window's archive.
+    coarser: Column,
+    /// The source that is read.
+    stamp: Stamp,
+    /// Memory for the values of a chunk.
+    decoded: Vec<f64>,
+    damaged: bool,
+}
+
+/// Where the samples of a source go.
+#[derive(Debug, Clone, Copy)]
+enum Home {
+    /// To this archive.
+    Direct(usize),
+    /// To a column of their own, aggregated into this archive.
+    Finer(usize),
+    /// Into the slot of their own time.
+    Coarser,
+}
+
+impl<'a> Gather<'a> {
+    pub(crate) fn new(window: Window, entry: &'a Entry, coarse: Coarse) -> Self {
+        let archives = 0..=window.archive;
+        Self {
+            window,
+            entry,
+            direct: archives.map(|_| Column::default()).collect(),
+            finer: BTreeMap::new(),
+            coarser: Column::default(),
+            stamp: (coarse == Coarse::Stored).then_some(0),
+            decoded: Vec::new(),
+            damaged: false,
+        }
+    }
+
+    /// Adds what a block holds of series `id`.
+    pub(crate) fn block(&mut self, block: &Block, id: u32) {
+        let (step_s, kind) = (block.entry().step_s, block.entry().kind);
+        self.next_source();
+        let mut bad = None;
+        let whole = block.chunks(id, |bytes| {
+            if let Err(error) = self.chunk(bytes, step_s, kind) {
+                bad = Some(error);
+            }
+        });
+        if let Some(error) = bad {
+            block.report(0, format!("chunk of series {id}: {error}"));
+            self.damaged = true;
+        }
+        self.damaged |= !whole;
+    }
+
+    /// Adds chunks of a series that are in no block yet.
+    pub(crate) fn chunks(&mut self, step_s: u32, kind: BlockKind, chunks: &[FullChunk]) {
+        self.next_source();
+        for chunk in chunks {
+            let taken = self.chunk(&chunk.bytes, step_s, kind);
+            taken.expect("this process wrote the chunk");
+        }
+    }
+
+    /// Adds what the head holds of a series; `entry` is the policy it was taken under.
+    pub(crate) fn head(&mut self, snapshot: &Snapshot, entry: &Entry) {
+        self.next_source();
+        for bytes in &snapshot.chunks {
+            let chunk = self.chunk(bytes, snapshot.step_s, BlockKind::Points);
+            chunk.expect("the head wrote this chunk");
+        }
+        if let Some(pending) = snapshot.pending {
+            self.point(snapshot.step_s, pending);
+        }
+        for late in &snapshot.late {
+            let step_s = entry.policy.archives[usize::from(late.archive)].step_s;
+            self.next_source();
+            self.point(step_s, (late.slot_s, late.value));
+        }
+    }
+
+    fn point(&mut self, step_s: u32, sample: (u32, f64)) {
+        if let Some(home) = self.home(step_s, BlockKind::Points) {
+            self.samples(home, step_s, [sample]);
+        }
+    }
+
+    /// What follows is of a source that is later than those before.
+    fn next_source(&mut self) {
+        self.stamp = self.stamp.map(|stamp| stamp + 1);
+    }
+
+    fn chunk(&mut self, bytes: &[u8], step_s: u32, kind: BlockKind) -> Result<(), ChunkError> {
+        let chunk = Chunk::parse(bytes, step_s)?;
+        let start_s = chunk.header().start_s();
+        let end_s = i64::from(start_s) + i64::from(chunk.header().slots()) * i64::from(step_s);
+        if i64::from(start_s) >= self.window.stop_s || end_s <= self.window.start_s {
+            return Ok(());
+        }
+        let Some(home) = self.home(step_s, kind) else { return Ok(()) };
+        let mut values = std::mem::take(&mut self.decoded);
+        values.clear();
+        chunk.values_into(&mut values)?;
+        if let Home::Coarser = home {
+            let slots = chunk.presence().present_runs().flatten();
+            let times = slots.map(|slot| start_s.saturating_add(slot.saturating_mul(step_s)));
+            self.samples(home, step_s, times.zip(values.iter().copied()));
+        } else {
+            self.runs(&chunk, home, step_s, kind, &values);
+        }
+        self.decoded = values;
+        Ok(())
+    }
+
+    /// Where samples of a source with this step go; `None` when another archive of the series
+    /// has its own for the same time.
+    fn home(&self, step_s: u32, kind: BlockKind) -> Option<Home> {
+        let archives = &self.entry.policy.archives;
+        let exact = archives.iter().any(|archive| archive.step_s == step_s);
+        let home = archives.iter().position(|archive| archive.step_s >= step_s);
+        match home.filter(|&home| home <= self.window.archive) {
+            Some(home) if exact => Some(Home::Direct(home)),
+            Some(home) => Some(Home::Finer(home)),
+            None if exact && kind == BlockKind::RollUps => None,
+            None => Some(Home::Coarser),
+        }
+    }
+
+    /// The column of samples with this step, and its step.
+    fn column(&mut self, home: Home, step_s: u32) -> (&mut Column, u32) {
+        let window_s = self.entry.policy.archives[self.window.archive].step_s;
+        match home {
+            Home::Direct(archive) => (&mut self.direct[archive], step_s),
+            Home::Finer(archive) => (self.finer.entry((archive, step_s)).or_default(), step_s),
+            Home::Coarser => (&mut self.coarser, window_s),
+        }
+    }
+
+    /// Adds the values of a chunk whose step is that of its column: its slots lie on the
+    /// column's, so whole runs are copied.
+    fn runs(
+        &mut self,
+        chunk: &Chunk<'_>,
+        home: Home,
+        step_s: u32,
+        kind: BlockKind,
+        values: &[f64],
+    ) {
+        let (start_s, slots) = self.window.slots(step_s);
+        let stamp = self.stamp;
+        let (column, _) = self.column(home, step_s);
+        column.prepare(slots, stamp);
+        let header = chunk.header();
+        let first = (i64::from(header.start_s()) - start_s) / i64::from(step_s);
+        if kind == BlockKind::RollUps {
+            column.clear(within(first, header.slots() as usize, slots), stamp);
+        }
+        let mut rest = values;
+        for run in chunk.presence().present_runs() {
+            let (run_values, after) = rest.split_at(run.len());
+            rest = after;
+            let at = first + i64::from(run.start);
+            let to = within(at, run_values.len(), slots);
+            let skipped = usize::try_from(to.start as i64 - at).unwrap_or(0);
+            if !to.is_empty() {
+                column.set_run(to.start, &run_values[skipped..][..to.len()], stamp);
+            }
+        }
+    }
+
+    /// Adds samples (slot time, value) of one source with this step.
+    fn samples(&mut self, home: Home, step_s: u32, samples: impl IntoIterator<Item = (u32, f64)>) {
+        let (window, stamp) = (self.window, self.stamp);
+        let (column, step_s) = self.column(home, step_s);
+        let (start_s, slots) = window.slots(step_s);
+        for (time_s, value) in samples {
+            let at = (i64::from(time_s) - start_s).div_euclid(i64::from(step_s));
+            let Some(at) = usize::try_from(at).ok().filter(|&at| at < slots) else { continue };
+            column.prepare(slots, stamp);
+            column.set(at, value, stamp);
+        }
+    }
+
+    /// Appends the values of the window's archive.
+    pub(crate) fn finish_into(self, answer: &mut Fetched) {
+        let policy = &self.entry.policy;
+        let (method, x_files_factor) = (policy.method, policy.x_files_factor);
+        let mut cells = Column::default();
+        for (archive, direct) in self.direct.into_iter().enumerate() {
+            let step_s = policy.archives[archive].step_s;
+            if let Some(finer) = archive.checked_sub(1).filter(|_| !cells.is_empty()) {
+                let ratio = (step_s / policy.archives[finer].step_s) as usize;
+                cells = cells.roll_up(ratio, Rule { method, x_files_factor });
+            }
+            for ((_, finer_s), finer) in self.finer.range((archive, 0)..=(archive, u32::MAX)) {
+                let target = self.window.regroup(*finer_s, step_s);
+                let slots = self.window.slots(step_s).1;
+                cells.overlay(finer.group(slots, target, method));
+            }
+            cells.overlay(direct);
+        }
+        let mut all = self.coarser.values;
+        if all.is_empty() {
+            all = cells.values;
+        } else {
+            let known = all.iter_mut().zip(cells.values).filter(|(_, value)| !value.is_nan());
+            known.for_each(|(cell, value)| *cell = value);
+        }
+        all.resize(self.window.slots(answer.step_s).1, f64::NAN);
+        answer.values.append(&mut all);
+        answer.damaged |= self.damaged;
+    }
+}
+
+impl Window {
+    /// The slots of a step that the window touches: start of the first, and how many.
+    fn slots(&self, step_s: u32) -> (i64, usize) {
+        let step_s = i64::from(step_s);
+        let start_s = self.start_s - self.start_s.rem_euclid(step_s);
+        let slots = (self.stop_s - start_s + step_s - 1) / step_s;
+        (start_s, usize::try_from(slots).unwrap_or(0))
+    }
+
+    /// From the number of a slot of step `step_s` to that of the slot of `target_s` that holds
+    /// its begin.
+    fn regroup(&self, step_s: u32, target_s: u32) -> impl Fn(usize) -> Option<usize> {
+        let (start_s, target_start_s) = (self.slots(step_s).0, self.slots(target_s).0);
+        move |slot| {
+            let time_s = start_s + slot as i64 * i64::from(step_s);
+            usize::try_from((time_s - target_start_s).div_euclid(i64::from(target_s))).ok()
+        }
+    }
+}
+
+/// The part of `len` slots from `first` on that lies in `0..slots`.
+fn within(first: i64, len: usize, slots: usize) -> Range<usize> {
+    let clamp = |at: i64| usize::try_from(at).unwrap_or(0).min(slots);
+    clamp(first)..clamp(first.saturating_add(len as i64))
+}

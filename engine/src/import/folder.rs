@@ -1,0 +1,96 @@
+//! A folder of whisper files, both kinds mixed, as a source of series.
+
+use super::{ImportArchive, ImportError, ImportSeries};
+use crate::storage::{FileLock, Storage};
+use crate::whisper_dir::{ArchivePoints, FileFailure, Settings, WalkedFile, WhisperDir};
+use silverback_formats::whisper::Dialect;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A folder of whisper files that are taken over.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    dir: WhisperDir,
+}
+
+/// The series of a folder.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// Sorted.
+    pub(crate) names: Vec<Vec<u8>>,
+    /// What could not be looked into.
+    pub(crate) unreadable: Vec<(PathBuf, io::Error)>,
+}
+
+impl Folder {
+    /// The folder `path`; tagged series have files of their own when `tags` is set, named by
+    /// hashes when `hash_filenames` is.
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        path: &Path,
+        tags: bool,
+        hash_filenames: bool,
+    ) -> Self {
+        let settings = Settings {
+            tags,
+            hash_filenames,
+            sparse_create: false,
+            lock: FileLock::None,
+            remove_empty_file: false,
+            dialect: Dialect::Python,
+        };
+        Self { dir: WhisperDir::new(storage, path.to_path_buf(), settings) }
+    }
+
+    /// The series of all files.
+    pub(crate) fn names(&self) -> io::Result<Names> {
+        let mut found = Names::default();
+        self.dir.walk(&mut |file| {
+            match file {
+                WalkedFile::Series(name) => found.names.push(name.to_vec()),
+                WalkedFile::Other(_) => {}
+                WalkedFile::Unreadable(path, error) => {
+                    found.unreadable.push((self.dir.root().join(path), error));
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        found.names.sort_unstable();
+        Ok(found)
+    }
+
+    /// All of a series; `None` when there is no such file any more.
+    pub(crate) fn series(&self, name: &[u8]) -> Result<Option<ImportSeries>, ImportError> {
+        let contents = self.dir.contents(name).map_err(ImportError::file)?;
+        let archive = |ArchivePoints { archive, points }: ArchivePoints| ImportArchive {
+            retention: archive,
+            points: points.iter().map(|point| (point.time_s, point.value)).collect(),
+        };
+        Ok(contents.map(|archives| {
+            let archives: Vec<_> = archives.into_iter().map(archive).collect();
+            ImportSeries::new(name, &archives)
+        }))
+    }
+
+    /// The folder.
+    pub(crate) fn root(&self) -> &Path {
+        self.dir.root()
+    }
+
+    /// Where the file of a series is.
+    pub(crate) fn path(&self, name: &[u8]) -> PathBuf {
+        self.dir.path(name).unwrap_or_else(|_| self.dir.root().to_path_buf())
+    }
+
+    /// Puts the file of a series into another folder.
+    pub(crate) fn move_out(&self, name: &[u8], folder: &Path) -> Result<(), ImportError> {
+        self.dir.move_out(name, folder).map_err(ImportError::file)
+    }
+
+    /// Removes the file of a series.
+    pub(crate) fn remove(&self, name: &[u8]) -> Result<(), FileFailure> {
+        self.dir.remove(name).map(drop)
+    }
+}

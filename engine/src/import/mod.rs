@@ -1,0 +1,205 @@
+//! Series taken over from elsewhere, with all their archives, beside what is received.
+//!
+//! No WAL: blocks are written at once, and count when the manifest lists them
+//! ([`Importer::commit`]). They come before all that was or will be received
+//! ([`IMPORTED`](silverback_formats::block::IMPORTED)): a point of the database's own wins over
+//! an imported one of its slot, and a coarse slot is computed anew when the database gets a
+//! point in it. A series that is imported again replaces the earlier import.
+//!
+//! A crash loses what was not committed. Whoever imports many files asks
+//! [`Importer::holds`] first, and so goes on where he was.
+//!
+//! | module | |
+//! |---|---|
+//! | `series` | archives of one series, encoded |
+//! | `folder` | a folder of whisper files as a source of series |
+//! | `run` | all files of a folder |
+//! | `migrate` | the same in the background, with answers from what is left |
+
+mod folder;
+mod migrate;
+mod run;
+mod series;
+
+pub(crate) use folder::Folder;
+pub(crate) use migrate::{OldFiles, work};
+pub use run::{AfterImport, ImportEvent, ImportOptions, ImportOutcome, moved_folder};
+pub use series::{ImportArchive, ImportSeries};
+
+use crate::append::Refusal;
+use crate::block::Tier;
+use crate::db::Db;
+use crate::error::{AppendError, FileError};
+use crate::head::FullChunk;
+use crate::inner::Inner;
+use crate::series::SeriesId;
+use crate::whisper_dir::FileFailure;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// Encoded bytes after which a commit is due.
+const GATHERED_BYTES_MAX: usize = 64 << 20;
+/// What a gathered chunk costs beside its bytes.
+const CHUNK_BYTES: usize = 96;
+
+/// Why series were not taken over.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// A file could not be written; try again when the disk is well.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// This series cannot be; others can.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A file cannot be read, or not be moved when it was imported; others can.
+    #[error("{0}")]
+    File(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The name could not be written to the log.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The database keeps whisper files: convert or copy them instead.
+    #[error("this database has no blocks to import into")]
+    NoBlocks,
+    /// The database was closed.
+    #[error("the database is closed")]
+    Closed,
+}
+
+impl From<FileError> for ImportError {
+    fn from(FileError { path, source }: FileError) -> Self {
+        Self::Io { path, source }
+    }
+}
+
+impl ImportError {
+    pub(crate) fn file(failure: FileFailure) -> Self {
+        Self::File(Box::new(failure))
+    }
+
+    /// Whether the next file may fare better.
+    fn is_of_one_file(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::File(_))
+    }
+}
+
+/// A chunk on its way into a block.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    pub(crate) id: u32,
+    pub(crate) tier: Tier,
+    pub(crate) chunk: FullChunk,
+}
+
+/// Takes series over. Those since the last commit are not there yet, but for their names.
+#[derive(Debug)]
+pub struct Importer<'a> {
+    inner: &'a Inner,
+    gathered: Vec<Gathered>,
+    bytes: usize,
+}
+
+impl<'a> Importer<'a> {
+    /// Begins with nothing.
+    #[must_use]
+    pub fn new(db: &'a Db) -> Self {
+        Self::of(db.inner())
+    }
+
+    pub(crate) fn of(inner: &'a Inner) -> Self {
+        Self { inner, gathered: Vec::new(), bytes: 0 }
+    }
+
+    /// Gathers a series, which is created unless it is there.
+    ///
+    /// # Errors
+    /// When there can be no such series, or it cannot be logged.
+    pub fn add(&mut self, series: ImportSeries) -> Result<SeriesId, ImportError> {
+        let inner = self.inner;
+        let id = inner.ensure_series(&series.name)??;
+        let Some(policy) = inner.policy(id) else {
+            // It was deleted just now.
+            return Ok(id);
+        };
+        let entry = inner.policies.entry(policy);
+        for archive in series.archives {
+            let (step_s, kind) = (archive.retention.step_s, archive.kind);
+            // Finer points are kept to the end: where some come later, the coarser ones of their
+            // time are computed from all.
+            let keep_s = entry.reach_s.max(archive.retention.reach_s());
+            let keep_s = u32::try_from(keep_s).unwrap_or(u32::MAX);
+            let tier = Tier { step_s, kind, aside: false, keep_s };
+            for chunk in archive.chunks {
+                self.bytes += chunk.bytes.len() + CHUNK_BYTES;
+                self.gathered.push(Gathered { id: id.0, tier, chunk });
+            }
+        }
+        Ok(id)
+    }
+
+    /// Whether what is gathered takes so much memory that it should be committed now.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.bytes >= GATHERED_BYTES_MAX
+    }
+
+    /// Makes the series that were gathered durable and shows them to readers. After an error
+    /// they are gathered still.
+    ///
+    /// # Errors
+    /// When a block cannot be written, and when the database is closed or has no blocks.
+    pub fn commit(&mut self) -> Result<(), ImportError> {
+        let inner = self.inner;
+        if self.gathered.is_empty() {
+            // Names alone.
+            inner.name_series()?;
+            return Ok(());
+        }
+        self.gathered.sort_by_key(|gathered| (gathered.id, gathered.chunk.first_s));
+        inner.store.import(inner, &self.gathered)?;
+        self.gathered.clear();
+        self.bytes = 0;
+        Ok(())
+    }
+
+    /// Whether the blocks hold all points of a series already: an earlier import went so far.
+    #[must_use]
+    pub fn holds(db: &Db, series: &ImportSeries) -> bool {
+        holds(db.inner(), series)
+    }
+}
+
+/// See [`Db::migrate`].
+pub(crate) fn migrate(inner: &Inner) -> Result<bool, ImportError> {
+    let Some(old) = inner.store.old_files() else { return Ok(true) };
+    let whole = migrate::migrate(inner, &old, &|| false)?;
+    if whole {
+        inner.store.forget_old_files();
+    }
+    Ok(whole)
+}
+
+/// See [`Db::import_folder`].
+pub(crate) fn import_folder(
+    inner: &Inner,
+    options: &ImportOptions,
+    each: &mut dyn FnMut(ImportEvent) -> ControlFlow<()>,
+) -> Result<(), ImportError> {
+    let storage = Arc::clone(&inner.options.storage);
+    let (tags, hashes) = (inner.options.tags, options.hash_filenames);
+    run::run(inner, &Folder::new(storage, &options.from, tags, hashes), options, each)
+}
+
+/// See [`Importer::holds`].
+fn holds(inner: &Inner, series: &ImportSeries) -> bool {
+    let Some(id) = inner.spelled_series(&series.name) else { return false };
+    let mut archives = series.archives.iter();
+    archives.all(|archive| {
+        inner.store.has_slots(id, archive.retention.step_s, archive.kind, &archive.chunks)
+    })
+}

@@ -1,0 +1,256 @@
+//! Many files of a folder, read by several threads, committed by one.
+//!
+//! What was imported before is seen by what the blocks hold and left alone, so an interrupted run
+//! is resumed by running it again. A file is only moved or removed when its points are durable.
+
+use super::folder::{Folder, Names};
+use super::{ImportError, ImportSeries, Importer};
+use crate::clock::monotonic;
+use crate::inner::Inner;
+use crate::job::{JobEvent, JobFile};
+use crate::whisper_dir::Limiter;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+/// Longest sleep of a reader that waits for its turn, so that stopping does not wait long.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
+
+/// Which files are imported, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// Folder of whisper files, standard and compressed ones mixed.
+    pub from: PathBuf,
+    /// Files read at a time.
+    pub jobs: usize,
+    /// Files read in a second at most; zero is no limit.
+    pub files_per_second: u32,
+    /// Read and encode, and write nothing.
+    pub dry_run: bool,
+    /// Whether tagged series have the hash of their name as the name of their file.
+    pub hash_filenames: bool,
+    /// What becomes of a file that is imported.
+    pub after: AfterImport,
+}
+
+impl ImportOptions {
+    /// All files of a folder, which stay where they are.
+    #[must_use]
+    pub fn new(from: impl Into<PathBuf>) -> Self {
+        Self {
+            from: from.into(),
+            jobs: 1,
+            files_per_second: 0,
+            dry_run: false,
+            hash_filenames: true,
+            after: AfterImport::Keep,
+        }
+    }
+}
+
+/// What becomes of a file that is imported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AfterImport {
+    /// It stays.
+    Keep,
+    /// It is moved into this folder, under the same path.
+    MoveTo(PathBuf),
+    /// It is removed.
+    Remove,
+}
+
+/// What an import tells as it goes on.
+pub type ImportEvent = JobEvent<ImportOutcome, ImportError>;
+
+/// What became of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportOutcome {
+    /// Its points are in blocks, durably.
+    Imported,
+    /// They would be, were this no dry run.
+    WouldImport,
+    /// They were before.
+    Held,
+}
+
+/// What a reader made of a file.
+enum Ready {
+    /// It is to be imported.
+    Series(ImportSeries),
+    /// So many points are there already.
+    Held(u64),
+    /// Somebody took it away.
+    Gone,
+}
+
+type Read = (usize, Result<Ready, ImportError>);
+
+/// See [`Db::import_folder`](crate::Db::import_folder).
+pub(crate) fn run(
+    inner: &Inner,
+    folder: &Folder,
+    options: &ImportOptions,
+    each: &mut dyn FnMut(ImportEvent) -> ControlFlow<()>,
+) -> Result<(), ImportError> {
+    let unlisted = |source| ImportError::Io { path: folder.root().to_path_buf(), source };
+    let Names { names, unreadable } = folder.names().map_err(unlisted)?;
+    if each(JobEvent::Files(names.len() + unreadable.len())).is_break() {
+        return Ok(());
+    }
+    for (path, source) in unreadable {
+        let outcome = Err(ImportError::Io { path: path.clone(), source });
+        let file = JobFile { path, name: Vec::new(), points: 0, outcome };
+        if each(JobEvent::File(file)).is_break() {
+            return Ok(());
+        }
+    }
+    let limiter = Limiter::new(options.files_per_second, monotonic());
+    let (next, stopped) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let reader = Reader { inner, folder, names: &names, next: &next, stopped: &stopped };
+    std::thread::scope(|scope| {
+        let jobs = options.jobs.clamp(1, names.len().max(1));
+        let (results, received) = sync_channel(jobs);
+        for _ in 0..jobs {
+            let (results, limiter) = (results.clone(), &limiter);
+            scope.spawn(move || reader.read_files(limiter, &results));
+        }
+        drop(results);
+        let mut committer =
+            Committer { importer: Importer::of(inner), folder, options, each, done: Vec::new() };
+        let outcome = committer.take(&names, &received);
+        stopped.store(true, Ordering::Relaxed);
+        drop(received);
+        outcome
+    })
+}
+
+/// A thread that reads files.
+#[derive(Clone, Copy)]
+struct Reader<'a> {
+    inner: &'a Inner,
+    folder: &'a Folder,
+    names: &'a [Vec<u8>],
+    next: &'a AtomicUsize,
+    stopped: &'a AtomicBool,
+}
+
+impl Reader<'_> {
+    fn read_files(self, limiter: &Limiter, results: &SyncSender<Read>) {
+        let is_stopped = || self.stopped.load(Ordering::Relaxed);
+        loop {
+            while let Err(wait) = limiter.take(monotonic()) {
+                if is_stopped() {
+                    return;
+                }
+                std::thread::sleep(wait.min(PAUSE_MAX));
+            }
+            let at = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(name) = self.names.get(at).filter(|_| !is_stopped()) else { return };
+            // Nobody receives any more after an error.
+            if results.send((at, self.read(name))).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn read(self, name: &[u8]) -> Result<Ready, ImportError> {
+        let Some(series) = self.folder.series(name)? else { return Ok(Ready::Gone) };
+        let held = super::holds(self.inner, &series);
+        Ok(if held { Ready::Held(series.points()) } else { Ready::Series(series) })
+    }
+}
+
+/// Gathers what was read, commits it now and then, and tells what became of it.
+struct Committer<'a, 'b> {
+    importer: Importer<'a>,
+    folder: &'a Folder,
+    options: &'a ImportOptions,
+    each: &'b mut dyn FnMut(ImportEvent) -> ControlFlow<()>,
+    /// Files since the last commit.
+    done: Vec<(Vec<u8>, u64)>,
+}
+
+impl Committer<'_, '_> {
+    fn take(&mut self, names: &[Vec<u8>], received: &Receiver<Read>) -> Result<(), ImportError> {
+        for (at, read) in received {
+            if self.take_one(&names[at], read)?.is_break() {
+                break;
+            }
+        }
+        // What was read before somebody asked to stop counts.
+        self.commit().map(|_| ())
+    }
+
+    fn take_one(
+        &mut self,
+        name: &[u8],
+        read: Result<Ready, ImportError>,
+    ) -> Result<ControlFlow<()>, ImportError> {
+        let (points, outcome) = match read {
+            Ok(Ready::Gone) => return Ok(ControlFlow::Continue(())),
+            Ok(Ready::Held(points)) => (points, self.finish(name).map(|()| ImportOutcome::Held)),
+            Ok(Ready::Series(series)) if self.options.dry_run => {
+                (series.points(), Ok(ImportOutcome::WouldImport))
+            }
+            Ok(Ready::Series(series)) => {
+                let points = series.points();
+                match self.importer.add(series) {
+                    Ok(_) => {
+                        self.done.push((name.to_vec(), points));
+                        if self.importer.is_full() {
+                            return self.commit();
+                        }
+                        return Ok((self.each)(JobEvent::Read));
+                    }
+                    Err(error) if error.is_of_one_file() => (points, Err(error)),
+                    Err(error) => return Err(error),
+                }
+            }
+            Err(error) => (0, Err(error)),
+        };
+        Ok(self.tell(name, points, outcome))
+    }
+
+    fn commit(&mut self) -> Result<ControlFlow<()>, ImportError> {
+        self.importer.commit()?;
+        let mut flow = ControlFlow::Continue(());
+        for (name, points) in std::mem::take(&mut self.done) {
+            let outcome = self.finish(&name).map(|()| ImportOutcome::Imported);
+            if self.tell(&name, points, outcome).is_break() {
+                flow = ControlFlow::Break(());
+            }
+        }
+        Ok(flow)
+    }
+
+    /// Does with a file whose points are durable what is to be done with it.
+    fn finish(&self, name: &[u8]) -> Result<(), ImportError> {
+        match &self.options.after {
+            _ if self.options.dry_run => Ok(()),
+            AfterImport::Keep => Ok(()),
+            AfterImport::MoveTo(folder) => self.folder.move_out(name, folder),
+            AfterImport::Remove => self.folder.remove(name).map_err(ImportError::file),
+        }
+    }
+
+    fn tell(
+        &mut self,
+        name: &[u8],
+        points: u64,
+        outcome: Result<ImportOutcome, ImportError>,
+    ) -> ControlFlow<()> {
+        let path = self.folder.path(name);
+        let file = JobFile { path, name: name.to_vec(), points, outcome };
+        (self.each)(JobEvent::File(file))
+    }
+}
+
+/// Where files go that were moved from `folder` and nobody said otherwise: beside it.
+#[must_use]
+pub fn moved_folder(folder: &Path) -> PathBuf {
+    let mut name = folder.as_os_str().to_owned();
+    name.push(".moved");
+    name.into()
+}

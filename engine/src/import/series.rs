@@ -1,0 +1,175 @@
+//! One series as it is taken over: its archives, encoded.
+
+use crate::head::FullChunk;
+use crate::schema::Retention;
+use crate::seal;
+use silverback_formats::block::BlockKind;
+use silverback_formats::chunk::{ChunkBuilder, SLOTS_MAX};
+use std::collections::BTreeMap;
+
+/// One archive of a series that is taken over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImportArchive {
+    /// Its step, and how many points it keeps.
+    pub retention: Retention,
+    /// Time (Unix seconds) and value of its points, in any order. NaN is unknown.
+    pub points: Vec<(u32, f64)>,
+}
+
+/// A series that is taken over with all archives, encoded: what takes time is done when this is
+/// made, on any thread.
+#[derive(Debug, Clone)]
+pub struct ImportSeries {
+    pub(super) name: Vec<u8>,
+    pub(super) archives: Vec<EncodedArchive>,
+    points: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct EncodedArchive {
+    pub(super) retention: Retention,
+    pub(super) kind: BlockKind,
+    /// In order of time.
+    pub(super) chunks: Vec<FullChunk>,
+}
+
+impl ImportSeries {
+    /// Encodes the archives of series `name`, finest first. Points that the ring of an archive
+    /// would not hold together with the newest of all are left out.
+    ///
+    /// The first archive holds points, the others are what was made of them: from the oldest to
+    /// the newest point they stand as they are, the unknown included.
+    #[must_use]
+    pub fn new(name: &[u8], archives: &[ImportArchive]) -> Self {
+        let rings: Vec<_> = archives.iter().map(ring).collect();
+        let times = || archives.iter().flat_map(|archive| &archive.points).map(|point| point.0);
+        let span_s = times().min().zip(times().max());
+        let mut series =
+            Self { name: name.to_vec(), archives: Vec::with_capacity(archives.len()), points: 0 };
+        for (level, (archive, mut slots)) in archives.iter().zip(rings).enumerate() {
+            let retention = archive.retention;
+            let step_s = retention.step_s;
+            let Some((oldest_s, newest_s)) = span_s else { break };
+            let last_s = newest_s - newest_s % step_s;
+            let reach_s = i64::from(step_s) * (i64::from(retention.points) - 1);
+            let first_s = u32::try_from(i64::from(last_s) - reach_s).unwrap_or(0);
+            // The ring of a clock close to zero begins at the first slot.
+            let first_s = first_s.max(oldest_s - oldest_s % step_s).next_multiple_of(step_s);
+            slots = slots.split_off(&first_s);
+            series.points += slots.len() as u64;
+            let (kind, chunks) = if level == 0 {
+                (BlockKind::Points, seal::encode(slots, step_s))
+            } else {
+                (BlockKind::RollUps, encode_all(&slots, first_s, last_s, step_s))
+            };
+            series.archives.push(EncodedArchive { retention, kind, chunks });
+        }
+        series
+    }
+
+    /// Step, kind and chunks of each archive, finest first.
+    pub(crate) fn archives(&self) -> impl Iterator<Item = (u32, BlockKind, &[FullChunk])> {
+        self.archives
+            .iter()
+            .map(|archive| (archive.retention.step_s, archive.kind, archive.chunks.as_slice()))
+    }
+
+    /// Name as it was given.
+    #[must_use]
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// Points of all archives.
+    #[must_use]
+    pub fn points(&self) -> u64 {
+        self.points
+    }
+
+    /// Bytes of the encoded archives.
+    #[must_use]
+    pub fn len_bytes(&self) -> usize {
+        let chunks = self.archives.iter().flat_map(|archive| &archive.chunks);
+        chunks.map(|chunk| chunk.bytes.len()).sum()
+    }
+}
+
+/// The known points of an archive by slot.
+fn ring(archive: &ImportArchive) -> BTreeMap<u32, f64> {
+    let step_s = archive.retention.step_s;
+    let known = archive.points.iter().filter(|(_, value)| !value.is_nan());
+    known.map(|&(time_s, value)| (time_s - time_s % step_s, value)).collect()
+}
+
+/// Chunks that speak for every slot from `first_s` to `last_s`.
+fn encode_all(
+    slots: &BTreeMap<u32, f64>,
+    first_s: u32,
+    last_s: u32,
+    step_s: u32,
+) -> Vec<FullChunk> {
+    let mut chunks = Vec::new();
+    let last_slot = (last_s - first_s) / step_s;
+    for begin in (0..=last_slot).step_by(SLOTS_MAX as usize) {
+        let end = last_slot.min(begin + (SLOTS_MAX - 1));
+        let time_s = |slot: u32| first_s + slot * step_s;
+        let mut samples: BTreeMap<u32, f64> = BTreeMap::from([(begin, f64::NAN), (end, f64::NAN)]);
+        let known = slots.range(time_s(begin)..=time_s(end));
+        samples.extend(known.map(|(slot_s, value)| ((slot_s - first_s) / step_s, *value)));
+        let samples = samples.into_iter().map(|(slot, value)| (slot - begin, value));
+        let chunk = ChunkBuilder::from_samples(time_s(begin), samples);
+        let mut bytes = Vec::new();
+        chunk.expect("slots are in order and within").encode_into(&mut bytes);
+        chunks.push(FullChunk { first_s: time_s(begin), last_s: time_s(end), bytes });
+    }
+    chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use silverback_formats::chunk::Chunk;
+
+    fn archive(step_s: u32, points: u32, samples: &[(u32, f64)]) -> ImportArchive {
+        ImportArchive { retention: Retention { step_s, points }, points: samples.to_vec() }
+    }
+
+    fn decoded(archive: &EncodedArchive) -> Vec<(u32, Vec<Option<f64>>)> {
+        let chunks = archive.chunks.iter().map(|chunk| {
+            let mut values = Vec::new();
+            let chunk = Chunk::parse(&chunk.bytes, archive.retention.step_s).unwrap();
+            chunk.decode_into(&mut values).unwrap();
+            let known = values.into_iter().map(|value| Some(value).filter(|v| !v.is_nan()));
+            (chunk.header().start_s(), known.collect())
+        });
+        chunks.collect()
+    }
+
+    #[test]
+    fn coarser_archives_speak_for_all_from_the_oldest_to_the_newest() {
+        let fine = archive(10, 6, &[(1000, 1.0), (1011, 2.0), (1050, f64::NAN), (930, 9.0)]);
+        let coarse = archive(60, 10, &[(960, 5.0), (600, 4.0), (120, 3.0)]);
+        let series = ImportSeries::new(b"a", &[fine, coarse, archive(120, 100, &[])]);
+        // The newest of all is at 1050, which counts although it is unknown.
+        assert_eq!(decoded(&series.archives[0]), [(1000, vec![Some(1.0), Some(2.0)])]);
+        let mut minutes = vec![None; 10];
+        (minutes[2], minutes[8]) = (Some(4.0), Some(5.0));
+        assert_eq!(decoded(&series.archives[1]), [(480, minutes)]);
+        assert_eq!(decoded(&series.archives[2]), [(120, vec![None; 8])]);
+        assert_eq!(series.points(), 4);
+    }
+
+    #[test]
+    fn no_slot_is_lost_between_chunks() {
+        let coarse = archive(60, 20_000, &[(60, 1.0), (1_140_000, 2.0)]);
+        let series = ImportSeries::new(b"a", &[archive(10, 6, &[]), coarse]);
+        let slots: usize = decoded(&series.archives[1]).iter().map(|chunk| chunk.1.len()).sum();
+        assert_eq!(slots, 19_000);
+    }
+
+    #[test]
+    fn a_file_without_points_has_no_archives() {
+        let series = ImportSeries::new(b"a", &[archive(10, 6, &[]), archive(60, 6, &[])]);
+        assert_eq!((series.archives.len(), series.len_bytes()), (0, 0));
+    }
+}

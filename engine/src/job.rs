@@ -1,0 +1,27 @@
+//! What work on many files tells as it goes on.
+
+use std::path::PathBuf;
+
+/// Something that is told.
+#[derive(Debug)]
+pub enum JobEvent<Outcome, Error> {
+    /// So many files are to be done.
+    Files(usize),
+    /// A file was read; what becomes of it is told when that is durable.
+    Read,
+    /// A file is done.
+    File(JobFile<Outcome, Error>),
+}
+
+/// A file that is done.
+#[derive(Debug)]
+pub struct JobFile<Outcome, Error> {
+    /// Where it is, or was.
+    pub path: PathBuf,
+    /// Name of its series; empty when it is a folder that could not be listed.
+    pub name: Vec<u8>,
+    /// Points of all its archives.
+    pub points: u64,
+    /// What became of it.
+    pub outcome: Result<Outcome, Error>,
+}

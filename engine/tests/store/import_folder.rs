@@ -1,0 +1,270 @@
+//! A folder of whisper files taken over: what a file answered, its series answers.
+
+use crate::like_whisper::{Rule, compare, rule};
+use crate::support::{Bench, NOW_S, put};
+use proptest::prelude::*;
+use silverback_engine::storage::{Access, FileLock, MemoryStorage, Storage};
+use silverback_engine::{
+    AfterImport, Db, ExportOptions, FetchRange, ImportError, ImportOptions, ImportOutcome, JobEvent,
+};
+use silverback_formats::whisper::compressed::{Compressed, CompressedLayout, Conduct};
+use silverback_formats::whisper::{self, AggregationMethod, Rules, Whisper};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// Puts a file where it is durable.
+pub(crate) fn write(storage: &MemoryStorage, path: &str, bytes: &[u8]) {
+    let path = Path::new(path);
+    storage.create_dir(path.parent().unwrap()).unwrap();
+    let file = storage.open_in_place(path, Access::CreateNew, FileLock::None).unwrap();
+    file.write_at(0, bytes).unwrap();
+    file.sync().unwrap();
+    storage.sync_filesystem(path.parent().unwrap()).unwrap();
+}
+
+/// Outcomes by name; those that failed as text.
+pub(crate) fn import(db: &Db, options: &ImportOptions) -> BTreeMap<String, Result<String, String>> {
+    let mut found = BTreeMap::new();
+    let mut files = None;
+    db.import_folder(options, &mut |event| {
+        match event {
+            JobEvent::Files(count) => files = Some(count),
+            JobEvent::Read => {}
+            JobEvent::File(file) => {
+                let outcome = file.outcome.map(|outcome| format!("{outcome:?}"));
+                let name = String::from_utf8(file.name).unwrap();
+                found.insert(name, outcome.map_err(|error| error.to_string()));
+            }
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(files, Some(found.len()));
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn files_of_both_kinds_answer_as_before(
+        rule in rule(),
+        points in prop::collection::vec((0..2000_i64, -9..9_i32), 0..80),
+        jobs in 1..4_usize,
+    ) {
+        let mut standard = rule.file();
+        let retentions: Vec<whisper::Retention> = rule
+            .archives
+            .iter()
+            .map(|&(step_s, points)| whisper::Retention { step_s, points })
+            .collect();
+        let method = AggregationMethod::from_name(rule.method.name()).unwrap();
+        let layout = CompressedLayout::new(&retentions, method, rule.x_files_factor);
+        let mut compressed =
+            Compressed::create(Vec::new(), &layout, Conduct::Corrected).unwrap();
+        let mut points = points;
+        points.sort_by_key(|(ago, _)| -ago);
+        for (ago, value) in points {
+            let point = whisper::Point {
+                time_s: (NOW_S - ago) as u32,
+                value: f64::from(value) / 4.0,
+            };
+            let now_s = NOW_S - ago;
+            standard.update_many(&[point], now_s).unwrap();
+            compressed.update_many(&[point], now_s).unwrap();
+        }
+        let (parts, replacement) = compressed.into_parts();
+        let bytes = replacement.unwrap_or(parts);
+        let compressed = Compressed::open(bytes.clone(), Conduct::Corrected).unwrap();
+        let storage = MemoryStorage::new();
+        let bytes_of_standard = standard.into_inner();
+        let standard = Whisper::open(bytes_of_standard.clone(), Rules::SILVERBACK).unwrap();
+        write(&storage, "/old/s.wsp", &bytes_of_standard);
+        write(&storage, "/old/a/b.wsp", &bytes);
+        let bench = rule.bench();
+        let db = bench.open(&storage);
+        let options = ImportOptions { jobs, ..ImportOptions::new("/old") };
+        let found = import(&db, &options);
+        prop_assert!(found.values().all(|outcome| *outcome == Ok("Imported".to_owned())));
+        compare(&db, &standard, NOW_S, "standard");
+        let id = db.series(b"a.b").unwrap();
+        for (level, &(step_s, count)) in rule.archives.iter().enumerate() {
+            let from_s = NOW_S - i64::from(step_s) * i64::from(count);
+            let expected =
+                compressed.fetch_archive(level, from_s, NOW_S, NOW_S).unwrap().unwrap();
+            let found = db.fetch_archive(id, level, (from_s, NOW_S)).unwrap().unwrap();
+            prop_assert_eq!(format!("{:?}", found.values), format!("{:?}", expected.values));
+        }
+        check_export(&db, &storage, &standard, &rule);
+        // Another time there is nothing to do.
+        let found = import(&db, &options);
+        let held = |outcome: &Result<String, String>| *outcome == Ok("Held".to_owned());
+        prop_assert!(found.values().all(held), "{:?}", found);
+    }
+}
+
+/// Exports to both kinds, and compares what the files answer with what was imported.
+fn check_export(db: &Db, storage: &MemoryStorage, file: &Whisper<Vec<u8>>, rule: &Rule) {
+    for compressed in [false, true] {
+        let folder = if compressed { "/c" } else { "/w" };
+        let options = ExportOptions { compressed, ..ExportOptions::new(folder) };
+        let expected = [Ok("Exported".to_owned()), Ok("Same".to_owned())];
+        for expected in expected {
+            let found = export(db, &options);
+            assert!(found.len() == 2 && found.values().all(|outcome| *outcome == expected));
+        }
+        let path = format!("{folder}/s.wsp");
+        let bytes = storage.read(Path::new(&path)).unwrap().to_vec();
+        for (level, &(step_s, points)) in rule.archives.iter().enumerate() {
+            let from_s = NOW_S - i64::from(step_s) * i64::from(points);
+            let expected = file.fetch_step(step_s, from_s, NOW_S, NOW_S).unwrap().unwrap();
+            let found = if compressed {
+                let file = Compressed::open(bytes.clone(), Conduct::Corrected).unwrap();
+                file.fetch_archive(level, from_s, NOW_S, NOW_S).unwrap().unwrap()
+            } else {
+                let file = Whisper::open(bytes.clone(), Rules::SILVERBACK).unwrap();
+                file.fetch_step(step_s, from_s, NOW_S, NOW_S).unwrap().unwrap()
+            };
+            assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{path}, archive {level}");
+        }
+    }
+}
+
+/// Outcomes by name; those that failed as text.
+fn export(db: &Db, options: &ExportOptions) -> BTreeMap<String, Result<String, String>> {
+    let mut found = BTreeMap::new();
+    db.export_folder(options, &mut |event| {
+        if let JobEvent::File(file) = event {
+            let outcome = file.outcome.map(|outcome| format!("{outcome:?}"));
+            let name = String::from_utf8(file.name).unwrap();
+            found.insert(name, outcome.map_err(|error| error.to_string()));
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    found
+}
+
+fn file(value: f64) -> Vec<u8> {
+    let retentions = [whisper::Retention { step_s: 60, points: 1440 }];
+    let layout = whisper::Layout {
+        retentions: &retentions,
+        method: AggregationMethod::Average,
+        x_files_factor: 0.5,
+    };
+    let (bytes, sparse) = (Vec::new(), whisper::Allocation::Sparse);
+    let mut file = Whisper::create(bytes, &layout, sparse, Rules::SILVERBACK).unwrap();
+    let point = whisper::Point { time_s: NOW_S as u32 - 3600, value };
+    file.update_many(&[point], NOW_S).unwrap();
+    file.into_inner()
+}
+
+fn value(db: &Db, name: &str) -> Vec<f64> {
+    let Some(id) = db.series(name.as_bytes()) else { return Vec::new() };
+    let range = FetchRange { from_s: NOW_S - 80_000, until_s: NOW_S, now_s: NOW_S };
+    let values = db.fetch(id, range).unwrap().unwrap().values;
+    values.into_iter().filter(|value| !value.is_nan()).collect()
+}
+
+#[test]
+fn one_bad_file_stops_nothing() {
+    let storage = MemoryStorage::new();
+    write(&storage, "/old/good.wsp", &file(1.0));
+    write(&storage, "/old/short.wsp", &file(1.0)[..100]);
+    write(&storage, "/old/empty.wsp", &[]);
+    write(&storage, "/old/note.txt", b"not a series");
+    let tagged = "_tagged/bec/f22/t_DOT_m;a=1;b=2.wsp";
+    write(&storage, &format!("/old/{tagged}"), &file(2.0));
+    let bench = Bench::new("60s:1d");
+    let db = bench.open(&storage);
+    let options = ImportOptions { hash_filenames: false, ..ImportOptions::new("/old") };
+    let dry = import(&db, &ImportOptions { dry_run: true, ..options.clone() });
+    assert_eq!(db.series_count(), 0);
+    let wet = import(&db, &options);
+    for (found, good) in [(&dry, ImportOutcome::WouldImport), (&wet, ImportOutcome::Imported)] {
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["empty", "good", "short", "t.m;a=1;b=2"]);
+        for name in ["good", "t.m;a=1;b=2"] {
+            assert_eq!(found[name], Ok(format!("{good:?}")));
+        }
+        for name in ["empty", "short"] {
+            assert!(found[name].as_ref().unwrap_err().contains(&format!("/old/{name}.wsp")));
+        }
+    }
+    assert_eq!((value(&db, "good"), value(&db, "t.m;b=2;a=1")), (vec![1.0], vec![2.0]));
+    assert!(storage.paths().contains(&"/old/good.wsp".into()));
+}
+
+#[test]
+fn imported_files_go_where_they_are_to_go() {
+    let storage = MemoryStorage::new();
+    let bench = Bench::new("60s:1d");
+    let db = bench.open(&storage);
+    put(&db, "a.b", NOW_S - 3600, 7.0);
+    let paths = || -> Vec<String> {
+        let paths = storage.paths().into_iter().map(|path| path.display().to_string());
+        let mut paths: Vec<_> = paths.filter(|path| path.starts_with("/old")).collect();
+        paths.sort();
+        paths
+    };
+    write(&storage, "/old/a/b.wsp", &file(1.0));
+    write(&storage, "/old/a/b.wsp.ooo", b"late");
+    write(&storage, "/old/c.wsp", &file(2.0));
+    let after = AfterImport::MoveTo("/old.moved".into());
+    import(&db, &ImportOptions { after, ..ImportOptions::new("/old") });
+    let moved = ["/old.moved/a/b.wsp", "/old.moved/a/b.wsp.ooo", "/old.moved/c.wsp"];
+    assert_eq!(paths(), moved);
+    write(&storage, "/old/d.wsp", &file(3.0));
+    write(&storage, "/old/bad.wsp", &[1; 50]);
+    let after = AfterImport::Remove;
+    import(&db, &ImportOptions { after, ..ImportOptions::new("/old") });
+    assert_eq!(paths(), [&moved[..], &["/old/bad.wsp"]].concat());
+    assert_eq!([value(&db, "a.b"), value(&db, "c"), value(&db, "d")], [[7.0], [2.0], [3.0]]);
+}
+
+#[test]
+fn stopping_keeps_what_is_done_and_a_closed_database_takes_nothing() {
+    let storage = MemoryStorage::new();
+    for at in 0..20 {
+        write(&storage, &format!("/old/s{at:02}.wsp"), &file(1.0));
+    }
+    let db = Bench::new("60s:1d").open(&storage);
+    let options = ImportOptions::new("/old");
+    let mut events = 0;
+    db.import_folder(&options, &mut |_| {
+        events += 1;
+        if events == 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })
+    .unwrap();
+    assert_eq!((events, db.series_count()), (1, 0));
+    db.close().unwrap();
+    let closed = db.import_folder(&options, &mut |_| ControlFlow::Continue(())).unwrap_err();
+    assert!(matches!(closed, ImportError::Append(_) | ImportError::Closed), "{closed}");
+}
+
+#[test]
+fn exports_leave_alone_what_is_there_and_match_names() {
+    let storage = MemoryStorage::new();
+    let db = Bench::new("60s:1d").open(&storage);
+    for name in ["a.b", "a.c", "x", "t;k=v"] {
+        put(&db, name, NOW_S - 3600, 7.0);
+    }
+    let matching = vec![b"a.*".to_vec(), b"x".to_vec()];
+    let options = ExportOptions { matching, ..ExportOptions::new("/out") };
+    let names = |found: &BTreeMap<String, Result<String, String>>| found.keys().cloned().collect();
+    let dry = export(&db, &ExportOptions { dry_run: true, ..options.clone() });
+    let expected: Vec<String> = ["a.b", "a.c", "x"].map(str::to_owned).into();
+    assert_eq!((names(&dry), &dry["x"]), (expected.clone(), &Ok("WouldExport".to_owned())));
+    assert!(storage.paths().iter().all(|path| !path.starts_with("/out")));
+    let wet = export(&db, &options);
+    assert_eq!((names(&wet), &wet["x"]), (expected, &Ok("Exported".to_owned())));
+    put(&db, "x", NOW_S - 60, 8.0);
+    let again = export(&db, &options);
+    assert_eq!(again["a.b"], Ok("Same".to_owned()));
+    assert!(again["x"].as_ref().unwrap_err().contains("differs"), "{again:?}");
+    let over = export(&db, &ExportOptions { overwrite: true, ..options });
+    assert_eq!(over["x"], Ok("Exported".to_owned()));
+    let all = export(&db, &ExportOptions { hash_filenames: false, ..ExportOptions::new("/all") });
+    assert_eq!(all.len(), 4);
+    let tagged = storage.paths().into_iter().filter(|path| path.ends_with("t;k=v.wsp"));
+    assert_eq!(tagged.count(), 1);
+}

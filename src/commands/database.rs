@@ -1,0 +1,42 @@
+//! The database that a command works on: that of a server's configuration, opened by the command.
+
+use super::whisper::CommandError;
+use crate::config::{self, Loaded};
+use crate::server::db_options;
+use clap::Args;
+use silverback_engine::{Db, OpenError, Options};
+use std::path::PathBuf;
+
+/// Arguments of commands on a database.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub(crate) struct Database {
+    /// Configuration file of the server; the built-in configuration unless given
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Database {
+    /// The configuration and the rules.
+    pub(crate) fn load(&self) -> Result<Loaded, CommandError> {
+        config::load(self.config.as_deref())
+            .map_err(|error| CommandError::Database(error.to_string()))
+    }
+
+    /// Opens the database, which does nothing by itself.
+    pub(crate) fn open(&self) -> Result<Db, CommandError> {
+        let Loaded { config, schema } = self.load()?;
+        let options = Options { background: false, ..db_options(&config, schema) };
+        Db::open(options).map_err(|error| {
+            let hint = match error {
+                OpenError::Locked { .. } => ": stop the server first",
+                _ => "",
+            };
+            CommandError::Database(format!("{error}{hint}"))
+        })
+    }
+}
+
+/// Closes a database that all was written to.
+pub(crate) fn close(db: &Db) -> Result<(), CommandError> {
+    db.close().map_err(|error| CommandError::Database(error.to_string()))
+}

@@ -1,0 +1,77 @@
+//! Whisper files → the blocks of a database.
+
+use super::database::{self, Database};
+use super::jobs::Jobs;
+use super::transfer::{Outcome, Report};
+use super::whisper::CommandError;
+use clap::{Args, ValueEnum};
+use silverback_engine::{ImportOptions, ImportOutcome};
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Take over a tree of .wsp files, of any mix of kinds, with all archives, into a database
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "Exit codes: 0 all is imported, 1 some files are not, 2 usage.\n\n\
+    Examples:\n  \
+    silverback import --from /var/lib/graphite/whisper\n  \
+    silverback import --from old --config /etc/silverback.conf --dry-run --json\n\n\
+    Run it again to resume. A server imports while it serves: see [storage] migrate-from.")]
+pub(crate) struct Import {
+    /// Folder to read; nothing in it is changed
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+    #[command(flatten)]
+    database: Database,
+    /// Names of the files of tagged series
+    #[arg(long, value_name = "NAMES", default_value = "hashed")]
+    filenames: Filenames,
+    /// Read and compare, write nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    jobs: Jobs,
+}
+
+/// How the files of tagged series are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Filenames {
+    /// By the hash of the name, go-carbon's `hash-filenames = true`.
+    Hashed,
+    /// By the name.
+    Plain,
+}
+
+impl Outcome for ImportOutcome {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Imported => "imported",
+            Self::WouldImport => "would import",
+            Self::Held => "skipped",
+        }
+    }
+
+    fn is_done(self) -> bool {
+        !matches!(self, Self::Held)
+    }
+}
+
+/// Imports the tree. Whether all files are as they should be.
+pub(super) fn run(command: &Import, out: &mut dyn Write) -> Result<bool, CommandError> {
+    if !command.from.is_dir() {
+        let from = command.from.display();
+        return Err(CommandError::Usage(format!("--from {from} is no folder")));
+    }
+    let db = command.database.open()?;
+    let options = ImportOptions {
+        jobs: command.jobs.at_a_time(),
+        dry_run: command.dry_run,
+        hash_filenames: command.filenames == Filenames::Hashed,
+        ..ImportOptions::new(&command.from)
+    };
+    let mut report = Report::new(&command.jobs, out);
+    let imported = db.import_folder(&options, &mut |event| report.take(event));
+    let totals = report.finish(if command.dry_run { "would import" } else { "imported" })?;
+    imported.map_err(|error| CommandError::Database(error.to_string()))?;
+    database::close(&db)?;
+    Ok(totals.failed == 0)
+}
