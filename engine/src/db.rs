@@ -370,6 +370,9 @@ impl Handle {
     fn close(&self) -> Result<(), CloseError> {
         // Held to the end, so that a second call returns when the first is done.
         let mut background = self.background.lock();
+        if self.inner.options.background && !self.inner.closed.load(Ordering::Acquire) {
+            self.inner.store.finish(&self.inner);
+        }
         if self.inner.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }

@@ -117,6 +117,7 @@ pub(crate) fn run(
         sparse_create: true,
         lock: FileLock::None,
         remove_empty_file: true,
+        replace_blank_file: false,
         dialect: Codes::Python,
     };
     let storage = Arc::clone(&inner.options.storage);

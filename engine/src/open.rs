@@ -104,7 +104,7 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
             return Err(OpenError::HasBlocks { path: folders.root.clone() });
         }
         StoreOptions::Whisper(whisper) => {
-            Box::new(WhisperStore::new(storage, (**whisper).clone(), options.tags))
+            Box::new(WhisperStore::new(storage, (**whisper).clone(), options.tags, loader.newest_s))
         }
     };
     let Loader { names, index, policies, head, next_id, removed_since, .. } = loader;
@@ -319,6 +319,8 @@ struct Loader {
     /// Those of which the series log does not say so.
     removed_since: Vec<u32>,
     unnamed_samples: u64,
+    /// When the newest samples came, Unix seconds.
+    newest_s: u32,
     rows: Vec<Row>,
     name: Vec<u8>,
 }
@@ -337,6 +339,7 @@ impl Loader {
             removed: HashSet::new(),
             removed_since: Vec::new(),
             unnamed_samples: 0,
+            newest_s: 0,
             rows: Vec::new(),
             name: Vec::new(),
         }
@@ -400,6 +403,7 @@ impl Replay for Loader {
     }
 
     fn samples(&mut self, now_s: u32, rows: &[Row]) {
+        self.newest_s = self.newest_s.max(now_s);
         self.rows.clear();
         for row in rows {
             if self.head.policy(row.id).is_some() || self.wake(row.id) {

@@ -39,6 +39,7 @@ impl Folder {
             sparse_create: false,
             lock: FileLock::None,
             remove_empty_file: false,
+            replace_blank_file: false,
             dialect: Dialect::Python,
         };
         Self { dir: WhisperDir::new(storage, path.to_path_buf(), settings) }

@@ -123,6 +123,12 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// Works in the background until `stop` is closed.
     fn work(&self, db: &Inner, stop: &Receiver<()>);
 
+    /// What is to be done before the database is closed in good order: the last of the work that
+    /// goes on in the background.
+    fn finish(&self, db: &Inner) {
+        let _ = db;
+    }
+
     /// What was found damaged since the database was opened.
     fn damage(&self) -> Vec<Damage>;
 

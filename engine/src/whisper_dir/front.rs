@@ -8,6 +8,9 @@ use std::io;
 /// How many bytes are read at once: a page, which costs hardly more than a few bytes of it.
 const FRONT_BYTES: u64 = 4096;
 
+/// Bytes that are looked at together.
+const BLANK_BYTES: usize = 64 << 10;
+
 /// A file to be read, or none: that has no bytes. It is not written through this.
 #[derive(Debug, Default)]
 pub(super) struct Front {
@@ -31,6 +34,25 @@ impl Front {
 
     pub(super) const fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Whether it has no byte that is not zero: what a power cut leaves of a new file.
+    pub(super) fn is_blank(&self) -> io::Result<bool> {
+        let is_zero = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
+        let Some(file) = self.file.as_ref().filter(|_| is_zero(&self.front)) else {
+            return Ok(false);
+        };
+        let mut bytes = vec![0; BLANK_BYTES];
+        let mut offset = self.front.len() as u64;
+        while offset < self.len {
+            let part = &mut bytes[..(self.len - offset).min(BLANK_BYTES as u64) as usize];
+            file.read_at(offset, part)?;
+            if !is_zero(part) {
+                return Ok(false);
+            }
+            offset += part.len() as u64;
+        }
+        Ok(true)
     }
 
     /// The file under changes that are not written to it.

@@ -81,6 +81,9 @@ pub(crate) struct Settings {
     pub(crate) lock: FileLock,
     /// Whether a file without a byte is replaced by a new one.
     pub(crate) remove_empty_file: bool,
+    /// Whether the same goes for one with nothing but zeros: what a power cut leaves of a file
+    /// that was new and not synced.
+    pub(crate) replace_blank_file: bool,
     /// Whose meaning the aggregation codes 6 to 8 of standard files have.
     pub(crate) dialect: Dialect,
 }
@@ -170,7 +173,12 @@ impl WhisperDir {
     fn open(&self, path: &Path, access: Access) -> Result<Option<SeriesFile>, FileFailure> {
         let Some(file) = self.open_bytes(path, access)? else { return Ok(None) };
         let front = Front::read(file).map_err(|source| FileFailure::io("read", path, source))?;
-        if front.is_empty() && self.settings().remove_empty_file {
+        let Settings { remove_empty_file, replace_blank_file, .. } = self.settings();
+        if front.is_empty() && remove_empty_file {
+            return Ok(None);
+        }
+        let is_blank = || front.is_blank().map_err(|error| FileFailure::io("read", path, error));
+        if replace_blank_file && is_blank()? {
             return Ok(None);
         }
         SeriesFile::open(front.overlay(), self.settings().dialect)

@@ -50,6 +50,7 @@ impl WhisperDir {
             sparse_create,
             lock,
             remove_empty_file,
+            replace_blank_file: false,
             dialect: Dialect::Python,
         };
         Self { dir: super::WhisperDir::new(storage, root, settings), compressed }

@@ -143,6 +143,7 @@ fn a_file_that_cannot_be_opened_keeps_its_points_until_it_can() {
         let id = db.series(b"bad").unwrap();
         let range = FetchRange { from_s: NOW_S - 600, until_s: NOW_S, now_s: NOW_S };
         assert!(db.fetch(id, range).unwrap().unwrap().damaged);
+        assert_eq!(db.damage()[0].path, Path::new(DIR).join("bad.wsp"));
         drop(db);
         storage = storage.after_power_cut(0);
         db = open(&bench, &storage);
@@ -289,6 +290,8 @@ proptest! {
         let mut db = open_with(&bench, &storage, options);
         let mut model = Model::new(method, x_files_factor, compressed);
         let mut pending: Vec<Point> = Vec::new();
+        // When the last points came, and the same of those that a start found in the WAL.
+        let (mut appended_s, mut replayed_s) = (NOW_S, None);
         let (mut now_s, mut value) = (NOW_S, 0.0);
         // A series without a file is answered as a standard file would.
         let create = [Op::Append(vec![0]), Op::Seal];
@@ -296,6 +299,7 @@ proptest! {
         for op in create.iter().cloned().chain(ops) {
             match op {
                 Op::Append(points) => {
+                    appended_s = now_s;
                     for slots_ago in points {
                         let time_s = now_s - now_s % 10 - slots_ago * 10;
                         // None twice: a point that a file has is not written again.
@@ -306,11 +310,13 @@ proptest! {
                 }
                 Op::Seal => {
                     db.seal().unwrap();
-                    model.update(&std::mem::take(&mut pending), now_s);
+                    model.update(&std::mem::take(&mut pending), replayed_s.unwrap_or(now_s));
+                    replayed_s = None;
                 }
                 Op::Kill => {
                     storage = storage.after_kill();
                     db = open_with(&bench, &storage, options);
+                    replayed_s = (!pending.is_empty()).then_some(appended_s);
                 }
                 Op::Wait(seconds) => {
                     now_s += seconds;
@@ -318,11 +324,43 @@ proptest! {
                 }
             }
             let mut written = model.clone();
-            written.update(&pending, now_s);
+            written.update(&pending, replayed_s.unwrap_or(now_s));
             for reach_s in REACHES_S {
                 let from_s = now_s - reach_s;
                 prop_assert_eq!(values(&db, "m", from_s, now_s), written.known(from_s, now_s));
             }
         }
     }
+}
+
+/// A power cut may leave a new file without the bytes that were written to it.
+#[test]
+fn a_new_file_that_a_power_cut_left_blank_is_made_anew() {
+    let bench = Bench::new("10s:1h");
+    for blank in [&[][..], &[0; 5000]] {
+        let storage = MemoryStorage::new();
+        put(&open(&bench, &storage), "new", NOW_S, 1.0);
+        write_file(&storage, "new.wsp", blank);
+        let db = open(&bench, &storage);
+        db.seal().unwrap();
+        assert_eq!(last(&db, "new", 600), BTreeMap::from([(NOW_S, 1.0)]));
+        assert!(Whisper::open(file(&storage, "new.wsp").unwrap(), Rules::GO).is_ok());
+    }
+}
+
+/// The samples in the WAL were taken in time for the finest archive, however long it took until
+/// somebody wrote them.
+#[test]
+fn a_long_pause_before_the_start_makes_no_sample_too_old() {
+    let bench = Bench::with_aggregation("10s:30m,60s:1d", "sum", "0");
+    let storage = MemoryStorage::new();
+    let db = open(&bench, &storage);
+    (0..6).for_each(|slot| put(&db, "s", NOW_S - NOW_S % 60 + slot * 10, 1.0));
+    let storage = storage.after_kill();
+    bench.clock.set(NOW_S + 7200);
+    let db = open(&bench, &storage);
+    let expected = BTreeMap::from([(NOW_S - NOW_S % 60, 6.0)]);
+    assert_eq!(last(&db, "s", 10_800), expected);
+    db.seal().unwrap();
+    assert_eq!(last(&db, "s", 10_800), expected);
 }

@@ -34,14 +34,17 @@ use crate::schema::Policy;
 use crate::series::SeriesId;
 use crate::storage::{FileLock, Storage};
 use crate::whisper_dir::{
-    Batch, FileFailure, FileInfo, Limiter, Quarantine, Settings, WhisperDir, Window,
+    Batch, FileFailure, FileInfo, Limiter, Quarantine, Settings, Unusable, WhisperDir, Window,
 };
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
+use parking_lot::Mutex;
 use silverback_formats::wal::Row;
 use silverback_formats::whisper::{self, Dialect, Point};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use waiting::{Hold, Waiting};
 
@@ -49,6 +52,8 @@ use waiting::{Hold, Waiting};
 const ROWS: usize = 2048;
 /// Most series whose failures are remembered.
 const QUARANTINED_MAX: usize = 1 << 20;
+/// Most files whose damage is listed; the log names all.
+const UNUSABLE_MAX: usize = 1000;
 /// Longest sleep of a worker that waits for its turn, so that closing does not wait long.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// Most intervals between two attempts at a seal that keeps failing.
@@ -63,7 +68,14 @@ pub(crate) struct WhisperStore {
     limits: ArcSwap<Limits>,
     /// Series whose files could not be read or written.
     quarantine: Quarantine<u32>,
+    /// What is wrong with some of their files.
+    unusable: Mutex<BTreeMap<u32, Damage>>,
     counters: FileCounters,
+    /// Whether the rates are no matter any more: the database is about to be closed.
+    is_hurried: AtomicBool,
+    /// When the newest samples of the WAL came (Unix seconds), until those that it held at the
+    /// start are in files; then 0.
+    replayed_s: AtomicU32,
 }
 
 /// What may be done in a second.
@@ -124,21 +136,44 @@ enum Outcome {
 
 impl WhisperStore {
     /// The store of the files in `options.dir`.
-    pub(crate) fn new(storage: Arc<dyn Storage>, options: WhisperOptions, tags: bool) -> Self {
-        let dir = WhisperDir::new(storage, options.dir.clone(), settings(&options, tags));
+    /// `replayed_s` is when the newest samples in the WAL came, Unix seconds; 0 when it has none.
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        options: WhisperOptions,
+        tags: bool,
+        replayed_s: u32,
+    ) -> Self {
+        let settings = Settings { replace_blank_file: replayed_s > 0, ..settings(&options, tags) };
+        let dir = WhisperDir::new(storage, options.dir.clone(), settings);
         Self {
             dir,
             waiting: Waiting::default(),
             limits: ArcSwap::from_pointee(Limits::of(&options)),
             options: ArcSwap::from_pointee(options),
             quarantine: Quarantine::new(QUARANTINED_MAX),
+            unusable: Mutex::default(),
             counters: FileCounters::default(),
+            is_hurried: AtomicBool::new(false),
+            replayed_s: AtomicU32::new(replayed_s),
         }
     }
 
     /// One pass over what was taken from the head.
     fn pass(&self, db: &Inner, taken: &[Arc<Taken>]) -> Result<(), Closed> {
-        pass::run(self, db, taken)
+        pass::run(self, db, taken)?;
+        if self.replayed_s.swap(0, Ordering::Relaxed) > 0 {
+            self.dir.configure(settings(&self.options.load(), db.options.tags));
+        }
+        Ok(())
+    }
+
+    /// As of when samples are too old for an archive: when they came, for those that a start
+    /// found in the WAL, however long nobody was there to write them; Unix seconds.
+    fn taken_s(&self, db: &Inner) -> i64 {
+        match self.replayed_s.load(Ordering::Relaxed) {
+            0 => db.options.clock.now_s(),
+            replayed_s => replayed_s.into(),
+        }
     }
 
     /// Writes the samples of a series to its file.
@@ -153,10 +188,10 @@ impl WhisperStore {
             return Ok(Outcome::NotYet);
         }
         let limits = self.limits.load();
-        pace(db, &limits.updates)?;
-        let batch = Batch { points: samples, taken_s: db.options.clock.now_s() };
+        self.pace(db, &limits.updates)?;
+        let batch = Batch { points: samples, taken_s: self.taken_s(db) };
         let new = || {
-            let may_create = limits.creates.take(monotonic()).is_ok();
+            let may_create = self.is_hurried() || limits.creates.take(monotonic()).is_ok();
             may_create.then(|| rules::new_file(db, &self.options.load(), name))
         };
         match self.dir.update(name, batch, new) {
@@ -167,6 +202,7 @@ impl WhisperStore {
                 add(&self.counters.created, usize::from(written.created));
                 add(&self.counters.too_old, written.too_old);
                 if self.quarantine.succeeded(&id) {
+                    self.unusable.lock().remove(&id);
                     tracing::info!("{}: it can be written again", name.escape_ascii());
                 }
                 self.follow(db, id, name, &written.file);
@@ -213,6 +249,33 @@ impl WhisperStore {
         self.dir.info(name)
     }
 
+    /// Puts a file on the list of damage.
+    fn tell(&self, id: u32, path: &Path, reason: &Unusable) {
+        let mut unusable = self.unusable.lock();
+        if unusable.len() < UNUSABLE_MAX {
+            let (path, reason) = (path.to_path_buf(), reason.to_string());
+            unusable.insert(id, Damage { path, offset: 0, reason });
+        }
+    }
+
+    fn is_hurried(&self) -> bool {
+        self.is_hurried.load(Ordering::Relaxed)
+    }
+
+    /// Waits until a file may be written.
+    fn pace(&self, db: &Inner, limiter: &Limiter) -> Result<(), Closed> {
+        while let Err(wait) = limiter.take(monotonic()) {
+            if db.closed.load(Ordering::Acquire) {
+                return Err(Closed);
+            }
+            if self.is_hurried() {
+                return Ok(());
+            }
+            std::thread::sleep(wait.min(PAUSE_MAX));
+        }
+        Ok(())
+    }
+
     /// Keeps samples that are not written until a later pass.
     fn keep(&self, id: u32, samples: &[Point], hold: Option<Hold>) {
         let dropped = self.waiting.keep(id, samples, hold, self.options.load().stuck_points_max);
@@ -232,7 +295,8 @@ impl WhisperStore {
                 tracing::error!("{failure}; tried again in {} s", wait.as_secs());
                 Outcome::HeldUp
             }
-            FileFailure::Quarantine { .. } => {
+            FileFailure::Quarantine { path, source } => {
+                self.tell(id, path, source);
                 let wait = self.quarantine.failed(id, monotonic());
                 tracing::error!(
                     "{failure}; tried again in {} s, its points wait meanwhile",
@@ -242,17 +306,6 @@ impl WhisperStore {
             }
         }
     }
-}
-
-/// Waits until a file may be written.
-fn pace(db: &Inner, limiter: &Limiter) -> Result<(), Closed> {
-    while let Err(wait) = limiter.take(monotonic()) {
-        if db.closed.load(Ordering::Acquire) {
-            return Err(Closed);
-        }
-        std::thread::sleep(wait.min(PAUSE_MAX));
-    }
-    Ok(())
 }
 
 fn fetched_of(fetched: whisper::Fetched, damaged: bool) -> Fetched {
@@ -267,7 +320,9 @@ fn settings(options: &WhisperOptions, tags: bool) -> Settings {
         sparse_create: options.sparse_create,
         lock: if options.flock { FileLock::Flock } else { FileLock::None },
         remove_empty_file: options.remove_empty_file,
-        dialect: Dialect::Go,
+        replace_blank_file: false,
+        // go-carbon makes no standard file with one of these codes; Python does.
+        dialect: Dialect::Python,
     }
 }
 
@@ -292,7 +347,7 @@ impl Store for WhisperStore {
         for snapshot in &head {
             snapshot.visit(|time_s, value| points.push(Point { time_s, value }));
         }
-        let batch = Batch { points: &points, taken_s: db.options.clock.now_s() };
+        let batch = Batch { points: &points, taken_s: self.taken_s(db) };
         let FetchRange { from_s, until_s, now_s } = range;
         let window = Window { from_s, until_s, now_s };
         match self.dir.fetch(&name, &policy, batch, window) {
@@ -381,8 +436,16 @@ impl Store for WhisperStore {
         });
     }
 
+    /// So that whoever reads the files afterwards, another daemon perhaps, finds all in them.
+    fn finish(&self, db: &Inner) {
+        self.is_hurried.store(true, Ordering::Relaxed);
+        if let Err(error) = db.seal() {
+            tracing::error!("not all samples are in their files: {error}; the WAL keeps them");
+        }
+    }
+
     fn damage(&self) -> Vec<Damage> {
-        Vec::new()
+        self.unusable.lock().values().cloned().collect()
     }
 
     fn verify(&self) -> Vec<Damage> {
