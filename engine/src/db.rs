@@ -328,6 +328,20 @@ impl Db {
         inner.damage.iter().cloned().chain(found).collect()
     }
 
+    /// Puts what is damaged into quarantine and keeps what is good of it: blocks are written anew
+    /// without their damaged parts, and the log is sealed, after which its damaged segments are
+    /// not needed. Files that could not be opened were put aside by [`Db::open`]. Says how many
+    /// blocks were written anew.
+    ///
+    /// # Errors
+    /// When a file cannot be written, and after [`Db::close`].
+    pub fn repair(&self) -> Result<usize, SealError> {
+        let inner = self.inner();
+        let salvaged = inner.store.repair(inner)?;
+        inner.seal()?;
+        Ok(salvaged)
+    }
+
     /// Names and values of what the database counts: totals since it was opened, and sizes as
     /// they are now.
     #[must_use]

@@ -17,6 +17,7 @@
 //! | `seal` | head → blocks |
 //! | `store` | what holds the samples after the head |
 //! | `import` | series with all archives, from elsewhere |
+//! | `verify` | a folder as it lies there |
 //! | `export` | series → whisper files |
 //! | `job` | what work on many files tells |
 //! | `block` | sealed blocks |
@@ -60,6 +61,7 @@ mod series;
 mod series_log;
 pub mod storage;
 mod store;
+mod verify;
 mod wal;
 #[allow(dead_code, unused_imports, reason = "the store over it is still to come")]
 mod whisper_dir;
@@ -84,3 +86,4 @@ pub use options::{MigrationOptions, Options, StoreOptions, WhisperOptions, Write
 pub use series::{SeriesId, SeriesInfo};
 pub use silverback_formats::carbon::Point;
 pub use silverback_formats::event::Event;
+pub use verify::{DamagedFile, VerifyEvent, is_database, verify_folder};

@@ -49,20 +49,25 @@ impl Jobs {
         points: impl Fn(&R) -> u64,
         mut report: impl FnMut(&Path, Result<R, FileError>) -> Result<(), CommandError>,
     ) -> Result<(), CommandError> {
+        let mut progress = self.progress(walked.files.len() + walked.failed.len());
+        self.run_quietly(walked, work, |path, result| {
+            progress.advance(result.as_ref().map_or(0, &points));
+            report(path, result)
+        })
+    }
+
+    /// The same without a line that says how far it is.
+    pub(crate) fn run_quietly<R: Send>(
+        &self,
+        walked: Walked,
+        work: impl Fn(&Path) -> Result<R, FileError> + Sync,
+        mut report: impl FnMut(&Path, Result<R, FileError>) -> Result<(), CommandError>,
+    ) -> Result<(), CommandError> {
         let Walked { files, failed } = walked;
         for (path, error) in failed {
             report(&path, Err(error.into()))?;
         }
-        let mut progress = self.progress(files.len());
-        for_each(
-            &files,
-            self.at_a_time(),
-            |path| work(path),
-            |path, result| {
-                progress.advance(result.as_ref().map_or(0, &points));
-                report(path, result)
-            },
-        )
+        for_each(&files, self.at_a_time(), |path| work(path), |path, result| report(path, result))
     }
 }
 

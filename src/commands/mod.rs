@@ -6,9 +6,11 @@ mod database;
 mod export;
 mod import;
 mod jobs;
+mod migrate;
 mod serve;
 mod tools;
 mod transfer;
+mod verify;
 mod whisper;
 
 use crate::config::{self, print};

@@ -5,6 +5,8 @@
 use super::convert::{self, Convert};
 use super::export::{self, Export};
 use super::import::{self, Import};
+use super::migrate::{self, Migrate};
+use super::verify::{self, Verify};
 use super::whisper::{self, CommandError, WhisperCommand, complain};
 use clap::Parser;
 use std::io::{self, Write};
@@ -23,11 +25,13 @@ enum Tool {
     Convert(Convert),
     Import(Import),
     Export(Export),
+    Migrate(Migrate),
+    Verify(Verify),
 }
 
 /// Whether the arguments that follow the program's name begin with a command.
 pub(super) fn is_command(first: Option<&str>) -> bool {
-    matches!(first, Some("whisper" | "convert" | "import" | "export"))
+    matches!(first, Some("whisper" | "convert" | "import" | "export" | "migrate" | "verify"))
 }
 
 /// Does what the arguments say, a command and what follows it.
@@ -47,6 +51,8 @@ pub(super) fn run(args: Vec<String>) -> ExitCode {
         Tool::Convert(options) => convert::run(options, &mut out),
         Tool::Import(command) => import::run(command, &mut out),
         Tool::Export(command) => export::run(command, &mut out),
+        Tool::Migrate(command) => migrate::run(command, &mut out),
+        Tool::Verify(command) => verify::run(command, &mut out),
     };
     match outcome.and_then(|sound| Ok(out.flush().map(|()| sound)?)) {
         Ok(true) => ExitCode::SUCCESS,

@@ -480,6 +480,24 @@ const STORAGE: &[Key] = &[
         Live,
         "points kept for whisper files that cannot be opened",
     ),
+    key(
+        "migrate-from",
+        Text(""),
+        AtStart,
+        "block: folder of whisper files that are answered from and moved into blocks",
+    ),
+    key(
+        "migrate-files-per-second",
+        Int { default: 200, least: 0 },
+        AtStart,
+        "most files moved in a second; 0: no limit",
+    ),
+    key(
+        "migrated-files",
+        Word { default: "keep", allowed: &["keep", "remove"] },
+        AtStart,
+        "keep: in a folder beside, its name with .moved; remove",
+    ),
 ];
 
 const WAL: &[Key] = &[

@@ -24,8 +24,8 @@ pub use problem::{ConfigError, Problem};
 
 use crate::logging::{self, Output};
 use settings::{Settings, Table};
-use silverback_engine::StoreOptions;
 use silverback_engine::schema::Schema;
+use silverback_engine::{ImportOptions, StoreOptions};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -56,6 +56,8 @@ pub struct Config {
     pub storage_path: PathBuf,
     /// Where samples are kept after the head.
     pub store: StoreOptions,
+    /// Whisper files that are answered from and moved into blocks.
+    pub migrate_from: Option<ImportOptions>,
     /// Retention rules; none for the built-in ones.
     pub schemas_file: Option<PathBuf>,
     /// Roll-up rules; none for the default of go-carbon.
@@ -137,6 +139,15 @@ fn user_exists(config: &Config) -> Result<(), ConfigError> {
 }
 
 impl Config {
+    /// The folder of whisper files, where samples are kept in these.
+    #[must_use]
+    pub fn whisper_dir(&self) -> Option<&Path> {
+        match &self.store {
+            StoreOptions::Whisper(whisper) => Some(&whisper.dir),
+            StoreOptions::Blocks => self.migrate_from.as_ref().map(|old| old.from.as_path()),
+        }
+    }
+
     /// The configuration of a start without a file.
     ///
     /// # Panics
@@ -201,6 +212,7 @@ impl Config {
             logging: outputs(&settings),
             storage_path: storage_path(&settings),
             store: store::options(&settings),
+            migrate_from: store::migrate_from(&settings),
             schemas_file: not_empty(whisper.text("schemas-file")).map(PathBuf::from),
             aggregation_file: not_empty(whisper.text("aggregation-file")).map(PathBuf::from),
             wal_sync_interval: settings.table("wal").duration("sync-interval"),

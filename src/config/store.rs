@@ -1,7 +1,11 @@
 //! Settings → how samples are kept after the head.
 
 use super::settings::Settings;
-use silverback_engine::{MigrationOptions, StoreOptions, WhisperOptions, WriteStrategy};
+use silverback_engine::{
+    AfterImport, ImportOptions, MigrationOptions, StoreOptions, WhisperOptions, WriteStrategy,
+    moved_folder,
+};
+use std::path::PathBuf;
 
 /// What `[storage] engine` and, for whisper files, go-carbon's keys ask for.
 pub(super) fn options(settings: &Settings) -> StoreOptions {
@@ -42,6 +46,26 @@ pub(super) fn options(settings: &Settings) -> StoreOptions {
             }
         }),
     }))
+}
+
+/// The whisper files that are to be moved into blocks, if there are any.
+pub(super) fn migrate_from(settings: &Settings) -> Option<ImportOptions> {
+    let storage = settings.table("storage");
+    let from = storage.text("migrate-from");
+    if from.is_empty() || storage.text("engine") != "block" {
+        return None;
+    }
+    let from = PathBuf::from(from);
+    let after = match storage.text("migrated-files").as_str() {
+        "remove" => AfterImport::Remove,
+        _ => AfterImport::MoveTo(moved_folder(&from)),
+    };
+    Some(ImportOptions {
+        files_per_second: rate(storage.int("migrate-files-per-second")),
+        hash_filenames: settings.table("whisper").flag("hash-filenames"),
+        after,
+        ..ImportOptions::new(from)
+    })
 }
 
 /// A rate per second; what the machine cannot count is no limit.

@@ -15,6 +15,7 @@ use crate::error::{Damage, FileError};
 use crate::storage::{FileBytes, Storage};
 use parking_lot::Mutex;
 use silverback_formats::block::{BlockError, BlockIndex, Check, PageEntry};
+use silverback_formats::chunk::Chunk;
 use silverback_formats::manifest::BlockEntry;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -139,6 +140,51 @@ impl Block {
             }
         }
         self.damage()
+    }
+
+    /// Checks every page, decodes every sample and notes what is damaged. Says how many samples
+    /// are good.
+    pub(crate) fn verify_samples(&self) -> u64 {
+        let mut points = 0;
+        self.for_each_good(|_, _, chunk| {
+            let chunk = Chunk::parse(chunk, self.entry.step_s).expect("it was just decoded");
+            points += u64::from(chunk.count());
+        });
+        points
+    }
+
+    /// Calls `visit` with id, span (Unix seconds) and bytes of each chunk that can be decoded, and
+    /// notes the damage of the others.
+    pub(crate) fn for_each_good<'a>(&'a self, mut visit: impl FnMut(u32, (u32, u32), &'a [u8])) {
+        let step_s = self.entry.step_s;
+        let mut values = Vec::new();
+        for page in 0..self.index.pages {
+            let entry = self.index.page(&self.bytes, page);
+            let checked = entry.bytes(&self.bytes, Check::Checksum);
+            let walked = checked.and_then(|page| {
+                entry.for_each(page, |id, bytes| {
+                    values.clear();
+                    let decoded = Chunk::parse(bytes, step_s).and_then(|chunk| {
+                        chunk.values_into(&mut values)?;
+                        Ok(*chunk.header())
+                    });
+                    match decoded {
+                        Ok(header) => {
+                            let slots = (header.slots() - 1).saturating_mul(step_s);
+                            let first_s = header.start_s();
+                            visit(id, (first_s, first_s.saturating_add(slots)), bytes);
+                        }
+                        Err(error) => {
+                            let within = bytes.as_ptr() as usize - self.bytes.as_ptr() as usize;
+                            self.report(within as u64, format!("chunk of series {id}: {error}"));
+                        }
+                    }
+                })
+            });
+            if let Err(error) = walked {
+                self.report(error.offset(), error.to_string());
+            }
+        }
     }
 
     /// What was found damaged so far.

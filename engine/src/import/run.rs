@@ -250,7 +250,20 @@ impl Committer<'_, '_> {
 /// Where files go that were moved from `folder` and nobody said otherwise: beside it.
 #[must_use]
 pub fn moved_folder(folder: &Path) -> PathBuf {
-    let mut name = folder.as_os_str().to_owned();
+    // Without a slash at the end, which would make it a folder inside.
+    let mut name = folder.components().as_path().as_os_str().to_owned();
     name.push(".moved");
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moved_files_do_not_stay_inside() {
+        for folder in ["/data/whisper", "/data/whisper/", "/data/whisper/."] {
+            assert_eq!(moved_folder(Path::new(folder)), Path::new("/data/whisper.moved"));
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The native store: immutable blocks of many series.
 
 mod import;
+mod repair;
 
 use super::{Sealed, Store};
 use crate::block::{Block, BlockSet, OpenBlockError, block_name};
@@ -177,6 +178,10 @@ impl Store for BlockStore {
 
     fn remove(&self, name: &[u8]) -> Result<(), FileError> {
         self.old.load().as_ref().map_or(Ok(()), |old| old.remove(name))
+    }
+
+    fn repair(&self, db: &Inner) -> Result<usize, FileError> {
+        self.salvage(db)
     }
 
     fn has_slots(&self, id: SeriesId, step_s: u32, kind: BlockKind, chunks: &[FullChunk]) -> bool {

@@ -1,0 +1,50 @@
+//! Blocks with damaged parts → blocks of what is good of them.
+
+use super::BlockStore;
+use crate::block::{Batch, Block, Tier, block_name};
+use crate::error::FileError;
+use crate::inner::{Inner, quarantine};
+use std::sync::Arc;
+
+impl BlockStore {
+    /// Puts every block with damage in quarantine, and what is good of it into a new block in its
+    /// place. Says how many there were.
+    pub(super) fn salvage(&self, db: &Inner) -> Result<usize, FileError> {
+        let blocks = self.blocks.load_full();
+        let mut salvaged = 0;
+        for block in blocks.iter() {
+            block.verify_samples();
+            if !block.damage().is_empty() {
+                self.salvage_block(db, block)?;
+                salvaged += 1;
+            }
+        }
+        Ok(salvaged)
+    }
+
+    fn salvage_block(&self, db: &Inner, block: &Arc<Block>) -> Result<(), FileError> {
+        let entry = *block.entry();
+        let (step_s, kind, keep_s) = (entry.step_s, entry.kind, entry.keep_s);
+        let tier = Tier { step_s, kind, aside: false, keep_s };
+        let mut batch = Batch::new(&self.storage, &self.dir, &self.next_block, entry.order);
+        let mut pushed = Ok(());
+        block.for_each_good(|id, span_s, chunk| {
+            if pushed.is_ok() {
+                pushed = batch.push(tier, id, span_s, chunk);
+            }
+        });
+        pushed?;
+        let adds = batch.finish()?;
+        let opened = adds.iter().map(|add| self.open(*add)).collect::<Result<Vec<_>, _>>()?;
+        let mut disk = db.disk.lock();
+        disk.commit(|edit| {
+            edit.next_block = adds.iter().map(|add| add.number + 1).fold(edit.next_block, u64::max);
+            edit.adds.clone_from(&adds);
+            edit.removes = vec![entry.number];
+        })?;
+        self.blocks.store(Arc::new(self.blocks.load().edited(opened, &[entry.number])));
+        let path = self.dir.join(block_name(entry.number));
+        quarantine(&*self.storage, &db.folders.quarantine, &path)
+            .map_err(|source| FileError { path, source })
+    }
+}

@@ -1,0 +1,259 @@
+//! A database's folder as it lies there: every checksum, every structure, every sample decoded.
+//! Nothing is changed, and nothing is opened for writing.
+
+use crate::base::{self, OpenBaseError};
+use crate::block::{Block, OpenBlockError, block_name};
+use crate::error::{Damage, FileError, OpenError};
+use crate::inner::Folders;
+use crate::job::{JobEvent, JobFile};
+use crate::manifest::{self, Found, State};
+use crate::storage::Storage;
+use crate::wal::recovery::{self, Replay};
+use silverback_formats::event::{Event, KIND_EVENT};
+use silverback_formats::frame::{self, FrameError, Frames, LogKind, Step};
+use silverback_formats::manifest::BlockEntry;
+use silverback_formats::wal::{KIND_REMOVED, KIND_SERIES, Row, Series, removed};
+use std::fmt;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
+
+/// What verifying tells as it goes on.
+pub type VerifyEvent = JobEvent<(), DamagedFile>;
+
+/// All that is wrong with one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedFile(pub Vec<Damage>);
+
+impl fmt::Display for DamagedFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, Damage { offset, reason, .. }) in self.0.iter().enumerate() {
+            write!(f, "{}damaged at byte {offset}: {reason}", if at > 0 { "; " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a folder is that of a database.
+#[must_use]
+pub fn is_database(storage: &dyn Storage, path: &Path) -> bool {
+    let Folders { wal, blocks, .. } = Folders::of(path);
+    storage.read(&manifest::path(path)).is_ok()
+        || [wal, blocks].iter().any(|dir| storage.list(dir).is_ok_and(|files| !files.is_empty()))
+}
+
+/// Reads all files of the database in `path`, so many at a time, and tells what is found in each
+/// until `each` breaks.
+///
+/// # Errors
+/// When a file cannot be read for another reason than damage, when a newer program wrote it, and
+/// when a process has the database open.
+pub fn verify_folder(
+    storage: &dyn Storage,
+    path: &Path,
+    jobs: usize,
+    each: &mut dyn FnMut(VerifyEvent) -> ControlFlow<()>,
+) -> Result<(), OpenError> {
+    let folders = Folders::of(path);
+    let _lock = storage.lock(path).map_err(|source| match source.kind() {
+        io::ErrorKind::WouldBlock => OpenError::Locked { path: path.to_path_buf() },
+        _ => FileError { path: path.to_path_buf(), source }.into(),
+    })?;
+    let (state, manifest) = read_manifest(storage, &folders)?;
+    let blocks: Vec<BlockEntry> = state.blocks.values().copied().collect();
+    // Manifest, WAL, series log, events; then the index, if there is one, and the blocks.
+    let files = 4 + usize::from(state.index.is_some()) + blocks.len();
+    if each(JobEvent::Files(files)).is_break() {
+        return Ok(());
+    }
+    let wal = wal(storage, &folders, state.wal_floor)?;
+    let series = log(storage, path.join("SERIES"), LogKind::Series, series_frame)?;
+    let events = log(storage, path.join("EVENTS"), LogKind::Events, event_frame)?;
+    let index = index(storage, &folders, &state)?;
+    for file in [manifest, wal, series, events].into_iter().chain(index) {
+        if each(JobEvent::File(file)).is_break() {
+            return Ok(());
+        }
+    }
+    verify_blocks(storage, &folders.blocks, &blocks, jobs, each)
+}
+
+fn file(path: PathBuf, points: u64, damage: Vec<Damage>) -> JobFile<(), DamagedFile> {
+    let outcome = if damage.is_empty() { Ok(()) } else { Err(DamagedFile(damage)) };
+    JobFile { path, name: Vec::new(), points, outcome }
+}
+
+fn read_manifest(
+    storage: &dyn Storage,
+    folders: &Folders,
+) -> Result<(State, JobFile<(), DamagedFile>), FileError> {
+    let path = manifest::path(&folders.root);
+    Ok(match manifest::read(storage, &folders.root)? {
+        Found::Nothing => (State::default(), file(path, 0, Vec::new())),
+        Found::State { state, .. } => (state, file(path, 0, Vec::new())),
+        Found::Damaged(damage) => {
+            // The blocks speak for themselves.
+            let mut state = State::default();
+            for name in storage.list(&folders.blocks).unwrap_or_default() {
+                let block = Block::open_unlisted(storage, &folders.blocks.join(name));
+                if let Ok(Some(block)) = block {
+                    state.blocks.insert(block.entry().number, *block.entry());
+                }
+            }
+            (state, file(path, 0, vec![damage]))
+        }
+    })
+}
+
+/// Counts what a log holds, and forgets it.
+struct Nobody;
+
+impl Replay for Nobody {
+    fn series(&mut self, _: u32, _: &[u8]) {}
+    fn removed(&mut self, _: u32) {}
+    fn samples(&mut self, _: u32, _: &[Row]) {}
+}
+
+fn wal(
+    storage: &dyn Storage,
+    folders: &Folders,
+    floor: u64,
+) -> Result<JobFile<(), DamagedFile>, FileError> {
+    if storage.list(&folders.wal).is_err() {
+        return Ok(file(folders.wal.clone(), 0, Vec::new()));
+    }
+    let replayed = recovery::replay(storage, &folders.wal, floor, &mut Nobody)?;
+    Ok(file(folders.wal.clone(), replayed.samples, replayed.damage))
+}
+
+/// Reads a log of frames, each of which `check` looks at.
+fn log(
+    storage: &dyn Storage,
+    path: PathBuf,
+    kind: LogKind,
+    check: fn(u8, &[u8]) -> Result<(), String>,
+) -> Result<JobFile<(), DamagedFile>, FileError> {
+    let bytes = match storage.read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(file(path, 0, Vec::new()));
+        }
+        Err(source) => return Err(FileError { path, source }),
+    };
+    let mut damage = Vec::new();
+    let mut bad = |offset: usize, reason: String| {
+        damage.push(Damage { path: path.clone(), offset: offset as u64, reason });
+    };
+    match frame::header_number(kind, &bytes) {
+        Err(error @ FrameError::Version { .. }) => return Err(FileError::newer(&path, &error)),
+        // A crash before its header was whole.
+        Ok(_) | Err(FrameError::Truncated { .. }) => {}
+        Err(error) => bad(0, format!("header: {error}")),
+    }
+    for step in Frames::new(&bytes) {
+        match step {
+            Step::Frame { kind, payload, offset } => {
+                check(kind, payload).unwrap_or_else(|reason| bad(offset, reason));
+            }
+            Step::Damage { offset, error, .. } => bad(offset, error.to_string()),
+            Step::Tail { .. } => {}
+        }
+    }
+    Ok(file(path, 0, damage))
+}
+
+fn series_frame(kind: u8, payload: &[u8]) -> Result<(), String> {
+    match kind {
+        KIND_SERIES => {
+            let mut entries = Series::new(payload).map_err(|error| error.to_string())?;
+            entries.try_for_each(|entry| entry.map(drop)).map_err(|error| error.to_string())
+        }
+        KIND_REMOVED => removed(payload).map(drop).map_err(|error| error.to_string()),
+        _ => Err(format!("frame of unknown kind {kind}")),
+    }
+}
+
+fn event_frame(kind: u8, payload: &[u8]) -> Result<(), String> {
+    if kind != KIND_EVENT {
+        return Err(format!("frame of unknown kind {kind}"));
+    }
+    Event::decode(payload).map(drop).map_err(|error| error.to_string())
+}
+
+fn index(
+    storage: &dyn Storage,
+    folders: &Folders,
+    state: &State,
+) -> Result<Option<JobFile<(), DamagedFile>>, FileError> {
+    let Some(entry) = state.index else { return Ok(None) };
+    let path = base::path(&folders.index, entry.number);
+    let damage = match base::open(storage, &folders.index, &entry) {
+        Ok(index) => index.verify().err().map(|error| {
+            let reason = error.to_string();
+            Damage { path: path.clone(), offset: 0, reason }
+        }),
+        Err(OpenBaseError::Damaged(damage)) => Some(damage),
+        Err(OpenBaseError::Io(error)) => return Err(error),
+    };
+    Ok(Some(file(path, 0, damage.into_iter().collect())))
+}
+
+fn verify_blocks(
+    storage: &dyn Storage,
+    dir: &Path,
+    blocks: &[BlockEntry],
+    jobs: usize,
+    each: &mut dyn FnMut(VerifyEvent) -> ControlFlow<()>,
+) -> Result<(), OpenError> {
+    let (next, stopped) = (AtomicUsize::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let jobs = jobs.clamp(1, blocks.len().max(1));
+        let (results, received) = sync_channel(jobs);
+        for _ in 0..jobs {
+            let (results, next, stopped) = (results.clone(), &next, &stopped);
+            scope.spawn(move || {
+                while let Some(entry) = blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let verified = verify_block(storage, dir, *entry);
+                    if stopped.load(Ordering::Relaxed) || results.send(verified).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(results);
+        let mut outcome = Ok(());
+        for verified in &received {
+            let flow = match verified {
+                Ok(file) => each(JobEvent::File(file)),
+                Err(error) => {
+                    outcome = Err(OpenError::from(error));
+                    ControlFlow::Break(())
+                }
+            };
+            if flow.is_break() {
+                break;
+            }
+        }
+        stopped.store(true, Ordering::Relaxed);
+        drop(received);
+        outcome
+    })
+}
+
+fn verify_block(
+    storage: &dyn Storage,
+    dir: &Path,
+    entry: BlockEntry,
+) -> Result<JobFile<(), DamagedFile>, FileError> {
+    let path = dir.join(block_name(entry.number));
+    match Block::open(storage, dir, entry) {
+        Ok(block) => {
+            let points = block.verify_samples();
+            Ok(file(path, points, block.damage()))
+        }
+        Err(OpenBlockError::Damaged(damage)) => Ok(file(path, 0, vec![damage])),
+        Err(OpenBlockError::Io(error)) => Err(error),
+    }
+}

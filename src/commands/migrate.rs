@@ -1,0 +1,74 @@
+//! The whisper files of a node → its blocks, while no server runs.
+
+use super::database::{self, Database};
+use super::import::Filenames;
+use super::jobs::Jobs;
+use super::transfer::Report;
+use super::whisper::CommandError;
+use clap::{Args, ValueEnum};
+use silverback_engine::{AfterImport, ImportOptions, moved_folder};
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Move whisper files into the blocks of a database; each file goes when its points are durable
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "Exit codes: 0 no file is left, 1 some files are, 2 usage.\n\n\
+    Examples:\n  \
+    silverback migrate --from /var/lib/graphite/whisper --config /etc/silverback.conf\n  \
+    silverback migrate --from old --then remove --dry-run\n\n\
+    Run it again to resume. A server does the same while it serves: see [storage] migrate-from.")]
+pub(crate) struct Migrate {
+    /// Folder of the files; migrate-from of [storage] unless given
+    #[arg(long, value_name = "DIR")]
+    from: Option<PathBuf>,
+    #[command(flatten)]
+    database: Database,
+    /// What becomes of files that are moved: keep puts them into DIR.moved
+    #[arg(long, value_name = "WHAT", default_value = "keep")]
+    then: Then,
+    /// Names of the files of tagged series
+    #[arg(long, value_name = "NAMES", default_value = "hashed")]
+    filenames: Filenames,
+    /// Read and compare, write nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    jobs: Jobs,
+}
+
+/// What becomes of files that are moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Then {
+    Keep,
+    Remove,
+}
+
+/// Moves the files. Whether none is left.
+pub(super) fn run(command: &Migrate, out: &mut dyn Write) -> Result<bool, CommandError> {
+    let configured = || Some(command.database.load().ok()?.config.migrate_from?.from);
+    let Some(from) = command.from.clone().or_else(configured) else {
+        let usage = "give --from, or a configuration with migrate-from in [storage]";
+        return Err(CommandError::Usage(usage.to_owned()));
+    };
+    if !from.is_dir() {
+        return Err(CommandError::Usage(format!("--from {} is no folder", from.display())));
+    }
+    let db = command.database.open()?;
+    let after = match command.then {
+        Then::Keep => AfterImport::MoveTo(moved_folder(&from)),
+        Then::Remove => AfterImport::Remove,
+    };
+    let options = ImportOptions {
+        jobs: command.jobs.at_a_time(),
+        dry_run: command.dry_run,
+        hash_filenames: command.filenames == Filenames::Hashed,
+        after,
+        ..ImportOptions::new(from)
+    };
+    let mut report = Report::new(&command.jobs, out);
+    let moved = db.import_folder(&options, &mut |event| report.take(event));
+    let totals = report.finish(if command.dry_run { "would move" } else { "moved" })?;
+    moved.map_err(|error| CommandError::Database(error.to_string()))?;
+    database::close(&db)?;
+    Ok(totals.failed == 0)
+}
