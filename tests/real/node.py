@@ -44,6 +44,44 @@ pattern = .*
 retentions = 1s:1d,1m:30d
 """
 
+# go-carbon's own configuration, with what only Silverback has at the end.
+WHISPER_CONFIG = """
+[common]
+user = ""
+graph-prefix = "own"
+metric-interval = "1h"
+[whisper]
+data-dir = "{folder}/whisper"
+schemas-file = "{folder}/schemas.conf"
+aggregation-file = "{folder}/aggregation.conf"
+sparse-create = true
+[tags]
+enabled = true
+[tcp]
+listen = "127.0.0.1:{tcp}"
+[udp]
+enabled = false
+[pickle]
+enabled = false
+[carbonlink]
+enabled = false
+[grpc]
+enabled = false
+[carbonserver]
+enabled = true
+listen = "127.0.0.1:{node_api}"
+scan-frequency = "1s"
+[[logging]]
+file = "{folder}/silverback.log"
+level = "info"
+[storage]
+path = "{folder}/data"
+flush-interval = "100ms"
+[graphite-api]
+enabled = true
+listen = "127.0.0.1:{graphite_api}"
+"""
+
 
 def free_ports(count):
     """Ports that nobody listens on now."""
@@ -69,15 +107,15 @@ def wait_until(what, happened, seconds=30):
 class Node:
     """The process; it can be killed and started again on the same folder and ports."""
 
-    def __init__(self, binary, folder):
+    def __init__(self, binary, folder, config=CONFIG, schemas=SCHEMAS):
         self.binary = binary
         self.folder = pathlib.Path(folder)
         self.tcp, self.node_api, self.graphite_api = free_ports(3)
-        text = CONFIG.format(
+        text = config.format(
             folder=folder, tcp=self.tcp, node_api=self.node_api, graphite_api=self.graphite_api
         )
         (self.folder / "silverback.toml").write_text(text)
-        (self.folder / "schemas.conf").write_text(SCHEMAS)
+        (self.folder / "schemas.conf").write_text(schemas)
         self.start()
 
     def start(self):
@@ -102,6 +140,12 @@ class Node:
     def graphite(self, path, body=None, headers=None):
         """Status and body of a request to the Graphite API."""
         return request(f"http://127.0.0.1:{self.graphite_api}{path}", body, headers)
+
+    def send(self, points):
+        """Points, each a name, a value and a time in Unix seconds."""
+        lines = "".join(f"{name} {value!r} {time_s}\n" for name, value, time_s in points)
+        with socket.create_connection(("127.0.0.1", self.tcp)) as stream:
+            stream.sendall(lines.encode())
 
     def find(self, query):
         """Every leaf below a pattern of one level or more, with `**` for all levels."""
