@@ -71,6 +71,8 @@ enabled = false
 enabled = true
 listen = "127.0.0.1:{node_api}"
 scan-frequency = "1s"
+query-cache-enabled = false
+find-cache-enabled = false
 [[logging]]
 file = "{folder}/silverback.log"
 level = "info"
@@ -156,16 +158,21 @@ class Node:
 
     def fetch(self, names, from_s, until_s):
         """Known points by series: {name: {time_s: value}}, over the node API's protobuf."""
-        message = b"".join(
-            field(1, field(1, name.encode()) + number(2, from_s) + number(3, until_s))
-            for name in names
-        )
-        url = f"http://127.0.0.1:{self.node_api}/render/?format=carbonapi_v3_pb"
-        status, body = request(url, message, {"Content-Type": "application/octet-stream"})
-        if status == 404:
-            return {}
-        assert status == 200, (status, body)
-        return dict(fetched(bytes(series)) for key, series in fields(body) if key == 1)
+        return fetch(self.node_api, names, from_s, until_s)
+
+
+def fetch(port, names, from_s, until_s):
+    """The same of any program that has this API at a port."""
+    message = b"".join(
+        field(1, field(1, name.encode()) + number(2, from_s) + number(3, until_s))
+        for name in names
+    )
+    url = f"http://127.0.0.1:{port}/render/?format=carbonapi_v3_pb"
+    status, body = request(url, message, {"Content-Type": "application/octet-stream"})
+    if status == 404:
+        return {}
+    assert status == 200, (status, body)
+    return dict(fetched(bytes(series)) for key, series in fields(body) if key == 1)
 
 
 def request(url, body=None, headers=None):
