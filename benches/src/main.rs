@@ -1,4 +1,5 @@
-//! Measures Silverback: `silverback-bench ingest`, `query`, `engine`, `codec`.
+//! Measures Silverback: `silverback-bench ingest`, `query`, `whisper`, `engine`,
+//! `codec`.
 //!
 //! Processor time and not elapsed time is what counts in every figure that has "cpu" in its
 //! name, so that a busy machine spoils a run less. Each figure is taken in several runs and shown
@@ -8,11 +9,12 @@
 //! |---|---|
 //! | [`ingest`] | lines over loopback into a server process, and into its peers |
 //! | [`query`] | questions to a server over HTTP, and to its peers |
+//! | [`whisper`] | lines over loopback into whisper files, and into those of go-carbon |
 //! | [`engine`] | the database without sockets |
 //! | [`codec`] | Gorilla over recorded series |
 //! | [`lines`] | what senders say |
 //! | [`sender`] | how they say it |
-//! | [`node`], [`peer`] | the servers that are measured |
+//! | [`node`], [`peer`], [`go_carbon`] | the servers that are measured |
 //! | [`http`] | questions to them |
 //! | [`process`] | time and memory of a process |
 //! | [`report`] | figures → table or JSON |
@@ -20,6 +22,7 @@
 mod codec;
 mod engine;
 mod error;
+mod go_carbon;
 mod http;
 mod ingest;
 mod lines;
@@ -29,6 +32,7 @@ mod process;
 mod query;
 mod report;
 mod sender;
+mod whisper;
 
 use clap::{Parser, Subcommand};
 use report::{Format, Report};
@@ -56,11 +60,13 @@ enum Bench {
     Ingest(ingest::Flags),
     /// Questions over HTTP to a server process of its own
     Query(query::Flags),
+    /// Lines over loopback into whisper files, by a server process of its own
+    Whisper(whisper::Flags),
     /// The database in this process, without sockets
     Engine(engine::Flags),
     /// Gorilla over recorded series
     Codec(codec::Flags),
-    /// Run the server itself; what `ingest` and `query` start
+    /// Run the server itself; what `ingest`, `query` and `whisper` start
     #[command(hide = true)]
     Serve {
         /// Configuration file
@@ -74,6 +80,7 @@ fn main() -> ExitCode {
     let measured = match &bench {
         Bench::Ingest(flags) => ingest::run(flags, runs, &mut report),
         Bench::Query(flags) => query::run(flags, runs, &mut report),
+        Bench::Whisper(flags) => whisper::run(flags, runs, &mut report),
         Bench::Engine(flags) => engine::run(flags, runs, &mut report),
         Bench::Codec(flags) => codec::run(flags, runs, &mut report),
         Bench::Serve { config } => {

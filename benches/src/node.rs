@@ -23,22 +23,39 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// Writes the configuration. `sync_interval` is a Go duration.
+    /// Writes a configuration for blocks. `sync_interval` is a Go duration.
     pub(crate) fn new(folder: &Path, sync_interval: &str) -> Result<Self, BenchError> {
-        let (rules, config) = (folder.join("storage-schemas.conf"), folder.join("bench.toml"));
+        let storage = format!("engine = \"block\"\n[wal]\nsync-interval = {sync_interval:?}\n");
+        Self::of(folder, RULES, "", &storage)
+    }
+
+    /// Writes one for whisper files in `files`, with these retention rules.
+    pub(crate) fn whisper(
+        folder: &Path,
+        rules: &str,
+        files: &Path,
+        compressed: bool,
+    ) -> Result<Self, BenchError> {
+        let whisper = format!("data-dir = {files:?}\ncompressed = {compressed}\n");
+        Self::of(folder, rules, &whisper, "engine = \"whisper\"\n")
+    }
+
+    /// `whisper` and `storage` are further settings of these sections; other sections may follow
+    /// in the second.
+    fn of(folder: &Path, rules: &str, whisper: &str, storage: &str) -> Result<Self, BenchError> {
+        let (schemas, config) = (folder.join("storage-schemas.conf"), folder.join("bench.toml"));
         let data = folder.join("data");
         let text = format!(
             "[common]\nuser = \"\"\nmax-cpu = 0\nmetric-interval = \"1h\"\n\
-             [whisper]\nschemas-file = {rules:?}\n\
+             [whisper]\nschemas-file = {schemas:?}\n{whisper}\
              [tcp]\nlisten = \"127.0.0.1:0\"\n[udp]\nenabled = false\n\
              [carbonserver]\nenabled = true\nlisten = \"127.0.0.1:0\"\n\
              [graphite-api]\nenabled = true\nlisten = \"127.0.0.1:0\"\n\
-             [storage]\nengine = \"block\"\npath = {data:?}\n\
-             [wal]\nsync-interval = {sync_interval:?}\n\
+             [storage]\npath = {data:?}\n{storage}\
              [[logging]]\nfile = {:?}\n",
             folder.join("log"),
         );
-        std::fs::write(&rules, RULES).trying(rules.display().to_string())?;
+        std::fs::write(&schemas, rules).trying(schemas.display().to_string())?;
         std::fs::write(&config, text).trying(config.display().to_string())?;
         Ok(Self { config, data })
     }

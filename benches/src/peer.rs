@@ -99,7 +99,7 @@ impl Drop for VictoriaMetrics {
 }
 
 /// Two ports that are free now; the program cannot be asked to choose them and tell.
-fn free_ports() -> Result<(SocketAddr, SocketAddr), BenchError> {
+pub(crate) fn free_ports() -> Result<(SocketAddr, SocketAddr), BenchError> {
     let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).trying("a free port");
     let (one, two) = (bind()?, bind()?);
     let address = |listener: &TcpListener| listener.local_addr().trying("a free port");

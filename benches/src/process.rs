@@ -51,10 +51,27 @@ impl Process {
         Ok(Memory { rss_bytes: bytes("Rss:"), pss_bytes: bytes("Pss:") })
     }
 
+    /// Calls that read and that write files, up to now.
+    pub(crate) fn calls(self) -> Result<Calls, BenchError> {
+        let io = self.read("io")?;
+        let calls = |name: &str| {
+            let line = io.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|rest| rest.trim().parse::<f64>().ok()).unwrap_or(0.0)
+        };
+        Ok(Calls { reads: calls("syscr:"), writes: calls("syscw:") })
+    }
+
     fn read(self, file: &str) -> Result<String, BenchError> {
         let path = format!("/proc/{}/{file}", self.0);
         fs::read_to_string(&path).trying(path)
     }
+}
+
+/// Calls of a process; those of sockets are seldom among them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Calls {
+    pub(crate) reads: f64,
+    pub(crate) writes: f64,
 }
 
 /// Memory of a process in bytes.

@@ -18,16 +18,55 @@ pub(super) const ENGINE_GAUGES: &[&str] = &[
     "damage",
 ];
 
-/// Engine counters that go-carbon or Python carbon has under a name of its own. What Python
-/// carbon counts per file update is counted per sync of the WAL here: the operation that
-/// commits points to the disk.
+/// The same of a database that keeps whisper files.
+pub(super) const WHISPER_GAUGES: &[&str] = &[
+    "whisper.workers",
+    "whisper.maxUpdatesPerSecond",
+    "whisper.waitingPoints",
+    "whisper.stuckSeries",
+    "whisper.quarantined",
+];
+
+/// Engine counters that go-carbon or Python carbon has under a name of its own.
 pub(super) const ENGINE_NAMES: &[(&str, &str)] = &[
     ("head.series", "cache.metrics"),
     ("series", "carbonserver.metrics_known"),
     ("created", "creates"),
-    ("stored", "committedPoints"),
-    ("wal.syncs", "updateOperations"),
 ];
+
+/// Points committed to the disk, and the operations that do it: without files, those are syncs of
+/// the WAL.
+pub(super) const BLOCK_NAMES: &[(&str, &str)] =
+    &[(BLOCK_COMMITS.points, "committedPoints"), (BLOCK_COMMITS.updates, "updateOperations")];
+
+/// The same of a database that keeps whisper files, under Python carbon's names and under those of
+/// go-carbon, with what else that tells of its files. What it discards as out of order is
+/// what no archive has a place for.
+pub(super) const WHISPER_NAMES: &[(&str, &str)] = &[
+    (WHISPER_COMMITS.points, "committedPoints"),
+    (WHISPER_COMMITS.updates, "updateOperations"),
+    (WHISPER_COMMITS.points, "persister.committedPoints"),
+    (WHISPER_COMMITS.updates, "persister.updateOperations"),
+    ("whisper.created", "persister.created"),
+    ("whisper.extended", "persister.extended"),
+    ("whisper.tooOld", "persister.oooDiscardedPoints"),
+    ("whisper.maxUpdatesPerSecond", "persister.maxUpdatesPerSecond"),
+    ("whisper.workers", "persister.workers"),
+    ("whisper.migrated", "persister.onlineMigration.total"),
+    ("whisper.migrationFailures", "persister.onlineMigration.errors"),
+    ("whisper.migratedSchema", "persister.onlineMigration.schema"),
+    ("whisper.migratedXFilesFactor", "persister.onlineMigration.xff"),
+    ("whisper.migratedMethod", "persister.onlineMigration.aggregationMethod"),
+];
+
+/// Engine counters that pointsPerUpdate is made of.
+struct Commits {
+    points: &'static str,
+    updates: &'static str,
+}
+
+const BLOCK_COMMITS: Commits = Commits { points: "stored", updates: "wal.syncs" };
+const WHISPER_COMMITS: Commits = Commits { points: "whisper.points", updates: "whisper.updates" };
 
 /// Endpoints that go-carbon has too, with its name for each.
 const CARBONSERVER: &[(Endpoint, &str)] = &[
@@ -126,23 +165,34 @@ impl Round {
     /// Counters of the engine: all under `engine`, some also under the names that dashboards
     /// know.
     pub(super) fn engine(&mut self, counters: &[(&'static str, f64)]) {
+        let keeps_files = counters.iter().any(|(name, _)| *name == WHISPER_COMMITS.updates);
+        let (names, commits) = if keeps_files {
+            (WHISPER_NAMES, WHISPER_COMMITS)
+        } else {
+            (BLOCK_NAMES, BLOCK_COMMITS)
+        };
         let (mut points, mut updates) = (0.0, 0.0);
         for &(name, value) in counters {
-            let known = ENGINE_NAMES.iter().filter(|(ours, _)| *ours == name);
+            let known = ENGINE_NAMES.iter().chain(names).filter(|(ours, _)| *ours == name);
             let published = known.map(|(_, known)| (*known).to_owned());
+            let is_gauge = ENGINE_GAUGES.contains(&name) || WHISPER_GAUGES.contains(&name);
             for published in published.chain([format!("engine.{name}")]) {
-                if ENGINE_GAUGES.contains(&name) {
+                if is_gauge {
                     self.gauge(published, value);
                     continue;
                 }
                 let growth = self.growth(published, value);
-                match name {
-                    "stored" => points = growth,
-                    "wal.syncs" => updates = growth,
-                    _ => {}
+                if name == commits.points {
+                    points = growth;
+                } else if name == commits.updates {
+                    updates = growth;
                 }
             }
         }
-        self.gauge("pointsPerUpdate", if updates > 0.0 { points / updates } else { 0.0 });
+        let per_update = if updates > 0.0 { points / updates } else { 0.0 };
+        self.gauge("pointsPerUpdate", per_update);
+        if keeps_files {
+            self.gauge("persister.pointsPerUpdate", per_update);
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! Names and differences of the own metrics, and that they reach the database.
 
-use super::round::{ENGINE_GAUGES, ENGINE_NAMES, Round};
+use super::round::{
+    BLOCK_NAMES, ENGINE_GAUGES, ENGINE_NAMES, Round, WHISPER_GAUGES, WHISPER_NAMES,
+};
 use super::{Publishing, SelfMetrics, Sources};
 use silverback_carbon_ingest::ReceiverSnapshot;
-use silverback_engine::{Db, Options};
+use silverback_engine::{Db, Options, StoreOptions, WhisperOptions};
 use silverback_query_api::counters::{Counters, Endpoint};
 use silverback_query_api::{Api, Limits};
 use std::sync::Arc;
@@ -74,16 +76,50 @@ fn engine_counters_grow_or_stand() {
     assert_eq!(value(&round.take(), "pointsPerUpdate"), 0.0);
 }
 
+#[test]
+fn updates_of_files_count_where_there_are_files() {
+    let mut round = Round::default();
+    let counters = |points, updates| {
+        [
+            ("stored", 50.0),
+            ("wal.syncs", 5.0),
+            ("whisper.points", points),
+            ("whisper.updates", updates),
+            ("whisper.workers", 2.0),
+        ]
+    };
+    round.engine(&counters(10.0, 10.0));
+    round.take();
+    round.engine(&counters(40.0, 20.0));
+    let samples = round.take();
+    for prefix in ["", "persister."] {
+        for (name, expected) in
+            [("committedPoints", 30.0), ("updateOperations", 10.0), ("pointsPerUpdate", 3.0)]
+        {
+            assert_eq!(value(&samples, &format!("{prefix}{name}")), expected, "{prefix}{name}");
+        }
+    }
+    assert_eq!(value(&samples, "persister.workers"), 2.0);
+}
+
 /// Names that are treated in a special way are names that the engine uses.
 #[test]
 fn the_engine_has_these_counters() {
     let folder = tempfile::tempdir().unwrap();
-    let db = Db::open(Options::new(folder.path())).unwrap();
-    let names: Vec<&str> = db.counters().into_iter().map(|(name, _)| name).collect();
-    for wanted in ENGINE_GAUGES.iter().chain(ENGINE_NAMES.iter().map(|(ours, _)| ours)) {
-        assert!(names.contains(wanted), "{wanted} is not in {names:?}");
+    let files = folder.path().join("whisper");
+    let whisper = StoreOptions::Whisper(Box::new(WhisperOptions::new(files)));
+    for (number, store, gauges, names) in [
+        (0, StoreOptions::Blocks, ENGINE_GAUGES, BLOCK_NAMES),
+        (1, whisper, WHISPER_GAUGES, WHISPER_NAMES),
+    ] {
+        let data = folder.path().join(format!("data{number}"));
+        let db = Db::open(Options { store, ..Options::new(data) }).unwrap();
+        let counters: Vec<&str> = db.counters().into_iter().map(|(name, _)| name).collect();
+        for wanted in gauges.iter().chain(ENGINE_NAMES.iter().chain(names).map(|(ours, _)| ours)) {
+            assert!(counters.contains(wanted), "{wanted} is not in {counters:?}");
+        }
+        db.close().unwrap();
     }
-    db.close().unwrap();
 }
 
 /// The first round is asked for at once, so that the test waits for no interval.

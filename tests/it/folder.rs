@@ -88,13 +88,13 @@ fn rules_that_change() {
 }
 
 /// A small file system of its own, which a ballast file fills. Unmounted when dropped.
-struct SmallDisk {
+pub(crate) struct SmallDisk {
     mount: PathBuf,
 }
 
 impl SmallDisk {
     /// `None`, with the reason printed, where this process may not mount.
-    fn mount(mount: PathBuf) -> Option<Self> {
+    pub(crate) fn mount(mount: PathBuf) -> Option<Self> {
         std::fs::create_dir_all(&mount).unwrap();
         let options = ["-t", "tmpfs", "-o", "size=4m", "tmpfs"];
         match Command::new("mount").args(options).arg(&mount).output() {
@@ -110,12 +110,20 @@ impl SmallDisk {
         }
     }
 
+    /// Lets nobody write, or everybody who may.
+    pub(crate) fn set_read_only(&self, read_only: bool) {
+        let option = if read_only { "remount,ro" } else { "remount,rw" };
+        let mut command = Command::new("mount");
+        let status = command.args(["-o", option]).arg(&self.mount).status().unwrap();
+        assert!(status.success());
+    }
+
     fn ballast(&self) -> PathBuf {
         self.mount.join("ballast")
     }
 
     /// Leaves at most so many bytes free.
-    fn fill_up_to(&self, free_bytes: u64) {
+    pub(crate) fn fill_up_to(&self, free_bytes: u64) {
         let mut file = std::fs::File::create(self.ballast()).unwrap();
         let zeros = [0; 4096];
         while file.write_all(&zeros).is_ok() {}
@@ -123,7 +131,7 @@ impl SmallDisk {
         file.set_len(len_bytes.saturating_sub(free_bytes)).unwrap();
     }
 
-    fn empty(&self) {
+    pub(crate) fn empty(&self) {
         std::fs::remove_file(self.ballast()).unwrap();
     }
 }

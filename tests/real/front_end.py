@@ -18,10 +18,11 @@ from node import Node, free_ports, request, wait_until
 
 SETTINGS = """
 SECRET_KEY = "of a test"
-CLUSTER_SERVERS = ["127.0.0.1:{node_api}"]
-STORAGE_DIR = LOG_DIR = WHISPER_DIR = "{folder}/storage"
+CLUSTER_SERVERS = {cluster!r}
+STORAGE_DIR = LOG_DIR = "{folder}/storage"
+WHISPER_DIR = "{whisper_dir}"
 INDEX_FILE = "{folder}/storage/index"
-STANDARD_DIRS = []
+STANDARD_DIRS = {standard_dirs!r}
 CARBONLINK_HOSTS = []
 MEMCACHE_HOSTS = []
 DEFAULT_CACHE_DURATION = 0
@@ -60,11 +61,17 @@ def feed(node):
 class FrontEnd:
     """graphite-web's development server."""
 
-    def __init__(self, django_admin, node):
+    def __init__(self, django_admin, node, whisper_dir=None):
+        """It asks the node, or reads the files of a folder itself."""
         (self.port,) = free_ports(1)
         folder = node.folder / "web"
         (folder / "storage").mkdir(parents=True)
-        text = SETTINGS.format(folder=folder, node_api=node.node_api)
+        text = SETTINGS.format(
+            folder=folder,
+            whisper_dir=whisper_dir or folder / "storage",
+            standard_dirs=[str(whisper_dir)] if whisper_dir else [],
+            cluster=[] if whisper_dir else [f"127.0.0.1:{node.node_api}"],
+        )
         (folder / "front_end_settings.py").write_text(text)
         environment = dict(
             os.environ,
@@ -167,4 +174,5 @@ def main():
     return 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

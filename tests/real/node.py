@@ -44,6 +44,46 @@ pattern = .*
 retentions = 1s:1d,1m:30d
 """
 
+# go-carbon's own configuration, with what only Silverback has at the end.
+WHISPER_CONFIG = """
+[common]
+user = ""
+graph-prefix = "own"
+metric-interval = "1h"
+[whisper]
+data-dir = "{folder}/whisper"
+schemas-file = "{folder}/schemas.conf"
+aggregation-file = "{folder}/aggregation.conf"
+sparse-create = true
+[tags]
+enabled = true
+[tcp]
+listen = "127.0.0.1:{tcp}"
+[udp]
+enabled = false
+[pickle]
+enabled = false
+[carbonlink]
+enabled = false
+[grpc]
+enabled = false
+[carbonserver]
+enabled = true
+listen = "127.0.0.1:{node_api}"
+scan-frequency = "1s"
+query-cache-enabled = false
+find-cache-enabled = false
+[[logging]]
+file = "{folder}/silverback.log"
+level = "info"
+[storage]
+path = "{folder}/data"
+flush-interval = "100ms"
+[graphite-api]
+enabled = true
+listen = "127.0.0.1:{graphite_api}"
+"""
+
 
 def free_ports(count):
     """Ports that nobody listens on now."""
@@ -69,15 +109,15 @@ def wait_until(what, happened, seconds=30):
 class Node:
     """The process; it can be killed and started again on the same folder and ports."""
 
-    def __init__(self, binary, folder):
+    def __init__(self, binary, folder, config=CONFIG, schemas=SCHEMAS):
         self.binary = binary
         self.folder = pathlib.Path(folder)
         self.tcp, self.node_api, self.graphite_api = free_ports(3)
-        text = CONFIG.format(
+        text = config.format(
             folder=folder, tcp=self.tcp, node_api=self.node_api, graphite_api=self.graphite_api
         )
         (self.folder / "silverback.toml").write_text(text)
-        (self.folder / "schemas.conf").write_text(SCHEMAS)
+        (self.folder / "schemas.conf").write_text(schemas)
         self.start()
 
     def start(self):
@@ -103,6 +143,12 @@ class Node:
         """Status and body of a request to the Graphite API."""
         return request(f"http://127.0.0.1:{self.graphite_api}{path}", body, headers)
 
+    def send(self, points):
+        """Points, each a name, a value and a time in Unix seconds."""
+        lines = "".join(f"{name} {value!r} {time_s}\n" for name, value, time_s in points)
+        with socket.create_connection(("127.0.0.1", self.tcp)) as stream:
+            stream.sendall(lines.encode())
+
     def find(self, query):
         """Every leaf below a pattern of one level or more, with `**` for all levels."""
         status, body = self.graphite("/metrics/index.json")
@@ -112,16 +158,21 @@ class Node:
 
     def fetch(self, names, from_s, until_s):
         """Known points by series: {name: {time_s: value}}, over the node API's protobuf."""
-        message = b"".join(
-            field(1, field(1, name.encode()) + number(2, from_s) + number(3, until_s))
-            for name in names
-        )
-        url = f"http://127.0.0.1:{self.node_api}/render/?format=carbonapi_v3_pb"
-        status, body = request(url, message, {"Content-Type": "application/octet-stream"})
-        if status == 404:
-            return {}
-        assert status == 200, (status, body)
-        return dict(fetched(bytes(series)) for key, series in fields(body) if key == 1)
+        return fetch(self.node_api, names, from_s, until_s)
+
+
+def fetch(port, names, from_s, until_s):
+    """The same of any program that has this API at a port."""
+    message = b"".join(
+        field(1, field(1, name.encode()) + number(2, from_s) + number(3, until_s))
+        for name in names
+    )
+    url = f"http://127.0.0.1:{port}/render/?format=carbonapi_v3_pb"
+    status, body = request(url, message, {"Content-Type": "application/octet-stream"})
+    if status == 404:
+        return {}
+    assert status == 200, (status, body)
+    return dict(fetched(bytes(series)) for key, series in fields(body) if key == 1)
 
 
 def request(url, body=None, headers=None):

@@ -23,6 +23,8 @@ pub(crate) struct Batch<'a> {
 pub(crate) struct Written {
     /// Whether the file was made for it.
     pub(crate) created: bool,
+    /// Whether a larger compressed file took its place.
+    pub(crate) extended: bool,
     /// Points that are in the file now.
     pub(crate) points: usize,
     /// Points that were too old for all archives, and are not.
@@ -73,8 +75,8 @@ impl WhisperDir {
         let too_old =
             file.update(batch.points, batch.taken_s).map_err(|failure| failure.at(path))?;
         let written = written(&file, batch, too_old);
-        self.write(path, file)?;
-        Ok(written)
+        let extended = self.write(path, file)?;
+        Ok(Written { extended, ..written })
     }
 
     fn create_with(
@@ -94,8 +96,8 @@ impl WhisperDir {
         Ok(written)
     }
 
-    /// Writes the changes of a file.
-    pub(super) fn write(&self, path: &Path, file: SeriesFile) -> Result<(), FileFailure> {
+    /// Writes the changes of a file. Answers whether another took its place for that.
+    pub(super) fn write(&self, path: &Path, file: SeriesFile) -> Result<bool, FileFailure> {
         let changed = file.into_changed();
         match changed.map_err(|source| FileFailure::io("read", path, source))? {
             Changed::Patched(OverlayParts { base, patches, .. }) => {
@@ -104,14 +106,17 @@ impl WhisperDir {
                 let mut patches = patches.iter().rev();
                 patches
                     .try_for_each(|patch| file.write_at(patch.offset, &patch.bytes))
-                    .map_err(|source| FileFailure::io("write", path, source))
+                    .map_err(|source| FileFailure::io("write", path, source))?;
+                Ok(false)
             }
-            replaced @ Changed::Replaced(_) => self.put(path, &replaced, Durability::First),
+            replaced @ Changed::Replaced(_) => {
+                self.put(path, &replaced, Durability::First).map(|()| true)
+            }
         }
     }
 }
 
 fn written(file: &SeriesFile, batch: Batch<'_>, too_old: usize) -> Written {
     let points = batch.points.len() - too_old;
-    Written { created: false, points, too_old, file: file.info() }
+    Written { created: false, extended: false, points, too_old, file: file.info() }
 }

@@ -106,6 +106,8 @@ counters! {
         points => "whisper.points",
         /// Files made.
         created => "whisper.created",
+        /// Updates that put a larger compressed file in place of one.
+        extended => "whisper.extended",
         /// Points older than everything that their file keeps.
         too_old => "whisper.tooOld",
         /// Writes and reads that failed.
@@ -116,6 +118,12 @@ counters! {
         stuck_dropped => "whisper.stuckPointsDropped",
         /// Files that follow changed rules now.
         migrated => "whisper.migrated",
+        /// Of them, those with other archives.
+        migrated_schema => "whisper.migratedSchema",
+        /// Of them, those with another xFilesFactor.
+        migrated_x_files_factor => "whisper.migratedXFilesFactor",
+        /// Of them, those with another aggregation method.
+        migrated_method => "whisper.migratedMethod",
         /// Files that should and could not.
         migration_failures => "whisper.migrationFailures",
     }
@@ -200,6 +208,7 @@ impl WhisperStore {
                 add(&self.counters.updates, 1);
                 add(&self.counters.points, written.points);
                 add(&self.counters.created, usize::from(written.created));
+                add(&self.counters.extended, usize::from(written.extended));
                 add(&self.counters.too_old, written.too_old);
                 if self.quarantine.succeeded(&id) {
                     self.unusable.lock().remove(&id);
@@ -215,10 +224,7 @@ impl WhisperStore {
     /// Learns what the file keeps, and brings it to the rules where that is wanted.
     fn follow(&self, db: &Inner, id: u32, name: &[u8], file: &FileInfo) {
         match self.migrate(db, name, file) {
-            Ok(Some(file)) => {
-                add(&self.counters.migrated, 1);
-                rules::learn(db, id, &file);
-            }
+            Ok(Some(file)) => rules::learn(db, id, &file),
             Ok(None) => rules::learn(db, id, file),
             Err(failure) => {
                 add(&self.counters.migration_failures, 1);
@@ -244,7 +250,11 @@ impl WhisperStore {
         {
             return Ok(None);
         }
-        self.dir.migrate(name, &policy, scope, db.options.clock.now_s())?;
+        let done = self.dir.migrate(name, &policy, scope, db.options.clock.now_s())?;
+        add(&self.counters.migrated, usize::from(done.is_any()));
+        add(&self.counters.migrated_schema, usize::from(done.schema));
+        add(&self.counters.migrated_x_files_factor, usize::from(done.x_files_factor));
+        add(&self.counters.migrated_method, usize::from(done.method));
         tracing::info!("{}: its file follows the rules now", name.escape_ascii());
         self.dir.info(name)
     }
@@ -454,7 +464,10 @@ impl Store for WhisperStore {
 
     fn counters(&self) -> Vec<(&'static str, f64)> {
         let mut counters = self.counters.snapshot();
+        let options = self.options.load();
         counters.extend([
+            ("whisper.workers", options.workers as f64),
+            ("whisper.maxUpdatesPerSecond", f64::from(options.updates_per_second)),
             ("whisper.waitingPoints", self.waiting.samples() as f64),
             ("whisper.stuckSeries", self.waiting.stuck() as f64),
             ("whisper.quarantined", self.quarantine.counts().held as f64),
@@ -504,11 +517,16 @@ impl WhisperStore {
         }
     }
 
+    /// Told once a back-off, as failed writes are, however often somebody asks.
     fn read_failed(&self, id: u32, failure: &FileFailure) {
         add(&self.counters.failures, 1);
-        // One that is in quarantine was told of when it got there.
-        if self.quarantine.wait(&id, monotonic()).is_none() {
-            tracing::error!("{failure}; what is not written yet is answered");
+        let now = monotonic();
+        if self.quarantine.wait(&id, now).is_none() {
+            let wait = self.quarantine.failed(id, now);
+            tracing::error!(
+                "{failure}; what is not written yet is answered, told again in {} s",
+                wait.as_secs()
+            );
         }
     }
 }
