@@ -1,0 +1,145 @@
+//! Residuals in Rice codes: the high bits as a run of zeros, the low ones as they are.
+//!
+//! ```text
+//! a block of 64 residuals, the last one of what is left, most significant bit first:
+//!   k, 6 bits; 63: all residuals are 0, and nothing follows
+//!   a residual r, with q = r >> k:
+//!     q < 20   q zeros │ 1 │ k low bits
+//!     else     20 zeros │ bits of r less 1, 6 bits │ r
+//! ```
+
+use super::DecodeError;
+use super::choose::width;
+use super::pfor::BLOCK;
+use crate::bits::{BitReader, BitWriter};
+
+/// Bits of k.
+const K_BITS: u32 = 6;
+
+/// The k that says that all residuals are 0.
+const ALL_ZERO: u32 = 63;
+
+/// Zeros at which the number follows as it is.
+const ESCAPE: u32 = 20;
+
+/// Bits of `residual` at `k`.
+const fn code_len(residual: u64, k: u32) -> u32 {
+    let quotient = residual >> k;
+    if quotient < ESCAPE as u64 {
+        quotient as u32 + 1 + k
+    } else {
+        ESCAPE + K_BITS + width(residual) as u32
+    }
+}
+
+/// The best k of a block, and the bits of the block with it.
+fn plan(block: &[u64]) -> (u32, u32) {
+    if block.iter().all(|residual| *residual == 0) {
+        return (ALL_ZERO, K_BITS);
+    }
+    let bits = |k: u32| K_BITS + block.iter().map(|r| code_len(*r, k)).sum::<u32>();
+    let widest = block.iter().fold(0, |all, residual| all | residual);
+    let last = (width(widest) as u32).min(ALL_ZERO - 1);
+    // Where most residuals would have a quotient of 1, and on from there while it gets shorter.
+    let sum = block.iter().fold(0u64, |sum, residual| sum.saturating_add(*residual));
+    let start = (width(sum / block.len() as u64) as u32).min(last);
+    let mut best = (start, bits(start));
+    for k in (0..start).rev() {
+        let at = bits(k);
+        if at > best.1 {
+            break;
+        }
+        best = (k, at);
+    }
+    for k in start + 1..=last {
+        let at = bits(k);
+        if at >= best.1 {
+            break;
+        }
+        best = (k, at);
+    }
+    best
+}
+
+/// Bytes that [`write`] appends.
+pub(super) fn len(residuals: &[u64]) -> usize {
+    let bits = residuals.chunks(BLOCK).map(|block| plan(block).1 as usize);
+    bits.sum::<usize>().div_ceil(8)
+}
+
+/// Appends `residuals` to `out`.
+pub(super) fn write(residuals: &[u64], out: &mut Vec<u8>) {
+    let mut bits = BitWriter::new();
+    for block in residuals.chunks(BLOCK) {
+        let (k, _) = plan(block);
+        bits.put(k.into(), K_BITS);
+        if k != ALL_ZERO {
+            block.iter().for_each(|residual| put(&mut bits, *residual, k));
+        }
+    }
+    bits.payload_into(out);
+}
+
+fn put(bits: &mut BitWriter, residual: u64, k: u32) {
+    let quotient = residual >> k;
+    if quotient < ESCAPE.into() {
+        bits.put(1, quotient as u32 + 1);
+        if k > 0 {
+            bits.put(residual & ((1 << k) - 1), k);
+        }
+    } else {
+        bits.put(0, ESCAPE);
+        // Not 0: its quotient is not.
+        let len = width(residual) as u32;
+        bits.put((len - 1).into(), K_BITS);
+        bits.put(residual, len);
+    }
+}
+
+/// Takes as many residuals as fit `out` off the front of `input`.
+pub(super) fn read(input: &mut &[u8], out: &mut [i64]) -> Result<(), DecodeError> {
+    let mut bits = BitReader::new(input);
+    for block in out.chunks_mut(BLOCK) {
+        let k = bits.take(K_BITS)? as u32;
+        if k == ALL_ZERO {
+            block.fill(0);
+            continue;
+        }
+        for residual in block {
+            *residual = take(&mut bits, k)? as i64;
+        }
+    }
+    let used = bits.position().div_ceil(8) as usize;
+    let padding = bits.peek() >> 1 >> (63 - (used as u64 * 8 - bits.position()));
+    if padding != 0 {
+        return Err(DecodeError::Invalid { field: "rice padding", found: padding });
+    }
+    *input = &input[used..];
+    Ok(())
+}
+
+#[inline]
+fn take(bits: &mut BitReader<'_>, k: u32) -> Result<u64, DecodeError> {
+    let word = bits.peek();
+    let quotient = word.leading_zeros();
+    let len = quotient + 1 + k;
+    // Nearly always one look is enough.
+    if quotient < ESCAPE && len <= 64 {
+        bits.skip(len)?;
+        let low = word << quotient << 1 >> 1 >> (63 - k);
+        return Ok(u64::from(quotient) << k | low);
+    }
+    take_long(bits, quotient, k)
+}
+
+#[cold]
+fn take_long(bits: &mut BitReader<'_>, quotient: u32, k: u32) -> Result<u64, DecodeError> {
+    if quotient < ESCAPE {
+        bits.skip(quotient + 1)?;
+        // A quotient that does not fit is damage, and gives another number.
+        return Ok((u64::from(quotient) << k) | bits.take(k)?);
+    }
+    bits.skip(ESCAPE)?;
+    let len = bits.take(K_BITS)? as u32 + 1;
+    Ok(bits.take(len)?)
+}
