@@ -20,6 +20,7 @@
 use super::DecodeError;
 use super::bins::{BINS_MAX, Bin, Binning, EXTRA_MAX};
 use super::choose::width;
+use super::window::{self, WINDOW_BITS};
 use crate::bits::{BitReader, BitWriter};
 
 /// States that take turns.
@@ -27,6 +28,9 @@ const LANES: usize = 4;
 
 /// Most bits of a state.
 const STATE_BITS_MAX: u32 = 11;
+
+/// Bits that a state has to save: it takes a reader a few nanoseconds.
+const STATE_COST_BITS: f32 = 0.25;
 
 /// A width that says 64.
 const WIDTH_64: u64 = 63;
@@ -55,9 +59,9 @@ fn weights(bins: &[Bin], residuals: usize, binning: &Binning) -> (u32, Vec<u32>)
             bin.count as f32 * (state_bits as f32 - binning.log2(*weight as usize))
         };
         let header = ((bins.len() + LANES) as u32 * state_bits) as f32;
-        let cost = bins.iter().zip(&weights).map(cost).sum::<f32>() + header;
-        // Twice the table has to be worth something: it takes twice as long to build.
-        if cost < best.0 * 0.998 {
+        let build = STATE_COST_BITS * (1u32 << state_bits) as f32;
+        let cost = bins.iter().zip(&weights).map(cost).sum::<f32>() + header + build;
+        if cost < best.0 {
             best = (cost, state_bits, weights);
         }
     }
@@ -226,39 +230,67 @@ pub(super) fn read(input: &mut &[u8], out: &mut [i64]) -> Result<(), DecodeError
     for lane in lanes.iter_mut().take(out.len()) {
         *lane = take(&mut bits, state_bits)? as usize;
     }
-    for residuals in out.chunks_mut(LANES) {
-        for (residual, state) in residuals.iter_mut().zip(&mut lanes) {
-            let entry = table[*state];
-            *residual = step(&mut bits, entry, state)? as i64;
-        }
-    }
+    let widest = table.iter().map(|entry| u32::from(entry.bits + entry.extra)).max();
+    let start = bits.position() as usize;
+    // What lies behind the end is read as zeros, so that it is checked once, at the end. That is
+    // not far: a residual takes 73 bits at most.
+    let end = if widest <= Some(WINDOW_BITS) {
+        read_all(input, start, &table, &mut lanes, out, narrow)
+    } else {
+        read_all(input, start, &table, &mut lanes, out, wide)
+    };
     if let Some(state) = lanes.iter().find(|state| **state != 0) {
         return Err(DecodeError::Invalid { field: "last ans state", found: *state as u64 });
     }
-    let used = bits.position().div_ceil(8) as usize;
-    let left = (used as u64 * 8 - bits.position()) as u32;
-    let padding = take(&mut bits, left)?;
-    if padding != 0 {
-        return Err(DecodeError::Invalid { field: "ans padding", found: padding });
-    }
-    *input = &input[used..];
+    *input = window::end(input, end)?;
     Ok(())
 }
 
-/// A residual, and the next state.
-#[inline]
-fn step(bits: &mut BitReader<'_>, entry: Entry, state: &mut usize) -> Result<u64, DecodeError> {
-    let (len, extra) = (u32::from(entry.bits), u32::from(entry.extra));
-    let word = bits.peek();
-    // Two shifts, because a shift by 64 is none.
-    *state = usize::from(entry.next) + (word >> 1 >> (63 - len)) as usize;
-    if len + extra <= 64 {
-        bits.skip(len + extra)?;
-        let place = word << len >> 1 >> (63 - extra);
-        return Ok(entry.lower.wrapping_add(place));
+/// Reads all residuals from `position` on, and says where they end. `bits` gives the bits of the
+/// next state and those of the place in the class.
+#[inline(always)]
+fn read_all(
+    bytes: &[u8],
+    mut position: usize,
+    table: &[Entry],
+    lanes: &mut [usize; LANES],
+    out: &mut [i64],
+    bits: impl Fn(&[u8], usize, Entry) -> (u64, u64),
+) -> usize {
+    let [mut a, mut b, mut c, mut d] = *lanes;
+    let mut read = |state: &mut usize, residual: &mut i64| {
+        let entry = table[*state];
+        let (next, place) = bits(bytes, position, entry);
+        position += usize::from(entry.bits + entry.extra);
+        *state = usize::from(entry.next) + next as usize;
+        *residual = entry.lower.wrapping_add(place) as i64;
+    };
+    let (fours, rest) = out.as_chunks_mut();
+    for [first, second, third, fourth] in fours {
+        read(&mut a, first);
+        read(&mut b, second);
+        read(&mut c, third);
+        read(&mut d, fourth);
     }
-    bits.skip(len)?;
-    Ok(entry.lower.wrapping_add(bits.take(extra)?))
+    for (residual, state) in rest.iter_mut().zip([&mut a, &mut b, &mut c]) {
+        read(state, residual);
+    }
+    *lanes = [a, b, c, d];
+    position
+}
+
+/// State and place from one window.
+#[inline(always)]
+fn narrow(bytes: &[u8], position: usize, entry: Entry) -> (u64, u64) {
+    let word = window::window(bytes, position);
+    let state = window::first(word, entry.bits.into());
+    (state, window::first(word << entry.bits, entry.extra.into()))
+}
+
+/// The same where one window may not hold both.
+fn wide(bytes: &[u8], position: usize, entry: Entry) -> (u64, u64) {
+    let state = window::field(bytes, position, entry.bits.into());
+    (state, window::field(bytes, position + usize::from(entry.bits), entry.extra.into()))
 }
 
 /// Takes `len` bits, which may be none.

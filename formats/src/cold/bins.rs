@@ -8,7 +8,7 @@
 use super::choose::width;
 
 /// Most groups of equal size; numbers that are frequent by themselves come on top, as many at most.
-const GROUPS: usize = 96;
+const GROUPS: usize = 255;
 
 /// Most classes that a stream can say.
 pub(super) const BINS_MAX: usize = 512;

@@ -95,11 +95,11 @@ pub(super) fn read(
     let mut distinct = Vec::new();
     numeric::read(take_bytes(&mut rest, len)?, backend, found as usize, &mut distinct)?;
     let numbers = numeric::read_whole(rest, backend, count)?;
-    out.reserve(count);
-    for number in numbers {
-        let value = usize::try_from(number).ok().and_then(|number| distinct.get(number));
-        let invalid = DecodeError::Invalid { field: "number of a value", found: number as u64 };
-        out.push(*value.ok_or(invalid)?);
+    // Checked all at once: a check of each costs a third of the time.
+    let most = numbers.iter().fold(0, |most, &number| most.max(number as u64));
+    if most >= distinct.len() as u64 {
+        return Err(DecodeError::Invalid { field: "number of a value", found: most });
     }
+    out.extend(numbers.iter().map(|&number| distinct[number as usize]));
     Ok(())
 }

@@ -26,6 +26,7 @@
 //! | `rice` | Rice codes |
 //! | `ans` | classes by their frequency (tANS), the rest as it is |
 //! | `bins` | which classes |
+//! | `window` | bits at any place |
 //! | `numeric` | all of it: a payload |
 //! | `dictionary` | few distinct values: a payload |
 
@@ -42,6 +43,7 @@ mod pfor;
 mod rice;
 mod scale;
 mod shape;
+mod window;
 
 pub use backend::Backend;
 pub use error::DecodeError;

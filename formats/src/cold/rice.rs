@@ -11,7 +11,8 @@
 use super::DecodeError;
 use super::choose::width;
 use super::pfor::BLOCK;
-use crate::bits::{BitReader, BitWriter};
+use super::window::{WINDOW_BITS, end, field, first, window};
+use crate::bits::BitWriter;
 
 /// Bits of k.
 const K_BITS: u32 = 6;
@@ -98,48 +99,44 @@ fn put(bits: &mut BitWriter, residual: u64, k: u32) {
 
 /// Takes as many residuals as fit `out` off the front of `input`.
 pub(super) fn read(input: &mut &[u8], out: &mut [i64]) -> Result<(), DecodeError> {
-    let mut bits = BitReader::new(input);
+    // What lies behind the end is read as zeros, so that it is checked once, at the end. That is
+    // not far: a residual takes 90 bits at most.
+    let mut position = 0;
     for block in out.chunks_mut(BLOCK) {
-        let k = bits.take(K_BITS)? as u32;
+        let k = first(window(input, position), K_BITS) as u32;
+        position += K_BITS as usize;
         if k == ALL_ZERO {
             block.fill(0);
             continue;
         }
         for residual in block {
-            *residual = take(&mut bits, k)? as i64;
+            let word = window(input, position);
+            let quotient = word.leading_zeros();
+            let len = quotient + 1 + k;
+            if quotient < ESCAPE && len <= WINDOW_BITS {
+                let low = first(word << quotient << 1, k);
+                *residual = (u64::from(quotient) << k | low) as i64;
+                position += len as usize;
+            } else {
+                let (long, len) = long(input, position, quotient, k);
+                *residual = long as i64;
+                position += len as usize;
+            }
         }
     }
-    let used = bits.position().div_ceil(8) as usize;
-    let padding = bits.peek() >> 1 >> (63 - (used as u64 * 8 - bits.position()));
-    if padding != 0 {
-        return Err(DecodeError::Invalid { field: "rice padding", found: padding });
-    }
-    *input = &input[used..];
+    *input = end(input, position)?;
     Ok(())
 }
 
-#[inline]
-fn take(bits: &mut BitReader<'_>, k: u32) -> Result<u64, DecodeError> {
-    let word = bits.peek();
-    let quotient = word.leading_zeros();
-    let len = quotient + 1 + k;
-    // Nearly always one look is enough.
-    if quotient < ESCAPE && len <= 64 {
-        bits.skip(len)?;
-        let low = word << quotient << 1 >> 1 >> (63 - k);
-        return Ok(u64::from(quotient) << k | low);
-    }
-    take_long(bits, quotient, k)
-}
-
+/// A residual that one window does not hold, and its bits.
 #[cold]
-fn take_long(bits: &mut BitReader<'_>, quotient: u32, k: u32) -> Result<u64, DecodeError> {
+fn long(bytes: &[u8], position: usize, quotient: u32, k: u32) -> (u64, u32) {
     if quotient < ESCAPE {
-        bits.skip(quotient + 1)?;
-        // A quotient that does not fit is damage, and gives another number.
-        return Ok((u64::from(quotient) << k) | bits.take(k)?);
+        let low = field(bytes, position + quotient as usize + 1, k);
+        // High bits that do not fit are damage, and give another number.
+        return (u64::from(quotient) << k | low, quotient + 1 + k);
     }
-    bits.skip(ESCAPE)?;
-    let len = bits.take(K_BITS)? as u32 + 1;
-    Ok(bits.take(len)?)
+    let len = field(bytes, position + ESCAPE as usize, K_BITS) as u32 + 1;
+    let residual = field(bytes, position + (ESCAPE + K_BITS) as usize, len);
+    (residual, ESCAPE + K_BITS + len)
 }
