@@ -118,7 +118,7 @@ fn write_bins(bins: &[Bin], state_bits: u32, weights: &[u32], bits: &mut BitWrit
 fn spread(weights: &[u32], state_bits: u32) -> Vec<u16> {
     let states = 1usize << state_bits;
     // Odd, so that it comes by every state.
-    let step = (states >> 1) + (states >> 3) + 3 | 1;
+    let step = ((states >> 1) + (states >> 3) + 3) | 1;
     let mut classes = vec![0; states];
     let mut state = 0;
     for (class, &weight) in (0..).zip(weights) {
@@ -317,7 +317,10 @@ fn read_table(bits: &mut BitReader<'_>) -> Result<(Vec<Entry>, u32), DecodeError
         weights.push(weight);
     }
     if left != 0 {
-        return Err(DecodeError::Invalid { field: "ans states without a class", found: left.into() });
+        return Err(DecodeError::Invalid {
+            field: "ans states without a class",
+            found: left.into(),
+        });
     }
     Ok((entries(&bins, weights, state_bits), state_bits))
 }

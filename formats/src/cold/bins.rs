@@ -188,7 +188,8 @@ mod tests {
 
     #[test]
     fn frequent_numbers_are_classes_of_their_own() {
-        let residuals: Vec<u64> = (0..1000).map(|i| if i % 10 == 0 { 500 + i } else { 7 }).collect();
+        let residuals: Vec<u64> =
+            (0..1000).map(|i| if i % 10 == 0 { 500 + i } else { 7 }).collect();
         let bins = Binning::new().bins(&residuals, 20);
         assert_eq!(bins[0], Bin { lower: 7, extra: 0, count: 900 });
     }

@@ -139,3 +139,7 @@ impl Default for Encoder {
     }
 }
 
+#[cfg(test)]
+mod naive;
+#[cfg(test)]
+mod tests;

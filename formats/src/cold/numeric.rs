@@ -53,13 +53,14 @@ fn modes(shape: &Shape, backend: Backend, binning: &Binning) -> Vec<Mode> {
     if shape.constant.is_some() {
         return vec![Mode::Constant];
     }
-    let len = |mode: &Mode| {
-        shape.bases_len(*mode) + backend.len(shape.residuals(*mode), binning)
+    let cost = |mode: &Mode| {
+        let len = shape.bases_len(*mode) + backend.len(shape.residuals(*mode), binning);
+        // Sums up nothing when it is read; the others have to save more than a byte.
+        if *mode == Mode::Offset { len } else { len + 1 }
     };
-    let first = usize::from(backend == Backend::Ans);
-    let best = Mode::ALL[first..].iter().copied().min_by_key(len);
     let tried = (backend == Backend::Ans).then_some(Mode::Offset);
-    tried.into_iter().chain(best).collect()
+    let others = Mode::ALL.into_iter().filter(|mode| tried != Some(*mode));
+    tried.into_iter().chain(others.min_by_key(cost)).collect()
 }
 
 fn write_mode(
@@ -161,7 +162,10 @@ fn take_exceptions<'a>(input: &mut &'a [u8], count: usize) -> Result<&'a [u8], D
         let distance = varint::take(input)?;
         position = position.saturating_add(distance);
         if (distance == 0 && index > 0) || position >= count as u64 {
-            return Err(DecodeError::Invalid { field: "position of an exception", found: position });
+            return Err(DecodeError::Invalid {
+                field: "position of an exception",
+                found: position,
+            });
         }
         take_bytes(input, 8)?;
     }
