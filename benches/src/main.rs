@@ -1,4 +1,4 @@
-//! Measures Silverback: `silverback-bench ingest`, `query`, `engine`, `codec`.
+//! Measures Silverback: `silverback-bench ingest`, `query`, `engine`, `codec`, `compression`.
 //!
 //! Processor time and not elapsed time is what counts in every figure that has "cpu" in its
 //! name, so that a busy machine spoils a run less. Each figure is taken in several runs and shown
@@ -10,6 +10,7 @@
 //! | [`query`] | questions to a server over HTTP, and to its peers |
 //! | [`engine`] | the database without sockets |
 //! | [`codec`] | Gorilla over recorded series |
+//! | [`compression`] | our chunks and their rivals over recorded series |
 //! | [`lines`] | what senders say |
 //! | [`sender`] | how they say it |
 //! | [`node`], [`peer`] | the servers that are measured |
@@ -18,6 +19,7 @@
 //! | [`report`] | figures → table or JSON |
 
 mod codec;
+mod compression;
 mod engine;
 mod error;
 mod http;
@@ -60,6 +62,8 @@ enum Bench {
     Engine(engine::Flags),
     /// Gorilla over recorded series
     Codec(codec::Flags),
+    /// Bytes and time a point, in our chunks and their rivals, over recorded series
+    Compression(compression::Flags),
     /// Run the server itself; what `ingest` and `query` start
     #[command(hide = true)]
     Serve {
@@ -76,6 +80,7 @@ fn main() -> ExitCode {
         Bench::Query(flags) => query::run(flags, runs, &mut report),
         Bench::Engine(flags) => engine::run(flags, runs, &mut report),
         Bench::Codec(flags) => codec::run(flags, runs, &mut report),
+        Bench::Compression(flags) => compression::run(flags, runs, json),
         Bench::Serve { config } => {
             return silverback::commands::run(["-config".into(), config.display().to_string()]);
         }
