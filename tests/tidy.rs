@@ -56,6 +56,7 @@ const LICENCES: &[&str] = &[
 /// Crates that are there in two versions, and why that cannot be helped.
 const DOUBLED: &[(&str, &str)] = &[
     ("itertools", "criterion, of the benches alone, is behind prost's derive"),
+    ("rand_core", "pco, of the benches alone, is behind proptest's"),
     ("syn", "the derives of prost and tracing are a version behind the others"),
 ];
 

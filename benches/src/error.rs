@@ -31,11 +31,20 @@ pub(crate) enum BenchError {
     /// What was sent is not what is there, so no figure of this run means anything.
     #[error("{found} points are stored, {expected} were sent")]
     Lost { found: u64, expected: u64 },
-    /// A data set is not in the format that `codec` reads.
+    /// No codec has this name.
+    #[error("there is no codec {name}; there are {known}")]
+    UnknownCodec { name: String, known: String },
+    /// A codec gives other values back than it got, so none of its figures means anything.
+    #[error("{codec} changes values of {set}")]
+    Changed { codec: &'static str, set: String },
+    /// A picture could not be drawn.
+    #[error("drawing a picture: {problem}")]
+    Plot { problem: String },
+    /// A data set is not in a format that `codec` or `compression` reads.
     #[error("{}:{line}: {problem}", path.display())]
     DataSet {
         path: PathBuf,
-        /// From 1.
+        /// From 1; 0 for the whole.
         line: usize,
         problem: &'static str,
     },

@@ -1,5 +1,5 @@
-//! Measures Silverback: `silverback-bench ingest`, `query`, `whisper`, `engine`,
-//! `codec`.
+//! Measures Silverback: `silverback-bench ingest`, `query`, `whisper`, `engine`, `codec`,
+//! `compression`.
 //!
 //! Processor time and not elapsed time is what counts in every figure that has "cpu" in its
 //! name, so that a busy machine spoils a run less. Each figure is taken in several runs and shown
@@ -12,6 +12,7 @@
 //! | [`whisper`] | lines over loopback into whisper files, and into those of go-carbon |
 //! | [`engine`] | the database without sockets |
 //! | [`codec`] | Gorilla over recorded series |
+//! | [`compression`] | our chunks and their rivals over recorded series |
 //! | [`lines`] | what senders say |
 //! | [`sender`] | how they say it |
 //! | [`node`], [`peer`], [`go_carbon`] | the servers that are measured |
@@ -20,6 +21,7 @@
 //! | [`report`] | figures → table or JSON |
 
 mod codec;
+mod compression;
 mod engine;
 mod error;
 mod go_carbon;
@@ -66,6 +68,8 @@ enum Bench {
     Engine(engine::Flags),
     /// Gorilla over recorded series
     Codec(codec::Flags),
+    /// Bytes and time a point, in our chunks and their rivals, over recorded series
+    Compression(compression::Flags),
     /// Run the server itself; what `ingest`, `query` and `whisper` start
     #[command(hide = true)]
     Serve {
@@ -83,6 +87,7 @@ fn main() -> ExitCode {
         Bench::Whisper(flags) => whisper::run(flags, runs, &mut report),
         Bench::Engine(flags) => engine::run(flags, runs, &mut report),
         Bench::Codec(flags) => codec::run(flags, runs, &mut report),
+        Bench::Compression(flags) => compression::run(flags, runs, json),
         Bench::Serve { config } => {
             return silverback::commands::run(["-config".into(), config.display().to_string()]);
         }

@@ -32,12 +32,21 @@ impl VictoriaMetrics {
 
     /// Starts it with its data in `folder`; `None` when it is not installed.
     pub(crate) fn start(folder: &Path) -> Result<Option<Self>, BenchError> {
+        Self::start_keeping(folder, "1")
+    }
+
+    /// The same, keeping points for `retention`: months, or with a unit.
+    pub(crate) fn start_keeping(
+        folder: &Path,
+        retention: &str,
+    ) -> Result<Option<Self>, BenchError> {
         let (carbon, http) = free_ports()?;
         let spawned = Command::new(Self::PROGRAM)
             .arg(format!("-storageDataPath={}", folder.display()))
             .arg(format!("-graphiteListenAddr={carbon}"))
             .arg(format!("-httpListenAddr={http}"))
-            .args(["-retentionPeriod=1", "-loggerLevel=WARN"])
+            .arg(format!("-retentionPeriod={retention}"))
+            .arg("-loggerLevel=WARN")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -70,6 +79,11 @@ impl VictoriaMetrics {
     /// Has it write what it holds in memory; merging goes on afterwards.
     pub(crate) fn flush(&self) -> Result<(), BenchError> {
         crate::http::get(self.http, "/internal/force_flush").map(drop)
+    }
+
+    /// Has it merge all its files of a month into one; that goes on afterwards.
+    pub(crate) fn merge(&self) -> Result<(), BenchError> {
+        crate::http::get(self.http, "/internal/force_merge").map(drop)
     }
 
     fn wait_until_it_listens(&mut self) -> Result<(), BenchError> {

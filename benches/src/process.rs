@@ -114,3 +114,17 @@ pub(crate) fn disk_bytes(folder: &Path) -> Result<u64, BenchError> {
     }
     Ok(bytes)
 }
+
+/// Bytes that the files below a folder hold.
+pub(crate) fn file_bytes(folder: &Path) -> Result<u64, BenchError> {
+    let what = || folder.display().to_string();
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder).trying(what())? {
+        let entry = entry.trying(what())?;
+        // A file that is merged away between listing and asking holds nothing.
+        let Ok(metadata) = entry.metadata() else { continue };
+        bytes +=
+            if metadata.is_dir() { file_bytes(&entry.path()).unwrap_or(0) } else { metadata.len() };
+    }
+    Ok(bytes)
+}

@@ -78,6 +78,75 @@ fn codec() {
     check(&["codec", folder.path().to_str().unwrap()], 1, &measures);
 }
 
+/// Rows of `compression` over `paths`, with a report in `folder`.
+fn compression(paths: &[&str], folder: &Path) -> Vec<Value> {
+    let report = folder.to_str().unwrap();
+    let small = ["compression", "--json", "--runs", "1", "--values", "1", "--report", report];
+    let output = bench(&[&small, paths].concat());
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{error}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn compression_of_recorded_series() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/metrics");
+    let sets = ["asd-a", "host-1s", "nab-aws"];
+    let paths = sets.map(|set| recorded.join(format!("{set}.series.zst")));
+    let paths = paths.each_ref().map(|path| path.to_str().unwrap());
+    let rows = compression(&paths, folder.path());
+    for set in sets {
+        let bytes = |codec: &str, length: &str| {
+            let is = |row: &&Value| row["set"] == set && row["codec"] == codec;
+            let figures = &rows.iter().find(is).unwrap()[length];
+            for time in ["encode_ns", "decode_ns"] {
+                assert!(figures[time]["min"].as_f64().unwrap() > 0.0, "{set} {codec}");
+            }
+            figures["bytes_per_point"].as_f64().unwrap()
+        };
+        for length in ["block", "cold"] {
+            let [cold, sealed, gorilla] =
+                ["cold", "sealed", "gorilla"].map(|codec| bytes(codec, length));
+            assert!(cold <= sealed && sealed <= gorilla, "{set}: {cold} {sealed} {gorilla}");
+            for rival in ["gorilla-paper", "cwhisper", "chimp128", "alp", "zstd", "pco"] {
+                assert!(cold < bytes(rival, length), "{set}: {cold} {rival}");
+            }
+            assert!((bytes("whisper", length) - 12.0).abs() < 1e-9);
+        }
+    }
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert!(read("report.md").contains("| cold | "));
+    let page = read("report.html");
+    assert_eq!(page.matches("<svg").count(), 3);
+    assert!(page.contains("<td>cwhisper</td>"));
+}
+
+#[test]
+fn compression_of_whisper_files_and_csv() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = folder.path().join("some.csv");
+    let lines = (0..200).map(|at| format!("a<b>.{},{},{}\n", at % 3, at / 3 * 60, at % 7));
+    std::fs::write(&csv, lines.collect::<String>()).unwrap();
+    let whisper = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/whisper/compressed");
+    let paths = [csv.to_str().unwrap(), whisper.to_str().unwrap()];
+    let report = folder.path().join("report");
+    let rows = compression(&[&paths[..], &["--codec", "cold"]].concat(), &report);
+    let sets: Vec<_> = rows.iter().map(|row| row["set"].as_str().unwrap()).collect();
+    assert_eq!(sets, ["some", "compressed"]);
+    assert_eq!(rows[0]["series"], 3);
+    assert_eq!(rows[0]["points"], 200);
+    assert!(rows[1]["points"].as_u64().unwrap() > 100, "{}", rows[1]);
+}
+
+#[test]
+fn compression_refuses_codecs_that_it_does_not_know() {
+    let output = bench(&["compression", "--codec", "flate"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("no codec flate; there are whisper, cwhisper"), "{error}");
+}
+
 #[test]
 fn a_damaged_data_set_is_named_with_its_line() {
     let folder = tempfile::tempdir().unwrap();

@@ -10,6 +10,7 @@
 //! | [`wal`] | what the frames of the write-ahead log hold |
 //! | [`event`] | what the frames of the event log hold |
 //! | [`gorilla`] | one series' values, compressed |
+//! | [`cold`] | one series' values at rest: smaller, and slower to write |
 //! | [`chunk`] | a sealed stretch of one series: which slots hold a value, and the values |
 //! | [`block`] | a sealed block: pages of chunks of many series |
 //! | [`index`] | the sealed index: all names of a moment |
@@ -22,6 +23,7 @@ pub mod bits;
 pub mod block;
 pub mod carbon;
 pub mod chunk;
+pub mod cold;
 pub mod event;
 pub mod frame;
 pub mod gorilla;

@@ -1,6 +1,7 @@
 //! Bodies for the decoders of `silverback-formats`.
 
-use silverback_formats::chunk::{Chunk, ChunkBuilder};
+use silverback_formats::chunk::{Chunk, ChunkBuilder, ColdEncoder, SLOTS_MAX, SlotRuns};
+use silverback_formats::cold::{self, Backend, Model};
 use silverback_formats::gorilla::{Decoder, Encoder, decode_into, paper};
 use silverback_formats::varint;
 
@@ -64,6 +65,68 @@ pub fn chunk_decode(data: &[u8]) {
         assert_eq!(Some((slot, value.to_bits())), expected);
     });
     assert_eq!((visited, rest.len()), (Ok(()), 0));
+}
+
+/// All ways of [`cold`] to code values.
+const WAYS: [(Model, Backend); 6] = [
+    (Model::Numeric, Backend::Pfor),
+    (Model::Numeric, Backend::Rice),
+    (Model::Numeric, Backend::Ans),
+    (Model::Dictionary, Backend::Pfor),
+    (Model::Dictionary, Backend::Rice),
+    (Model::Dictionary, Backend::Ans),
+];
+
+/// A byte that says how values are coded, two of count, the rest a payload.
+pub fn cold_decode(data: &[u8]) {
+    let Some((&[way, low, high], payload)) = data.split_first_chunk() else { return };
+    let way = WAYS[usize::from(way) % WAYS.len()];
+    let count = u32::from(u16::from_le_bytes([low, high])).clamp(1, SLOTS_MAX);
+    let mut values = Vec::new();
+    if cold::decode_into(payload, way, count, &mut values).is_err() {
+        return;
+    }
+    assert_eq!(values.len(), count as usize);
+    survives(&values);
+}
+
+/// Doubles, eight bytes each; the first byte says how many bytes of the others repeat, so that
+/// series of all kinds are found.
+pub fn cold_encode(data: &[u8]) {
+    let Some((&period, bytes)) = data.split_first() else { return };
+    let mut values: Vec<f64> =
+        bytes.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
+    values.extend_from_within(..values.len().min(usize::from(period) * 8));
+    values.truncate(SLOTS_MAX as usize);
+    if !values.is_empty() {
+        survives(&values);
+    }
+}
+
+/// `values` come back from every way to code them.
+fn survives(values: &[f64]) {
+    let mut encoder = cold::Encoder::new();
+    encoder.set(values);
+    let (mut payload, mut again) = (Vec::new(), Vec::new());
+    for way in WAYS {
+        payload.clear();
+        if encoder.encode_into(way, &mut payload) {
+            again.clear();
+            cold::decode_into(&payload, way, values.len() as u32, &mut again)
+                .expect("a written payload can be read");
+            assert!(same(values, &again), "{way:?}");
+        }
+    }
+    let mut slots = SlotRuns::new();
+    slots.push_run(0, values.len() as u32).expect("no more values than slots");
+    payload.clear();
+    ColdEncoder::default().encode_into(0, &slots, values, &mut payload);
+    // Codec, start, slots and presence.
+    assert!(payload.len() <= 8 + size_of_val(values));
+    again.clear();
+    let chunk = Chunk::parse(&payload, 1).expect("a written chunk can be read");
+    chunk.values_into(&mut again).expect("a written chunk can be read");
+    assert!(same(values, &again));
 }
 
 /// Varints to the end of the input; each has one spelling only.

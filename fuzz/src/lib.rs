@@ -18,7 +18,9 @@ mod outside;
 mod whisper;
 
 pub use cwhisper::cwhisper_read;
-pub use formats::{chunk_decode, gorilla_decode, paper_decode, varint_take};
+pub use formats::{
+    chunk_decode, cold_decode, cold_encode, gorilla_decode, paper_decode, varint_take,
+};
 pub use logs::{block_open, log_frames, manifest_edit, wal_payload};
 pub use outside::{carbon_line, carbon_name, glob_find, rule_files};
 pub use whisper::whisper_read;
@@ -32,6 +34,8 @@ pub const BODIES: &[(&str, Body)] = &[
     ("carbon_line", carbon_line),
     ("carbon_name", carbon_name),
     ("chunk_decode", chunk_decode),
+    ("cold_decode", cold_decode),
+    ("cold_encode", cold_encode),
     ("cwhisper_read", cwhisper_read),
     ("glob_find", glob_find),
     ("gorilla_decode", gorilla_decode),

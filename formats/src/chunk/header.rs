@@ -1,6 +1,7 @@
 //! What can be known of a chunk at a glance: codec, start, slots.
 
 use super::{ChunkError, SLOTS_MAX};
+use crate::cold::{Backend, Model};
 use crate::varint;
 
 /// How a chunk's values are coded.
@@ -17,10 +18,14 @@ pub enum Codec {
     DictPfor = 3,
     /// Few distinct values, Rice codes.
     DictRice = 4,
-    /// Pages of the `pco` format.
+    /// Pages of the `pco` format. Reserved: never written, and not read.
     Pco = 5,
     /// Doubles as they are, little-endian.
     Raw = 6,
+    /// Integers over a denominator, by the frequency of their classes.
+    NumAns = 7,
+    /// Few distinct values, by the frequency of their classes.
+    DictAns = 8,
 }
 
 impl Codec {
@@ -34,6 +39,8 @@ impl Codec {
             4 => Self::DictRice,
             5 => Self::Pco,
             6 => Self::Raw,
+            7 => Self::NumAns,
+            8 => Self::DictAns,
             _ => return None,
         })
     }
@@ -41,6 +48,19 @@ impl Codec {
     /// The byte that stands for it.
     pub const fn code(self) -> u8 {
         self as u8
+    }
+
+    /// How [`cold`](crate::cold) codes it, if that does.
+    pub const fn cold_way(self) -> Option<(Model, Backend)> {
+        Some(match self {
+            Self::NumPfor => (Model::Numeric, Backend::Pfor),
+            Self::NumRice => (Model::Numeric, Backend::Rice),
+            Self::NumAns => (Model::Numeric, Backend::Ans),
+            Self::DictPfor => (Model::Dictionary, Backend::Pfor),
+            Self::DictRice => (Model::Dictionary, Backend::Rice),
+            Self::DictAns => (Model::Dictionary, Backend::Ans),
+            Self::Gorilla | Self::Pco | Self::Raw => return None,
+        })
     }
 }
 

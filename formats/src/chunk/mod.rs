@@ -19,15 +19,18 @@
 //! | `slots` | which slots hold a value, while a chunk grows |
 //! | `presence` | the same as it is stored |
 //! | `reader` | bytes to samples |
-//! | `builder` | samples to bytes |
+//! | `builder` | samples to bytes, as they arrive |
+//! | `cold` | samples to fewer bytes, once they rest |
 
 mod builder;
+mod cold;
 mod header;
 mod presence;
 mod reader;
 mod slots;
 
 pub use builder::{ChunkBuilder, encode_gorilla};
+pub use cold::{ColdEncoder, Effort};
 pub use header::{ChunkHeader, Codec};
 pub use presence::{Presence, PresentRuns};
 pub use reader::{Chunk, ChunkError};

@@ -2,6 +2,7 @@
 
 use super::presence::Presence;
 use super::{ChunkHeader, Codec};
+use crate::cold;
 use crate::gorilla;
 use crate::varint::VarintError;
 
@@ -16,7 +17,7 @@ pub enum ChunkError {
         have_bytes: usize,
     },
     /// No version of the format known here has this codec: upgrade.
-    #[error("chunk has codec {code}, codecs 0 to 6 are known; a newer version may have written it")]
+    #[error("chunk has codec {code}, codecs 0 to 8 are known; a newer version may have written it")]
     UnknownCodec {
         /// The code found.
         code: u8,
@@ -78,6 +79,9 @@ pub enum ChunkError {
     /// The Gorilla stream is damaged.
     #[error("chunk values are damaged: {0}")]
     Gorilla(#[from] gorilla::DecodeError),
+    /// The numeric payload is damaged.
+    #[error("chunk values are damaged: {0}")]
+    Cold(#[from] cold::DecodeError),
 }
 
 /// A chunk whose header and presence have been read and checked; its values have not.
@@ -146,12 +150,15 @@ impl<'a> Chunk<'a> {
     /// See [`ChunkError`]; `out` is as it was.
     pub fn values_into(&self, out: &mut Vec<f64>) -> Result<(), ChunkError> {
         let start = out.len();
-        let decoded = match self.header.codec() {
-            Codec::Gorilla => {
+        let decoded = match (self.header.codec(), self.header.codec().cold_way()) {
+            (Codec::Gorilla, _) => {
                 gorilla::decode_into(self.payload, self.count(), out).map_err(ChunkError::from)
             }
-            Codec::Raw => self.raw_values_into(out),
-            codec => Err(ChunkError::UnsupportedCodec { codec }),
+            (Codec::Raw, _) => self.raw_values_into(out),
+            (_, Some(way)) => {
+                cold::decode_into(self.payload, way, self.count(), out).map_err(ChunkError::from)
+            }
+            (codec, None) => Err(ChunkError::UnsupportedCodec { codec }),
         };
         if decoded.is_err() {
             out.truncate(start);

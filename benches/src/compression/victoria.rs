@@ -1,0 +1,65 @@
+//! The same set in VictoriaMetrics: what it is on disk after a forced merge.
+
+use super::set::Set;
+use crate::error::{BenchError, Trying};
+use crate::ingest;
+use crate::peer::VictoriaMetrics;
+use crate::process;
+use silverback_engine::clock::monotonic;
+use std::io::{BufWriter, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// Longest wait for it to count what it was sent, and for a merge to end.
+const WAIT_MAX: Duration = Duration::from_secs(120);
+
+/// How long its files have to stay as they are to count as merged.
+const QUIET: Duration = Duration::from_secs(3);
+
+/// Bytes a point of its data files, names left out; `None` when it is not installed.
+pub(super) fn bytes_per_point(set: &Set) -> Result<Option<f64>, BenchError> {
+    let folder = process::temporary_folder()?;
+    // Recorded series are old.
+    let Some(peer) = VictoriaMetrics::start_keeping(folder.path(), "100y")? else {
+        return Ok(None);
+    };
+    send(set, &peer).trying("sending lines to victoria-metrics")?;
+    let points = set.points() as u64;
+    let begin = monotonic();
+    while peer.stored_points()? < points && begin.elapsed() < WAIT_MAX {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    ingest::check(peer.stored_points()?, points)?;
+    peer.flush()?;
+    peer.merge()?;
+    let bytes = settled(&folder.path().join("data"))?;
+    Ok(Some(bytes as f64 / points as f64))
+}
+
+fn send(set: &Set, peer: &VictoriaMetrics) -> std::io::Result<()> {
+    let mut lines = BufWriter::with_capacity(1 << 16, TcpStream::connect(peer.carbon)?);
+    for series in &set.series {
+        let times = (series.start_s..).step_by(series.step_s as usize);
+        for (value, time_s) in series.values.iter().zip(times) {
+            if let Some(value) = value {
+                writeln!(lines, "{} {value} {time_s}", series.name)?;
+            }
+        }
+    }
+    lines.flush()
+}
+
+/// Bytes of all files below a folder, once they have stopped to change.
+fn settled(folder: &Path) -> Result<u64, BenchError> {
+    let begin = monotonic();
+    let (mut bytes, mut since) = (process::file_bytes(folder)?, monotonic());
+    while since.elapsed() < QUIET && begin.elapsed() < WAIT_MAX {
+        std::thread::sleep(Duration::from_millis(200));
+        let now = process::file_bytes(folder)?;
+        if now != bytes {
+            (bytes, since) = (now, monotonic());
+        }
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,163 @@
+//! Residuals packed, 64 at a time, the large ones aside.
+//!
+//! ```text
+//! a block of 64 residuals, the last one of what is left:
+//!   h < 128   h = width │ residuals, packed
+//!   h >= 128  h - 128 = width │ e u8 │ high width u8 │ low parts, packed
+//!             │ e positions u8 │ e high parts, packed
+//! ```
+//!
+//! Packed is: least significant bit first, the last byte padded with zeros.
+
+use super::DecodeError;
+use super::choose::width;
+use super::error::{take_byte, take_bytes};
+
+/// Residuals of a block.
+pub(super) const BLOCK: usize = 64;
+
+/// Set in the first byte when there are large residuals.
+const PATCHED: u8 = 0x80;
+
+/// Bytes of `count` numbers of `width` bits.
+const fn packed_len(count: usize, width: u32) -> usize {
+    (count * width as usize).div_ceil(8)
+}
+
+/// How one block is written.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    len_bytes: usize,
+    /// Bits of the low parts.
+    low: u32,
+    /// Bits of the high parts; 0 when there are none.
+    high: u32,
+}
+
+/// The shortest way to write a block.
+fn plan(block: &[u64]) -> Plan {
+    let mut of_width = [0u8; 65];
+    for &residual in block {
+        of_width[width(residual) as usize] += 1;
+    }
+    let widest = of_width.iter().rposition(|count| *count > 0).unwrap_or(0) as u32;
+    let mut best = Plan { len_bytes: 1 + packed_len(block.len(), widest), low: widest, high: 0 };
+    let mut large = 0;
+    for low in (0..widest).rev() {
+        large += usize::from(of_width[low as usize + 1]);
+        let patches = 2 + large + packed_len(large, widest - low);
+        let len_bytes = 1 + packed_len(block.len(), low) + patches;
+        if len_bytes < best.len_bytes {
+            best = Plan { len_bytes, low, high: widest - low };
+        }
+    }
+    best
+}
+
+/// Bytes that [`write`] appends.
+pub(super) fn len(residuals: &[u64]) -> usize {
+    residuals.chunks(BLOCK).map(|block| plan(block).len_bytes).sum()
+}
+
+/// Appends `residuals` to `out`.
+pub(super) fn write(residuals: &[u64], out: &mut Vec<u8>) {
+    for block in residuals.chunks(BLOCK) {
+        let Plan { low, high, .. } = plan(block);
+        if high == 0 {
+            out.push(low as u8);
+            pack(block.iter().copied(), low, out);
+            continue;
+        }
+        let is_large = |residual: u64| residual >> low != 0;
+        let large = || (0u8..).zip(block).filter(|(_, residual)| is_large(**residual));
+        out.extend([PATCHED | low as u8, large().count() as u8, high as u8]);
+        pack(block.iter().map(|residual| residual & mask(low)), low, out);
+        out.extend(large().map(|(position, _)| position));
+        pack(large().map(|(_, residual)| residual >> low), high, out);
+    }
+}
+
+/// A number of so many ones, 0..=64.
+const fn mask(width: u32) -> u64 {
+    match 64 - width {
+        64 => 0,
+        unused => u64::MAX >> unused,
+    }
+}
+
+fn pack(numbers: impl Iterator<Item = u64>, width: u32, out: &mut Vec<u8>) {
+    // Wide enough for a number behind seven bits.
+    let (mut pending, mut bits) = (0u128, 0);
+    for number in numbers {
+        pending |= u128::from(number) << bits;
+        bits += width;
+        while bits >= 8 {
+            out.push(pending as u8);
+            pending >>= 8;
+            bits -= 8;
+        }
+    }
+    if bits > 0 {
+        out.push(pending as u8);
+    }
+}
+
+/// Takes as many residuals as fit `out` off the front of `input`.
+pub(super) fn read(input: &mut &[u8], out: &mut [i64]) -> Result<(), DecodeError> {
+    for block in out.chunks_mut(BLOCK) {
+        let head = take_byte(input)?;
+        let low = check_width("pfor width", head & !PATCHED)?;
+        if head & PATCHED == 0 {
+            unpack(take_bytes(input, packed_len(block.len(), low))?, low, block);
+            continue;
+        }
+        let (large, high) = (usize::from(take_byte(input)?), take_byte(input)?);
+        let high = check_width("pfor high width", high)?;
+        if low + high > 64 {
+            return Err(DecodeError::Invalid { field: "pfor high width", found: high.into() });
+        }
+        if large > block.len() {
+            return Err(DecodeError::Invalid { field: "pfor patches", found: large as u64 });
+        }
+        unpack(take_bytes(input, packed_len(block.len(), low))?, low, block);
+        let positions = take_bytes(input, large)?;
+        let mut parts = [0; BLOCK];
+        unpack(take_bytes(input, packed_len(large, high))?, high, &mut parts[..large]);
+        for (&position, part) in positions.iter().zip(parts) {
+            let invalid = DecodeError::Invalid { field: "pfor position", found: position.into() };
+            // A width of 64 leaves nothing for a high part.
+            *block.get_mut(usize::from(position)).ok_or(invalid)? |=
+                part.checked_shl(low).unwrap_or(0);
+        }
+    }
+    Ok(())
+}
+
+fn check_width(field: &'static str, found: u8) -> Result<u32, DecodeError> {
+    let width = u32::from(found);
+    if width > 64 { Err(DecodeError::Invalid { field, found: width.into() }) } else { Ok(width) }
+}
+
+/// Unpacks as many numbers of `width` bits as fit `out`, at most 64.
+fn unpack(packed: &[u8], width: u32, out: &mut [i64]) {
+    // 64 numbers are as many words as they have bits; one more for the last look beyond.
+    let mut words = [0u64; BLOCK + 1];
+    let (whole, rest) = packed.as_chunks();
+    for (word, bytes) in words.iter_mut().zip(whole) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    if !rest.is_empty() {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        words[whole.len()] = u64::from_le_bytes(last);
+    }
+    let mask = mask(width);
+    let mut bit = 0;
+    for number in out {
+        let (word, shift) = (bit / 64 % BLOCK, bit % 64);
+        // Two shifts, because a shift by 64 is none.
+        let high = words[word + 1] << 1 << (63 - shift);
+        *number = ((words[word] >> shift | high) & mask) as i64;
+        bit += width as usize;
+    }
+}
