@@ -108,6 +108,7 @@ fn regroup(series: &mut Series, skip: usize, full: usize) {
     let groups: Vec<f64> =
         values.chunks(full).map(|group| method.group(group, full, share)).collect();
     series.values = groups.into();
+    series.grouped = full;
     series.step_s = series.step_s.saturating_mul(full as i64);
 }
 

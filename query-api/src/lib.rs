@@ -11,9 +11,12 @@
 //! | [`target`] | targets of a render → trees |
 //! | `plan`, `source` | trees → patterns and ranges → series |
 //! | `eval`, `functions` | trees and series → series |
+//! | `origin` | which archives a series was made from |
 //! | `consolidate`, `encode` | series → bytes |
+//! | `stream` | bytes → body, written while it is sent |
 //! | `parallel` | work on many series, shared with idle cores |
-//! | [`api`] | what all requests share |
+//! | [`api`], `budget` | what all requests share |
+//! | [`stats`] | what one query took |
 //! | [`routes`] | endpoints of the Graphite API |
 //! | [`node`] | endpoints of the node API |
 //! | [`tag_expr`] | expressions over tags |
@@ -21,6 +24,7 @@
 //! | [`counters`] | what was answered so far |
 
 pub mod api;
+mod budget;
 mod consolidate;
 pub mod counters;
 mod encode;
@@ -29,6 +33,7 @@ mod functions;
 mod gate;
 mod listing;
 pub mod node;
+mod origin;
 mod parallel;
 pub mod params;
 mod plan;
@@ -38,6 +43,8 @@ pub mod routes;
 mod series;
 pub mod server;
 mod source;
+pub mod stats;
+mod stream;
 pub mod tag_expr;
 pub mod target;
 pub mod time;

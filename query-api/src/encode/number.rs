@@ -3,122 +3,170 @@
 /// All integers below have at most 15 digits, and a float of its own each.
 const EXACT_MAX: f64 = 1e15;
 
-/// Appends the shortest text that reads back as `value`, laid out as Python's `repr`:
-/// `5.0`, `0.1`, `1e-05`, `3.37e+17`, `inf`, `nan`.
-pub(crate) fn write_repr(out: &mut Vec<u8>, value: f64) {
-    if value.abs() < EXACT_MAX && value == value as i64 as f64 {
-        return write_integral(out, value);
-    }
-    if !value.is_finite() {
-        let text: &[u8] = match (value.is_nan(), value > 0.0) {
-            (true, _) => b"nan",
-            (false, true) => b"inf",
-            (false, false) => b"-inf",
-        };
-        return out.extend_from_slice(text);
-    }
-    if value < 0.0 {
-        out.push(b'-');
-    }
-    if !write_short_decimal(out, value.abs()) {
-        write_decimal(out, value.abs());
-    }
-}
+/// Longest text of a number: `-1.7976931348623157e+308` has 24 bytes.
+pub(super) const NUMBER_LEN_MAX: usize = 32;
 
-/// Appends a value that has at most four decimals; `false`, and nothing, for others.
+/// The text of one number, on the stack.
 ///
-/// Two numbers of up to 15 digits never have the same nearest float, so when such a number's
-/// nearest float is `value`, no shorter text reads back as it.
-fn write_short_decimal(out: &mut Vec<u8>, value: f64) -> bool {
-    const SCALE: u64 = 10_000;
-    let scaled = value * SCALE as f64 + 0.5;
-    // Smaller ones are for the layout with an exponent.
-    if !(1.0..EXACT_MAX).contains(&scaled) {
-        return false;
-    }
-    let scaled = scaled as u64;
-    if scaled as f64 / SCALE as f64 != value {
-        return false;
-    }
-    write_unsigned(out, scaled / SCALE);
-    // A digit in front keeps the zeros that the fraction begins with.
-    let start = out.len();
-    write_unsigned(out, SCALE + scaled % SCALE);
-    out[start] = b'.';
-    let zeros = out[start + 2..].iter().rev().take_while(|&&digit| digit == b'0').count();
-    out.truncate(out.len() - zeros);
-    true
+/// Numbers are written here first: a copy of fixed length into the answer is a few
+/// instructions, where one of any length is a call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NumberText {
+    bytes: [u8; NUMBER_LEN_MAX],
+    len: usize,
 }
 
-/// Appends any finite value that is more than zero.
-fn write_decimal(out: &mut Vec<u8>, value: f64) {
-    let mut buffer = zmij::Buffer::new();
-    let text = buffer.format_finite(value);
-    // Written out it is the same text in both layouts, but they differ in when that is.
-    if (1e-4..1e16).contains(&value) && !text.contains('e') {
-        return out.extend_from_slice(text.as_bytes());
-    }
-    let (digits, exponent) = decimal(text);
-    match exponent {
-        16.. | ..=-5 => write_scientific(out, &digits, exponent),
-        0.. => {
-            let whole = exponent as usize + 1;
-            out.extend(digits.iter().copied().chain(std::iter::repeat(b'0')).take(whole));
-            out.push(b'.');
-            out.extend_from_slice(digits.get(whole..).filter(|d| !d.is_empty()).unwrap_or(b"0"));
+impl NumberText {
+    const EMPTY: Self = Self { bytes: [b'0'; NUMBER_LEN_MAX], len: 0 };
+
+    /// The shortest text that reads back as `value`, laid out as Python's `repr`: `5.0`, `0.1`,
+    /// `1e-05`, `3.37e+17`, `inf`, `nan`. Of a count without `.0`.
+    pub(super) fn of(value: f64, is_integer: bool) -> Self {
+        let mut text = Self::EMPTY;
+        if value.is_sign_negative() && !value.is_nan() {
+            text.push(b'-');
         }
-        _ => {
-            out.extend_from_slice(b"0.");
-            out.extend(std::iter::repeat_n(b'0', (-exponent - 1) as usize));
-            out.extend_from_slice(&digits);
+        let magnitude = value.abs();
+        if magnitude < EXACT_MAX && magnitude == magnitude as u64 as f64 {
+            text.unsigned(magnitude as u64);
+            if !is_integer {
+                text.extend(b".0");
+            }
+        } else if !value.is_finite() {
+            text.extend(if value.is_nan() { b"nan" } else { b"inf" });
+        } else if !text.short_decimal(magnitude) {
+            text.decimal(magnitude, is_integer);
+        }
+        text
+    }
+
+    /// A word that stands for a number; at most [`NUMBER_LEN_MAX`] bytes.
+    pub(super) fn word(word: &[u8]) -> Self {
+        let mut text = Self::EMPTY;
+        text.extend(word);
+        text
+    }
+
+    /// A whole number.
+    pub(super) fn integer(value: i64) -> Self {
+        let mut text = Self::EMPTY;
+        if value < 0 {
+            text.push(b'-');
+        }
+        text.unsigned(value.unsigned_abs());
+        text
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// Appends the text to `out`.
+    #[inline]
+    pub(super) fn append_to(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&self.bytes);
+        out.truncate(start + self.len);
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.bytes[self.len] = byte;
+        self.len += 1;
+    }
+
+    fn extend(&mut self, bytes: &[u8]) {
+        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    /// Appends the digits of an unsigned integer.
+    #[inline]
+    fn unsigned(&mut self, mut value: u64) {
+        let len = value.checked_ilog10().unwrap_or(0) as usize + 1;
+        let text = &mut self.bytes[self.len..self.len + len];
+        let mut pairs = text.rchunks_exact_mut(2);
+        for pair in &mut pairs {
+            pair.copy_from_slice(&PAIRS[(value % 100) as usize]);
+            value /= 100;
+        }
+        if let [first] = pairs.into_remainder() {
+            *first = b'0' + value as u8;
+        }
+        self.len += len;
+    }
+
+    /// Appends a value that has at most four decimals; `false`, and nothing, for others.
+    ///
+    /// Two numbers of up to 15 digits never have the same nearest float, so when such a number's
+    /// nearest float is `value`, no shorter text reads back as it.
+    fn short_decimal(&mut self, value: f64) -> bool {
+        const SCALE: u64 = 10_000;
+        let scaled = value * SCALE as f64 + 0.5;
+        // Smaller ones are for the layout with an exponent.
+        if !(1.0..EXACT_MAX).contains(&scaled) {
+            return false;
+        }
+        let scaled = scaled as u64;
+        if scaled as f64 / SCALE as f64 != value {
+            return false;
+        }
+        self.unsigned(scaled / SCALE);
+        let fraction = (scaled % SCALE) as usize;
+        let (high, low) = (PAIRS[fraction / 100], PAIRS[fraction % 100]);
+        self.extend(&[b'.', high[0], high[1], low[0], low[1]]);
+        while self.bytes[self.len - 1] == b'0' {
+            self.len -= 1;
+        }
+        true
+    }
+
+    /// Appends any finite value that is more than zero.
+    fn decimal(&mut self, value: f64, is_integer: bool) {
+        let mut buffer = zmij::Buffer::new();
+        let text = buffer.format_finite(value);
+        // Written out it is the same text in both layouts, but they differ in when that is.
+        if (1e-4..1e16).contains(&value) && !text.contains('e') {
+            let text = if is_integer { text.trim_end_matches(".0") } else { text };
+            return self.extend(text.as_bytes());
+        }
+        let (digits, exponent) = significant(text);
+        match exponent {
+            16.. | ..=-5 => self.scientific(&digits, exponent),
+            0.. => {
+                let whole = exponent as usize + 1;
+                for index in 0..whole {
+                    self.push(digits.get(index).copied().unwrap_or(b'0'));
+                }
+                match digits.get(whole..) {
+                    Some(fraction) if !fraction.is_empty() => {
+                        self.push(b'.');
+                        self.extend(fraction);
+                    }
+                    _ if is_integer => {}
+                    _ => self.extend(b".0"),
+                }
+            }
+            _ => {
+                self.extend(b"0.");
+                self.extend(&b"0000"[..(-exponent - 1) as usize]);
+                self.extend(&digits);
+            }
         }
     }
-}
 
-/// [`write_repr`], without the `.0` of a count.
-pub(super) fn write_number(out: &mut Vec<u8>, value: f64, is_integer: bool) {
-    write_repr(out, value);
-    if is_integer && out.ends_with(b".0") {
-        out.truncate(out.len() - 2);
+    /// Appends `d.ddde+XX`, with at least two digits in the exponent.
+    fn scientific(&mut self, digits: &[u8], exponent: i32) {
+        self.push(digits[0]);
+        if digits.len() > 1 {
+            self.push(b'.');
+            self.extend(&digits[1..]);
+        }
+        self.extend(if exponent < 0 { b"e-" } else { b"e+" });
+        if exponent.unsigned_abs() < 10 {
+            self.push(b'0');
+        }
+        self.unsigned(exponent.unsigned_abs().into());
     }
-}
-
-/// [`write_repr`] as a string.
-pub(crate) fn repr(value: f64) -> String {
-    let mut out = Vec::new();
-    write_repr(&mut out, value);
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-fn write_integral(out: &mut Vec<u8>, value: f64) {
-    if value.is_sign_negative() {
-        out.push(b'-');
-    }
-    write_unsigned(out, value.abs() as u64);
-    out.extend_from_slice(b".0");
-}
-
-/// Appends an unsigned integer.
-#[inline]
-pub(super) fn write_unsigned(out: &mut Vec<u8>, mut value: u64) {
-    const DIGITS_MAX: usize = 20;
-    let mut text = [b'0'; DIGITS_MAX];
-    let len = value.checked_ilog10().unwrap_or(0) as usize + 1;
-    let mut at = len;
-    while value >= 10 {
-        let pair = PAIRS[(value % 100) as usize];
-        value /= 100;
-        text[at - 2] = pair[0];
-        text[at - 1] = pair[1];
-        at -= 2;
-    }
-    if at == 1 {
-        text[0] = b'0' + value as u8;
-    }
-    // A copy of fixed length is a few instructions; one of any length is a call.
-    let start = out.len();
-    out.extend_from_slice(&text);
-    out.truncate(start + len);
 }
 
 /// The digits of 0 to 99.
@@ -133,7 +181,7 @@ const PAIRS: [[u8; 2]; 100] = {
 };
 
 /// Significant digits, without zeros at either end, and the power of ten of the first one.
-fn decimal(text: &str) -> (Vec<u8>, i32) {
+fn significant(text: &str) -> (Vec<u8>, i32) {
     let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -146,14 +194,14 @@ fn decimal(text: &str) -> (Vec<u8>, i32) {
     (digits, exponent + whole.len() as i32 - 1 - zeros as i32)
 }
 
-/// `d.ddde+XX`, with at least two digits in the exponent.
-fn write_scientific(out: &mut Vec<u8>, digits: &[u8], exponent: i32) {
-    out.push(digits[0]);
-    if digits.len() > 1 {
-        out.push(b'.');
-        out.extend_from_slice(&digits[1..]);
-    }
-    out.extend_from_slice(format!("e{exponent:+03}").as_bytes());
+/// Appends the shortest text that reads back as `value`, as [`NumberText::of`] has it.
+pub(super) fn write_number(out: &mut Vec<u8>, value: f64, is_integer: bool) {
+    NumberText::of(value, is_integer).append_to(out);
+}
+
+/// The text of a value that is no count.
+pub(crate) fn repr(value: f64) -> String {
+    String::from_utf8_lossy(NumberText::of(value, false).as_bytes()).into_owned()
 }
 
 /// `%g`: six significant digits, `1.23457e+06`, `1e-07`, no trailing zeros.
@@ -252,15 +300,32 @@ mod tests {
     }
 
     #[test]
-    fn unsigned_of_every_length() {
-        let mut values = vec![0, 9, u64::MAX];
+    fn integers_of_every_length() {
+        let mut values = vec![0, 9, i64::MAX, i64::MIN, -1];
         values.extend(
-            (0..20).map(|power| 10_u64.pow(power)).flat_map(|p| [p - 1, p, p + 1, p / 2 * 3]),
+            (0..19).map(|power| 10_i64.pow(power)).flat_map(|p| [p - 1, p, p + 1, -(p / 2 * 3)]),
         );
         for value in values {
             let mut out = b"x".to_vec();
-            write_unsigned(&mut out, value);
+            NumberText::integer(value).append_to(&mut out);
             assert_eq!(String::from_utf8(out).unwrap(), format!("x{value}"));
+        }
+    }
+
+    #[test]
+    fn counts_have_no_fraction() {
+        let cases = [
+            (3.0, "3"),
+            (-0.0, "-0"),
+            (1e15, "1000000000000000"),
+            (3e15 + 1.0, "3000000000000001"),
+            (1e16, "1e+16"),
+            (2.5, "2.5"),
+        ];
+        for (value, text) in cases {
+            let mut out = Vec::new();
+            write_number(&mut out, value, true);
+            assert_eq!(String::from_utf8(out).unwrap(), text);
         }
     }
 

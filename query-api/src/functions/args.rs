@@ -33,11 +33,11 @@ impl Value {
         }
     }
 
-    /// How many series it is.
-    pub(crate) fn series(&self) -> usize {
+    /// The series it is; none for anything else.
+    pub(crate) fn as_series(&self) -> &[Series] {
         match self {
-            Self::Series(list) => list.len(),
-            Self::Literal(_) => 0,
+            Self::Series(list) => list,
+            Self::Literal(_) => &[],
         }
     }
 

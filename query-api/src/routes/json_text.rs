@@ -40,17 +40,36 @@ pub fn reply(
     request: &Request,
 ) -> Result<Reply, Refusal> {
     let pretty = request.params.last("pretty").is_some_and(|pretty| !pretty.is_empty());
-    let text = to_text(value, charset, pretty);
+    let content_type = match charset {
+        Charset::Ascii => "application/json",
+        Charset::Utf8 => "application/json;charset=utf-8",
+    };
+    wrapped(to_text(value, charset, pretty), content_type, request)
+}
+
+/// Answers with JSON, wrapped in a call as `jsonp` of the request asks.
+///
+/// # Errors
+/// When `jsonp` is not a function's name.
+pub(crate) fn wrapped(
+    json: String,
+    content_type: &'static str,
+    request: &Request,
+) -> Result<Reply, Refusal> {
     match request.params.last("jsonp").filter(|callback| !callback.is_empty()) {
         Some(callback) if is_function_name(callback) => {
-            Ok(Reply::new("text/javascript", format!("{callback}({text})")))
+            Ok(Reply::new("text/javascript", format!("{callback}({json})")))
         }
-        Some(callback) => Err(Refusal::parameters(format!(
-            "Invalid value '{callback}' for param jsonp: not a function's name"
-        ))),
-        None if charset == Charset::Utf8 => Ok(Reply::new("application/json;charset=utf-8", text)),
-        None => Ok(Reply::new("application/json", text)),
+        Some(callback) => Err(not_a_function(callback)),
+        None => Ok(Reply::new(content_type, json)),
     }
+}
+
+/// The refusal of a callback that could be more than one.
+pub(crate) fn not_a_function(callback: &str) -> Refusal {
+    Refusal::parameters(format!(
+        "Invalid value '{callback}' for param jsonp: not a function's name"
+    ))
 }
 
 /// Dotted and indexed names are enough for every client; anything more is somebody's script.
