@@ -69,7 +69,7 @@ def wait_until(what, happened, seconds=30):
 class Node:
     """The process; it can be killed and started again on the same folder and ports."""
 
-    def __init__(self, binary, folder):
+    def __init__(self, binary, folder, schemas=SCHEMAS):
         self.binary = binary
         self.folder = pathlib.Path(folder)
         self.tcp, self.node_api, self.graphite_api = free_ports(3)
@@ -77,7 +77,7 @@ class Node:
             folder=folder, tcp=self.tcp, node_api=self.node_api, graphite_api=self.graphite_api
         )
         (self.folder / "silverback.toml").write_text(text)
-        (self.folder / "schemas.conf").write_text(SCHEMAS)
+        (self.folder / "schemas.conf").write_text(schemas)
         self.start()
 
     def start(self):
