@@ -6,7 +6,7 @@
 //! its time.
 
 use super::format::Style;
-use super::number::NumberText;
+use super::number::{NUMBER_ROOM, put_integer, put_number, write_integer};
 use crate::consolidate::Consolidation;
 use crate::series::Series;
 use crate::stats::Stats;
@@ -86,13 +86,13 @@ impl JsonWriter {
     /// A whole number.
     pub(crate) fn integer(&mut self, value: i64) {
         self.item();
-        NumberText::integer(value).append_to(&mut self.out);
+        write_integer(&mut self.out, value);
     }
 
     /// A value of a series; `null` when it is unknown or infinite.
     pub(crate) fn value(&mut self, value: f64, is_integer: bool) {
         self.item();
-        value_text(value, is_integer).append_to(&mut self.out);
+        write_value(&mut self.out, value, is_integer);
     }
 
     fn item(&mut self) {
@@ -268,25 +268,29 @@ fn write_origin(json: &mut JsonWriter, series: &Series) {
 
 /// Writes the points of one series after the other.
 ///
-/// This is where a large render spends its time, so in the common layout two things are kept
-/// from point to point: the texts of the times, which series mostly share, and that of the last
-/// value, which constant series repeat.
+/// This is where a large render spends its time. In the common layout the texts of the times,
+/// which series mostly share, are kept from series to series.
 struct PointsWriter {
     points: Points,
     layout: Layout,
     times: Times,
+    scratch: Box<[u8; SCRATCH_LEN]>,
 }
+
+/// Few enough bytes to stay in the nearest cache.
+const SCRATCH_LEN: usize = 8 << 10;
 
 impl PointsWriter {
     fn new(style: &Style) -> Self {
-        Self { points: style.points, layout: style.layout, times: Times::default() }
+        let (points, layout) = (style.points, style.layout);
+        Self { points, layout, times: Times::default(), scratch: Box::new([0; SCRATCH_LEN]) }
     }
 
     fn write(&mut self, json: &mut JsonWriter, series: &Series) {
         if (self.points, self.layout) == (Points::All, Layout::Line)
             && let Some(times) = self.times.of(series)
         {
-            return write_all_in_line(&mut json.out, series, times);
+            return write_all_in_line(&mut json.out, series, times, &mut self.scratch);
         }
         for (time_s, value) in series.shown() {
             if self.points == Points::All || !value.is_nan() {
@@ -330,32 +334,54 @@ impl Times {
             self.texts.clear();
         }
         for index in self.texts.len()..len {
+            let mut room = [0; NUMBER_ROOM];
+            put_integer(&mut room, self.start_s + self.step_s * index as i64);
             let mut text = *b", 1234567890], [";
-            let time_s = self.start_s + self.step_s * index as i64;
-            text[2..12].copy_from_slice(NumberText::integer(time_s).as_bytes());
+            text[2..12].copy_from_slice(&room[..10]);
             self.texts.push(text);
         }
         self.texts.get(..len)
     }
 }
 
-fn write_all_in_line(out: &mut Vec<u8>, series: &Series, times: &[Between]) {
+fn write_all_in_line(
+    out: &mut Vec<u8>,
+    series: &Series,
+    times: &[Between],
+    scratch: &mut [u8; SCRATCH_LEN],
+) {
+    const POINT_LEN_MAX: usize = NUMBER_ROOM + BETWEEN_LEN;
     out.push(b'[');
-    let mut last = (f64::NAN.to_bits(), NumberText::word(b"null"));
+    let mut len = 0;
     for (&value, between) in series.values.iter().zip(times) {
-        if value.to_bits() != last.0 {
-            last = (value.to_bits(), value_text(value, series.is_integer));
+        if len > SCRATCH_LEN - POINT_LEN_MAX {
+            out.extend_from_slice(&scratch[..len]);
+            len = 0;
         }
-        last.1.append_to(out);
-        out.extend_from_slice(between);
+        let room = scratch[len..].first_chunk_mut().expect("there is room for a point");
+        let value_len = put_value(room, value, series.is_integer);
+        len += value_len;
+        scratch[len..len + BETWEEN_LEN].copy_from_slice(between);
+        len += BETWEEN_LEN;
     }
     // Nothing follows the last one.
-    out.truncate(out.len() - b", [".len());
+    out.extend_from_slice(&scratch[..len - b", [".len()]);
 }
 
-/// The text of a value; `null` when it is unknown or infinite.
-fn value_text(value: f64, is_integer: bool) -> NumberText {
-    if value.is_finite() { NumberText::of(value, is_integer) } else { NumberText::word(b"null") }
+/// Writes a value and gives the length of its text; `null` when it is unknown or infinite.
+#[inline]
+fn put_value(room: &mut [u8; NUMBER_ROOM], value: f64, is_integer: bool) -> usize {
+    if value.is_finite() {
+        return put_number(room, value, is_integer);
+    }
+    room[..4].copy_from_slice(b"null");
+    4
+}
+
+fn write_value(out: &mut Vec<u8>, value: f64, is_integer: bool) {
+    let mut room = [0; NUMBER_ROOM];
+    let len = put_value(&mut room, value, is_integer);
+    out.extend_from_slice(&room[..len]);
 }
 
 /// A JSON string, with everything outside printable ASCII escaped.

@@ -3,102 +3,104 @@
 /// All integers below have at most 15 digits, and a float of its own each.
 const EXACT_MAX: f64 = 1e15;
 
-/// Longest text of a number: `-1.7976931348623157e+308` has 24 bytes.
-pub(super) const NUMBER_LEN_MAX: usize = 32;
+/// Room that the text of a number needs: `-1.7976931348623157e+308` has 24 bytes, and digits are
+/// stored eight at a time.
+pub(super) const NUMBER_ROOM: usize = 32;
 
-/// The text of one number, on the stack.
+/// Writes the shortest text that reads back as `value`, laid out as Python's `repr`: `5.0`,
+/// `0.1`, `1e-05`, `3.37e+17`, `inf`, `nan`; of a count without `.0`. Gives its length.
+#[inline]
+pub(super) fn put_number(room: &mut [u8; NUMBER_ROOM], value: f64, is_integer: bool) -> usize {
+    let mut text = Text { room, len: 0 };
+    text.number(value, is_integer);
+    text.len
+}
+
+/// Writes a whole number and gives the length of its text.
+pub(super) fn put_integer(room: &mut [u8; NUMBER_ROOM], value: i64) -> usize {
+    let mut text = Text { room, len: 0 };
+    if value < 0 {
+        text.push(b'-');
+    }
+    text.unsigned(value.unsigned_abs());
+    text.len
+}
+
+/// A text that is being written.
 ///
-/// Numbers are written here first: a copy of fixed length into the answer is a few
-/// instructions, where one of any length is a call.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct NumberText {
-    bytes: [u8; NUMBER_LEN_MAX],
+/// Digits are made in registers and stored eight at a time: to store them one by one and then
+/// load the text to copy it somewhere makes the processor wait for its own stores.
+struct Text<'a> {
+    room: &'a mut [u8; NUMBER_ROOM],
     len: usize,
 }
 
-impl NumberText {
-    const EMPTY: Self = Self { bytes: [b'0'; NUMBER_LEN_MAX], len: 0 };
-
-    /// The shortest text that reads back as `value`, laid out as Python's `repr`: `5.0`, `0.1`,
-    /// `1e-05`, `3.37e+17`, `inf`, `nan`. Of a count without `.0`.
-    pub(super) fn of(value: f64, is_integer: bool) -> Self {
-        let mut text = Self::EMPTY;
+impl Text<'_> {
+    #[inline]
+    fn number(&mut self, value: f64, is_integer: bool) {
         if value.is_sign_negative() && !value.is_nan() {
-            text.push(b'-');
+            self.push(b'-');
         }
         let magnitude = value.abs();
         if magnitude < EXACT_MAX && magnitude == magnitude as u64 as f64 {
-            text.unsigned(magnitude as u64);
+            self.unsigned(magnitude as u64);
             if !is_integer {
-                text.extend(b".0");
+                self.word(u64::from_le_bytes(*b".0      "), 2);
             }
         } else if !value.is_finite() {
-            text.extend(if value.is_nan() { b"nan" } else { b"inf" });
-        } else if !text.short_decimal(magnitude) {
-            text.decimal(magnitude, is_integer);
+            self.extend(if value.is_nan() { b"nan" } else { b"inf" });
+        } else if !self.short_decimal(magnitude) {
+            self.decimal(magnitude, is_integer);
         }
-        text
-    }
-
-    /// A word that stands for a number; at most [`NUMBER_LEN_MAX`] bytes.
-    pub(super) fn word(word: &[u8]) -> Self {
-        let mut text = Self::EMPTY;
-        text.extend(word);
-        text
-    }
-
-    /// A whole number.
-    pub(super) fn integer(value: i64) -> Self {
-        let mut text = Self::EMPTY;
-        if value < 0 {
-            text.push(b'-');
-        }
-        text.unsigned(value.unsigned_abs());
-        text
-    }
-
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-
-    /// Appends the text to `out`.
-    #[inline]
-    pub(super) fn append_to(&self, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.extend_from_slice(&self.bytes);
-        out.truncate(start + self.len);
     }
 
     fn push(&mut self, byte: u8) {
-        self.bytes[self.len] = byte;
+        self.room[self.len] = byte;
         self.len += 1;
     }
 
     fn extend(&mut self, bytes: &[u8]) {
-        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.room[self.len..self.len + bytes.len()].copy_from_slice(bytes);
         self.len += bytes.len();
+    }
+
+    /// Appends the first `len` bytes of eight.
+    #[inline]
+    fn word(&mut self, bytes: u64, len: usize) {
+        self.room[self.len..self.len + 8].copy_from_slice(&bytes.to_le_bytes());
+        self.len += len;
     }
 
     /// Appends the digits of an unsigned integer.
     #[inline]
-    fn unsigned(&mut self, mut value: u64) {
-        let len = value.checked_ilog10().unwrap_or(0) as usize + 1;
-        let text = &mut self.bytes[self.len..self.len + len];
-        let mut pairs = text.rchunks_exact_mut(2);
-        for pair in &mut pairs {
-            pair.copy_from_slice(&PAIRS[(value % 100) as usize]);
-            value /= 100;
+    fn unsigned(&mut self, value: u64) {
+        if value < EIGHT_DIGITS {
+            return self.first_digits(value);
         }
-        if let [first] = pairs.into_remainder() {
-            *first = b'0' + value as u8;
+        let (high, low) = (value / EIGHT_DIGITS, value % EIGHT_DIGITS);
+        if high < EIGHT_DIGITS {
+            self.first_digits(high);
+        } else {
+            self.first_digits(high / EIGHT_DIGITS);
+            self.word(ascii(eight_digits(high % EIGHT_DIGITS)), 8);
         }
-        self.len += len;
+        self.word(ascii(eight_digits(low)), 8);
+    }
+
+    /// Appends a number below 10^8 without zeros in front.
+    #[inline]
+    fn first_digits(&mut self, value: u64) {
+        let digits = eight_digits(value);
+        // The last digit stays even if it is zero.
+        let zeros = (digits | 1 << 56).trailing_zeros() / 8;
+        self.word(ascii(digits) >> (8 * zeros), 8 - zeros as usize);
     }
 
     /// Appends a value that has at most four decimals; `false`, and nothing, for others.
     ///
     /// Two numbers of up to 15 digits never have the same nearest float, so when such a number's
     /// nearest float is `value`, no shorter text reads back as it.
+    #[inline]
     fn short_decimal(&mut self, value: f64) -> bool {
         const SCALE: u64 = 10_000;
         let scaled = value * SCALE as f64 + 0.5;
@@ -111,16 +113,16 @@ impl NumberText {
             return false;
         }
         self.unsigned(scaled / SCALE);
-        let fraction = (scaled % SCALE) as usize;
-        let (high, low) = (PAIRS[fraction / 100], PAIRS[fraction % 100]);
-        self.extend(&[b'.', high[0], high[1], low[0], low[1]]);
-        while self.bytes[self.len - 1] == b'0' {
-            self.len -= 1;
-        }
+        // Four zeros, the point in place of the last, and four decimals.
+        let digits = eight_digits(scaled % SCALE);
+        let zeros = digits.leading_zeros() as usize / 8;
+        let point = (u64::from(b'.') ^ u64::from(b'0')) << 24;
+        self.word((ascii(digits) ^ point) >> 24, 5 - zeros);
         true
     }
 
     /// Appends any finite value that is more than zero.
+    #[cold]
     fn decimal(&mut self, value: f64, is_integer: bool) {
         let mut buffer = zmij::Buffer::new();
         let text = buffer.format_finite(value);
@@ -165,20 +167,33 @@ impl NumberText {
         if exponent.unsigned_abs() < 10 {
             self.push(b'0');
         }
-        self.unsigned(exponent.unsigned_abs().into());
+        let exponent = exponent.unsigned_abs().to_string();
+        self.extend(exponent.as_bytes());
     }
 }
 
-/// The digits of 0 to 99.
-const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[0; 2]; 100];
-    let mut value = 0;
-    while value < 100 {
-        pairs[value] = [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8];
-        value += 1;
-    }
-    pairs
-};
+const EIGHT_DIGITS: u64 = 100_000_000;
+
+/// The digits of a number below 10^8, one a byte, the first one in the lowest byte.
+///
+/// Halves are split in all lanes at once: two of four digits, four of two, eight of one. A
+/// multiplication and a shift divide each lane; what they shift in from the next is masked.
+#[inline]
+fn eight_digits(value: u64) -> u64 {
+    const HUNDREDTHS: u64 = 10_486; // 2^20 / 100, rounded up; exact below 10^4.
+    const TENTHS: u64 = 103; // 2^10 / 10, rounded up; exact below 100.
+    let fours = value / 10_000 | (value % 10_000) << 32;
+    let hundreds = (fours * HUNDREDTHS) >> 20 & 0x0000_007f_0000_007f;
+    let twos = hundreds | (fours - 100 * hundreds) << 16;
+    let tens = (twos * TENTHS) >> 10 & 0x000f_000f_000f_000f;
+    tens | (twos - 10 * tens) << 8
+}
+
+/// Digits as text.
+#[inline]
+fn ascii(digits: u64) -> u64 {
+    digits | 0x3030_3030_3030_3030
+}
 
 /// Significant digits, without zeros at either end, and the power of ten of the first one.
 fn significant(text: &str) -> (Vec<u8>, i32) {
@@ -194,14 +209,25 @@ fn significant(text: &str) -> (Vec<u8>, i32) {
     (digits, exponent + whole.len() as i32 - 1 - zeros as i32)
 }
 
-/// Appends the shortest text that reads back as `value`, as [`NumberText::of`] has it.
+/// Appends what [`put_number`] writes.
 pub(super) fn write_number(out: &mut Vec<u8>, value: f64, is_integer: bool) {
-    NumberText::of(value, is_integer).append_to(out);
+    let mut room = [0; NUMBER_ROOM];
+    let len = put_number(&mut room, value, is_integer);
+    out.extend_from_slice(&room[..len]);
+}
+
+/// Appends what [`put_integer`] writes.
+pub(super) fn write_integer(out: &mut Vec<u8>, value: i64) {
+    let mut room = [0; NUMBER_ROOM];
+    let len = put_integer(&mut room, value);
+    out.extend_from_slice(&room[..len]);
 }
 
 /// The text of a value that is no count.
 pub(crate) fn repr(value: f64) -> String {
-    String::from_utf8_lossy(NumberText::of(value, false).as_bytes()).into_owned()
+    let mut out = Vec::new();
+    write_number(&mut out, value, false);
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// `%g`: six significant digits, `1.23457e+06`, `1e-07`, no trailing zeros.
@@ -300,6 +326,24 @@ mod tests {
     }
 
     #[test]
+    fn eight_digits_of_all_lanes() {
+        let text = |value| String::from_utf8(ascii(eight_digits(value)).to_le_bytes().to_vec());
+        // Every value of each lane, beside the least and the most in all others.
+        for lane in [1, 100, 10_000, 1_000_000] {
+            for value in 0..100 {
+                for others in [0, 99_999_999 - 99 * lane] {
+                    let value = value * lane + others;
+                    assert_eq!(text(value).unwrap(), format!("{value:08}"));
+                }
+            }
+        }
+        for value in 0..10_000 {
+            let value = value * 10_000 + (9_999 - value);
+            assert_eq!(text(value).unwrap(), format!("{value:08}"));
+        }
+    }
+
+    #[test]
     fn integers_of_every_length() {
         let mut values = vec![0, 9, i64::MAX, i64::MIN, -1];
         values.extend(
@@ -307,7 +351,7 @@ mod tests {
         );
         for value in values {
             let mut out = b"x".to_vec();
-            NumberText::integer(value).append_to(&mut out);
+            write_integer(&mut out, value);
             assert_eq!(String::from_utf8(out).unwrap(), format!("x{value}"));
         }
     }
