@@ -93,7 +93,7 @@ impl Aggregation {
             Self::Diff => {
                 let mut rest = known();
                 let first = rest.next().unwrap_or(f64::NAN);
-                first - rest.sum::<f64>()
+                rest.fold(first, |difference, v| difference - v)
             }
             Self::Stddev => {
                 let mean = known().sum::<f64>() / count();

@@ -111,6 +111,11 @@ impl<'e, 'r> Call<'e, 'r> {
         Self { evaluator, window, slots, first }
     }
 
+    /// How many arguments are given for a parameter.
+    pub(crate) fn given(&self, index: usize) -> usize {
+        self.slots[index].len()
+    }
+
     /// Takes all series given for a parameter.
     pub(crate) fn take_series(&mut self, index: usize) -> Vec<Series> {
         let values = std::mem::take(&mut self.slots[index]);

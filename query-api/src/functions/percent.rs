@@ -36,6 +36,9 @@ fn as_percent(call: &mut Call<'_, '_>) -> Output {
     let is_series = call.is_series(1);
     let list = call.take_series(0);
     let totals = call.take_series(1);
+    if list.is_empty() {
+        return Ok(list);
+    }
     if !nodes.is_empty() {
         return match (total, is_series) {
             (None, false) => of_group_sums(call, list, &nodes),
@@ -96,7 +99,8 @@ fn of_one(call: &Call<'_, '_>, list: &[Series], total: &Series) -> Output {
     shares(call, list, &total.name, std::slice::from_ref(total), |row| share(row[0], row[1]))
 }
 
-/// `f` of each value of `list` and the values of `others` beside it.
+/// `f` of each value of `list` and the values of `others` beside it, at the times of the list's
+/// series where the steps are the same.
 fn shares(
     call: &Call<'_, '_>,
     list: &[Series],
@@ -108,8 +112,15 @@ fn shares(
         let all: Vec<Series> = std::iter::once(series).chain(others).cloned().collect();
         let rows = align(&all)?;
         let name = format!("asPercent({},{text})", series.name);
-        let series = call.built(name, rows.start_s, rows.step_s, rows.map_rows(&f));
-        Ok(Series { end_s: rows.end_s, ..series })
+        let mut values = rows.map_rows(&f);
+        if rows.step_s != series.step_s {
+            let built = call.built(name, rows.start_s, rows.step_s, values);
+            return Ok(Series { end_s: rows.end_s, ..built });
+        }
+        // The rows before it are those in which only others have values.
+        let (before, _) = rows.columns[0];
+        let built = call.built(name, series.start_s, series.step_s, values.split_off(before));
+        Ok(Series { end_s: series.end_s, ..built })
     });
     results.collect()
 }
