@@ -5,6 +5,7 @@
 //! | module | step |
 //! |---|---|
 //! | [`server`] | listener, routers, and the frame around every request |
+//! | `patience` | a connection that is given up when its client takes nothing |
 //! | [`request`] | one request as a handler sees it, and its answer |
 //! | [`params`] | query string and body → parameters |
 //! | [`time`] | times in parameters → Unix seconds |
@@ -36,6 +37,7 @@ pub mod node;
 mod origin;
 mod parallel;
 pub mod params;
+mod patience;
 mod plan;
 pub mod refusal;
 pub mod request;

@@ -9,6 +9,7 @@
 use crate::api::{Api, Cors};
 use crate::counters::Endpoint;
 use crate::node;
+use crate::patience::Patient;
 use crate::refusal::{Reason, Refusal};
 use crate::request::{Handler, Request};
 use crate::routes;
@@ -43,6 +44,9 @@ const GZIP_BYTES_MIN: u64 = 512;
 /// Longest time a client may take to send the head of a request, waiting between two requests of
 /// one connection included.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Longest time that a client may take nothing of an answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Longest time that requests in flight may take once the server is told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -260,7 +264,9 @@ pub async fn serve(
         let _ = stream.set_nodelay(true);
         let service = router.clone().layer(axum::Extension(ConnectInfo(peer)));
         let service = TowerToHyperService::new(service);
-        let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = http
+            .serve_connection(TokioIo::new(Patient::new(stream, WRITE_TIMEOUT)), service)
+            .into_owned();
         let connection = open.watch(connection);
         tokio::spawn(async move {
             let _place = place;

@@ -327,8 +327,9 @@ def _(target, detail, query):
 
 @quirk("release-1.1.10")
 def _(target, detail, query):
-    # Both are so in graphite-web's master branch, which is followed where the two differ.
-    return "do not contains" in detail
+    # These are so in graphite-web's master branch, which is followed where the two differ.
+    between_steps = calls(target, "asPercent", "pct") and detail.startswith("times")
+    return between_steps or "do not contains" in detail
 
 
 @quirk("ema-offset")

@@ -99,8 +99,7 @@ fn of_one(call: &Call<'_, '_>, list: &[Series], total: &Series) -> Output {
     shares(call, list, &total.name, std::slice::from_ref(total), |row| share(row[0], row[1]))
 }
 
-/// `f` of each value of `list` and the values of `others` beside it, at the times of the list's
-/// series where the steps are the same.
+/// `f` of each value of `list` and the values of `others` beside it.
 fn shares(
     call: &Call<'_, '_>,
     list: &[Series],
@@ -112,15 +111,8 @@ fn shares(
         let all: Vec<Series> = std::iter::once(series).chain(others).cloned().collect();
         let rows = align(&all)?;
         let name = format!("asPercent({},{text})", series.name);
-        let mut values = rows.map_rows(&f);
-        if rows.step_s != series.step_s {
-            let built = call.built(name, rows.start_s, rows.step_s, values);
-            return Ok(Series { end_s: rows.end_s, ..built });
-        }
-        // The rows before it are those in which only others have values.
-        let (before, _) = rows.columns[0];
-        let built = call.built(name, series.start_s, series.step_s, values.split_off(before));
-        Ok(Series { end_s: series.end_s, ..built })
+        let series = call.built(name, rows.start_s, rows.step_s, rows.map_rows(&f));
+        Ok(Series { end_s: rows.end_s, ..series })
     });
     results.collect()
 }
