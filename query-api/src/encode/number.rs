@@ -92,7 +92,7 @@ impl Text<'_> {
     fn first_digits(&mut self, value: u64) {
         let digits = eight_digits(value);
         // The last digit stays even if it is zero.
-        let zeros = (digits | 1 << 56).trailing_zeros() / 8;
+        let zeros = (digits | (1 << 56)).trailing_zeros() / 8;
         self.word(ascii(digits) >> (8 * zeros), 8 - zeros as usize);
     }
 
@@ -182,11 +182,11 @@ const EIGHT_DIGITS: u64 = 100_000_000;
 fn eight_digits(value: u64) -> u64 {
     const HUNDREDTHS: u64 = 10_486; // 2^20 / 100, rounded up; exact below 10^4.
     const TENTHS: u64 = 103; // 2^10 / 10, rounded up; exact below 100.
-    let fours = value / 10_000 | (value % 10_000) << 32;
-    let hundreds = (fours * HUNDREDTHS) >> 20 & 0x0000_007f_0000_007f;
-    let twos = hundreds | (fours - 100 * hundreds) << 16;
-    let tens = (twos * TENTHS) >> 10 & 0x000f_000f_000f_000f;
-    tens | (twos - 10 * tens) << 8
+    let fours = (value / 10_000) | ((value % 10_000) << 32);
+    let hundreds = ((fours * HUNDREDTHS) >> 20) & 0x0000_007f_0000_007f;
+    let twos = hundreds | ((fours - 100 * hundreds) << 16);
+    let tens = ((twos * TENTHS) >> 10) & 0x000f_000f_000f_000f;
+    tens | ((twos - 10 * tens) << 8)
 }
 
 /// Digits as text.
