@@ -10,7 +10,7 @@ use crate::self_metrics::{Publishing, SelfMetrics, Sources};
 use silverback_carbon_ingest::{self as ingest, ReceiverCounters, TcpOptions, UdpOptions};
 use silverback_engine::schema::Schema;
 use silverback_engine::{CloseError, Db, OpenError, Options, StoreOptions};
-use silverback_query_api::{self as query_api, Api, ApiOptions, Limits};
+use silverback_query_api::{self as query_api, Api, ApiOptions, Cors, Limits};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -333,6 +333,10 @@ fn limits(config: &Config) -> Limits {
         running_requests: config.max_inflight_requests.unwrap_or(defaults.running_requests),
         globbed_nodes: config.max_metrics_globbed,
         rendered_series: config.max_metrics_rendered,
+        rendered_points: config.max_points,
+        series_bytes: config.max_series_bytes,
+        answer_bytes: config.max_answer_bytes,
+        memory_bytes: config.max_memory_bytes,
         ..defaults
     }
 }
@@ -341,7 +345,8 @@ fn api_options(config: &Config) -> ApiOptions {
     ApiOptions {
         node_name: crate::config::host(),
         empty_result_ok: config.empty_result_ok,
-        ..ApiOptions::default()
+        cors: if config.cors { Cors::Open } else { Cors::Closed },
+        slow_request: config.slow_request,
     }
 }
 

@@ -1,11 +1,14 @@
 //! What all requests share: the database, limits, options, counters and the gate.
 
+use crate::budget::Budget;
 use crate::counters::Counters;
 use crate::gate::Gate;
+use crate::stream::Desks;
 use silverback_engine::Db;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// Bounds of one request; passing one is an error that names it, never a silent cut.
+/// Bounds of requests; passing one is an error that names it, never a silent cut.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Longest time a request may take.
@@ -28,6 +31,8 @@ pub struct Limits {
     pub series_bytes: usize,
     /// Most bytes that one answer may have.
     pub answer_bytes: usize,
+    /// Most bytes that all requests together may hold, their points included.
+    pub memory_bytes: usize,
 }
 
 impl Default for Limits {
@@ -43,6 +48,7 @@ impl Default for Limits {
             rendered_points: 100_000_000,
             series_bytes: 1 << 30,
             answer_bytes: 1 << 30,
+            memory_bytes: 4 << 30,
         }
     }
 }
@@ -66,11 +72,18 @@ pub struct ApiOptions {
     pub empty_result_ok: bool,
     /// Which web pages may read the answers.
     pub cors: Cors,
+    /// Requests that take longer are logged with what they took; `None` for no request.
+    pub slow_request: Option<Duration>,
 }
 
 impl Default for ApiOptions {
     fn default() -> Self {
-        Self { node_name: "silverback".into(), empty_result_ok: false, cors: Cors::default() }
+        Self {
+            node_name: "silverback".into(),
+            empty_result_ok: false,
+            cors: Cors::default(),
+            slow_request: Some(Duration::from_secs(1)),
+        }
     }
 }
 
@@ -87,6 +100,10 @@ pub struct Api {
     pub counters: Counters,
     /// Lets so many requests work at once as `limits` allow.
     pub(crate) gate: Gate,
+    /// Memory that requests share.
+    pub(crate) budget: Arc<Budget>,
+    /// Where pieces of large answers are written.
+    pub(crate) desks: Desks,
 }
 
 impl Api {
@@ -100,6 +117,14 @@ impl Api {
     #[must_use]
     pub fn with_options(db: Db, limits: Limits, options: ApiOptions) -> Self {
         let gate = Gate::new(limits.running_requests, limits.waiting_requests);
-        Self { db, limits, options, counters: Counters::default(), gate }
+        let budget = Budget::new(limits.memory_bytes);
+        let desks = Desks::new();
+        Self { db, limits, options, counters: Counters::default(), gate, budget, desks }
+    }
+
+    /// Bytes that all requests hold now.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.budget.held_bytes()
     }
 }

@@ -56,10 +56,12 @@ impl Consolidation {
         if count == 0 || (count as f64 / full as f64) < x_files_factor {
             return f64::NAN;
         }
+        // As Python's, which begins with a zero that has no sign.
+        let sum = || known().fold(0.0, |sum, v| sum + v);
         match self {
-            Self::Average => known().sum::<f64>() / count as f64,
-            Self::AverageZero => known().sum::<f64>() / group.len() as f64,
-            Self::Sum => known().sum(),
+            Self::Average => sum() / count as f64,
+            Self::AverageZero => sum() / group.len() as f64,
+            Self::Sum => sum(),
             Self::Min => known().fold(f64::INFINITY, f64::min),
             Self::Max => known().fold(f64::NEG_INFINITY, f64::max),
             Self::First => known().next().unwrap_or(f64::NAN),
@@ -108,6 +110,7 @@ fn regroup(series: &mut Series, skip: usize, full: usize) {
     let groups: Vec<f64> =
         values.chunks(full).map(|group| method.group(group, full, share)).collect();
     series.values = groups.into();
+    series.grouped = full;
     series.step_s = series.step_s.saturating_mul(full as i64);
 }
 

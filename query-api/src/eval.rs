@@ -3,6 +3,7 @@
 use crate::functions::FunctionError;
 use crate::functions::args::{Call, Given, Value, bind};
 use crate::functions::registry::Function;
+use crate::origin::Origin;
 use crate::refusal::Refusal;
 use crate::series::{Series, Window};
 use crate::source::Source;
@@ -84,7 +85,7 @@ impl<'r> Evaluator<'r> {
     pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), Refusal> {
         self.source.check()?;
         self.held_bytes = self.held_bytes.saturating_add(bytes);
-        self.source.bound_series_bytes(self.held_bytes)
+        self.source.hold_series_bytes(self.held_bytes)
     }
 
     fn call(
@@ -104,7 +105,7 @@ impl<'r> Evaluator<'r> {
         }
         // Most functions write their texts into the name or the tags of every series.
         let texts_bytes: usize = given.iter().map(|given| given.value.text_bytes()).sum();
-        let series: usize = given.iter().map(|given| given.value.series()).sum();
+        let series: usize = given.iter().map(|given| given.value.as_series().len()).sum();
         self.source.bound_series_bytes(texts_bytes.saturating_mul(series))?;
         let slots = bind(function, name, given)?;
         let first = arguments.iter().find_map(|argument| {
@@ -115,7 +116,28 @@ impl<'r> Evaluator<'r> {
                 _ => None,
             }
         });
-        (function.body)(&mut Call::new(self, window, slots, first))
+        self.run(function, window, slots, first)
+    }
+
+    /// Runs a function. Series of its result that know of no origin were made from all series
+    /// that it was given.
+    fn run(
+        &mut self,
+        function: &Function,
+        window: Window,
+        slots: Vec<Vec<Value>>,
+        first: Option<&Expr>,
+    ) -> Result<Vec<Series>, FunctionError> {
+        if !self.source.is_traced() {
+            return (function.body)(&mut Call::new(self, window, slots, first));
+        }
+        let given = slots.iter().flatten().flat_map(Value::as_series);
+        let origin = Origin::joined(given.map(|series| &series.origin));
+        let mut list = (function.body)(&mut Call::new(self, window, slots, first))?;
+        for series in list.iter_mut().filter(|series| series.origin.is_empty()) {
+            series.origin = origin.clone();
+        }
+        Ok(list)
     }
 
     /// The series of a target that a function made up.
@@ -155,7 +177,7 @@ impl<'r> Evaluator<'r> {
         let lists = lists.into_iter();
         let given = lists.map(|list| Given { keyword: None, value: Value::Series(list) }).collect();
         let slots = bind(function, name, given)?;
-        (function.body)(&mut Call::new(self, window, slots, None))
+        self.run(function, window, slots, None)
     }
 }
 

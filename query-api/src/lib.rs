@@ -5,15 +5,19 @@
 //! | module | step |
 //! |---|---|
 //! | [`server`] | listener, routers, and the frame around every request |
+//! | `patience` | a connection that is given up when its client takes nothing |
 //! | [`request`] | one request as a handler sees it, and its answer |
 //! | [`params`] | query string and body → parameters |
 //! | [`time`] | times in parameters → Unix seconds |
 //! | [`target`] | targets of a render → trees |
 //! | `plan`, `source` | trees → patterns and ranges → series |
 //! | `eval`, `functions` | trees and series → series |
+//! | `origin` | which archives a series was made from |
 //! | `consolidate`, `encode` | series → bytes |
+//! | `stream` | bytes → body, written while it is sent |
 //! | `parallel` | work on many series, shared with idle cores |
-//! | [`api`] | what all requests share |
+//! | [`api`], `budget` | what all requests share |
+//! | [`stats`] | what one query took |
 //! | [`routes`] | endpoints of the Graphite API |
 //! | [`node`] | endpoints of the node API |
 //! | [`tag_expr`] | expressions over tags |
@@ -21,6 +25,7 @@
 //! | [`counters`] | what was answered so far |
 
 pub mod api;
+mod budget;
 mod consolidate;
 pub mod counters;
 mod encode;
@@ -29,8 +34,10 @@ mod functions;
 mod gate;
 mod listing;
 pub mod node;
+mod origin;
 mod parallel;
 pub mod params;
+mod patience;
 mod plan;
 pub mod refusal;
 pub mod request;
@@ -38,6 +45,8 @@ pub mod routes;
 mod series;
 pub mod server;
 mod source;
+pub mod stats;
+mod stream;
 pub mod tag_expr;
 pub mod target;
 pub mod time;

@@ -58,6 +58,16 @@ impl Params {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// Names and values as one text of at most `characters` characters, for people.
+    #[must_use]
+    pub fn excerpt(&self, characters: usize) -> String {
+        let pairs = self.0.iter().enumerate();
+        let texts = pairs.flat_map(|(index, (name, value))| {
+            [if index == 0 { "" } else { "&" }, name, "=", value]
+        });
+        texts.flat_map(str::chars).take(characters).collect()
+    }
+
     fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
     }
@@ -93,6 +103,13 @@ mod tests {
         assert_eq!(params.last("from"), Some("2"));
         assert_eq!(params.all("x"), ["7"]);
         assert!(!params.has("until"));
+    }
+
+    #[test]
+    fn an_excerpt_is_bounded() {
+        let params = Params::parse(Some("target=a.*&from=-1h"), b"");
+        assert_eq!(params.excerpt(500), "target=a.*&from=-1h");
+        assert_eq!(params.excerpt(12), "target=a.*&f");
     }
 
     const MULTIPART: &str = "preamble\r\n--b\r\nContent-Disposition: form-data; name=\"query\"\r\n\

@@ -1,7 +1,7 @@
 //! Why a request gets no answer: the only place that picks a status code.
 //!
-//! Bodies are one line of plain text, because Grafana shows them to people as they are; only tags
-//! and events are refused in JSON, which is what their clients parse.
+//! Bodies are one line of plain text, because Grafana shows them to people as they are; only tags,
+//! events and names of functions are refused in JSON, which is what their clients parse.
 
 use axum::Extension;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -26,6 +26,9 @@ pub enum Refusal {
     /// No event has this number; told in JSON.
     #[error("Event matching query does not exist")]
     NoSuchEvent,
+    /// There is no function of this name; told in JSON.
+    #[error("Function not found: {0}")]
+    NoSuchFunction(String),
     /// Nothing is served under this path.
     #[error("404 page not found")]
     NoSuchPath,
@@ -46,11 +49,20 @@ pub enum Refusal {
         /// How many may wait for one of them to end.
         waiting: usize,
     },
+    /// All requests together hold too much: come back later.
+    #[error(
+        "all requests together need more than {limit_bytes} bytes (max-memory); try again later, \
+         or ask for fewer series or less time"
+    )]
+    NoMemory {
+        /// How much they may hold.
+        limit_bytes: usize,
+    },
     /// What was sent could not be stored: try again when there is room; told in JSON.
     #[error("{0}")]
     NotStored(&'static str),
     /// The work did not end in time: ask for less.
-    #[error("request took longer than the request timeout of {} s", .0.as_secs_f64())]
+    #[error("request took longer than {} s (request-timeout)", .0.as_secs_f64())]
     TimedOut(Duration),
     /// The peer's question was understood and its answer is a failure; node API only.
     #[error("Internal error while processing request ({0})")]
@@ -66,11 +78,15 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) | Self::BadJsonRequest(_) => StatusCode::BAD_REQUEST,
-            Self::NotFound(_) | Self::NoSuchEvent | Self::NoSuchPath => StatusCode::NOT_FOUND,
+            Self::NotFound(_) | Self::NoSuchEvent | Self::NoSuchFunction(_) | Self::NoSuchPath => {
+                StatusCode::NOT_FOUND
+            }
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::NotStored(_) | Self::TimedOut(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoMemory { .. } | Self::NotStored(_) | Self::TimedOut(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal(_) | Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -116,7 +132,11 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = self.status();
         let reason = Extension(Reason(self.line()));
-        if let Self::BadJsonRequest(_) | Self::NoSuchEvent | Self::NotStored(_) = self {
+        if let Self::BadJsonRequest(_)
+        | Self::NoSuchEvent
+        | Self::NoSuchFunction(_)
+        | Self::NotStored(_) = self
+        {
             let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
             let body = json!({ "error": self.to_string() }).to_string();
             return (status, reason, json, body).into_response();

@@ -7,13 +7,14 @@
 use crate::api::Api;
 use crate::params::Params;
 use crate::refusal::Refusal;
+use crate::stats::Stats;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use silverback_engine::{Fetched, FindLimits, clock};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Most parameters of one request; each costs an allocation or two.
@@ -42,6 +43,8 @@ pub struct Request {
     pub cancelled: Arc<AtomicBool>,
     /// Whether a damaged block was met on the way.
     damaged: AtomicBool,
+    /// What a query took, once that is known.
+    stats: OnceLock<Stats>,
 }
 
 /// A handler: one endpoint's work.
@@ -63,8 +66,8 @@ impl Request {
         let params = parameters(parts.uri.query(), &parts.headers, &body)?;
         let path = parts.uri.path().to_owned();
         let (method, headers) = (parts.method, parts.headers);
-        let damaged = AtomicBool::new(false);
-        Ok(Self { method, path, headers, params, body, deadline, cancelled, damaged })
+        let (damaged, stats) = (AtomicBool::new(false), OnceLock::new());
+        Ok(Self { method, path, headers, params, body, deadline, cancelled, damaged, stats })
     }
 
     /// Bounds for one find on behalf of this request.
@@ -91,10 +94,24 @@ impl Request {
         self.damaged.fetch_or(fetched.damaged, Ordering::Relaxed);
     }
 
-    /// Marks an answer from which samples are missing because a block is damaged.
+    /// Notes what the query took, for the answer's headers and the log; only the first counts.
+    pub(crate) fn took(&self, stats: Stats) {
+        let _ = self.stats.set(stats);
+    }
+
+    /// The answer with what was noted: that samples are missing because a block is damaged, and
+    /// what the query took.
     #[must_use]
-    pub fn mark(&self, reply: Reply) -> Reply {
-        if self.damaged.load(Ordering::Relaxed) { reply.with_header(DAMAGED, "1") } else { reply }
+    pub fn mark(&self, reply: Reply) -> Response {
+        let mut response = reply.into_response();
+        if self.damaged.load(Ordering::Relaxed) {
+            response.headers_mut().insert(DAMAGED, HeaderValue::from_static("1"));
+        }
+        if let Some(stats) = self.stats.get() {
+            response.headers_mut().extend(stats.headers());
+            response.extensions_mut().insert(*stats);
+        }
+        response
     }
 
     /// The first value of a header as text; empty when absent or not text.

@@ -1,6 +1,7 @@
 //! Series as functions pass them on: a name, a grid of times and a shared column of values.
 
 use crate::consolidate::Consolidation;
+use crate::origin::Origin;
 use std::collections::BTreeMap;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
@@ -78,6 +79,10 @@ pub(crate) struct Series {
     pub(crate) x_files_factor: f64,
     /// Whether the values are counts, written without `.0`.
     pub(crate) is_integer: bool,
+    /// Points that became one value of the answer, of which there were too many.
+    pub(crate) grouped: usize,
+    /// What it was made from; empty unless the request asks.
+    pub(crate) origin: Origin,
 }
 
 impl Series {
@@ -95,15 +100,21 @@ impl Series {
             consolidation: Consolidation::Average,
             x_files_factor: 0.0,
             is_integer: false,
+            grouped: 1,
+            origin: Origin::default(),
         }
     }
 
     /// Times and values that an answer shows: those up to the end.
     pub(crate) fn shown(&self) -> impl Iterator<Item = (i64, f64)> + '_ {
-        let times = std::iter::successors(Some(self.start_s), |time_s| {
-            time_s.checked_add(self.step_s).filter(|&time_s| time_s <= self.end_s)
-        });
-        times.zip(self.values.iter().copied()).take_while(|(time_s, _)| *time_s <= self.end_s)
+        let times = (0..self.shown_len()).map(|index| self.start_s + self.step_s * index as i64);
+        times.zip(self.values.iter().copied())
+    }
+
+    /// How many points an answer shows.
+    pub(crate) fn shown_len(&self) -> usize {
+        let steps = self.end_s.saturating_sub(self.start_s).div_euclid(self.step_s);
+        usize::try_from(steps).map_or(0, |steps| self.values.len().min(steps.saturating_add(1)))
     }
 
     /// The same series with another name, after which aggregates are named as well.
@@ -127,6 +138,16 @@ impl Series {
             bytes += self.path_expression.len();
         }
         bytes
+    }
+
+    /// Bytes of memory that a list of series takes; columns that series share count once.
+    pub(crate) fn bytes_of_all(list: &[Self]) -> usize {
+        let mut columns: Vec<&Arc<Vec<f64>>> = list.iter().map(|s| &s.values.values).collect();
+        columns.sort_unstable_by_key(|column| Arc::as_ptr(column));
+        columns.dedup_by_key(|column| Arc::as_ptr(column));
+        let values: usize = columns.iter().map(|column| column.capacity()).sum();
+        let names: usize = list.iter().map(|series| size_of::<Self>() + series.name.len()).sum();
+        values * size_of::<f64>() + names
     }
 
     /// The same series with one more tag.

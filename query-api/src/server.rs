@@ -3,14 +3,17 @@
 //! From the outside in: [`serve`] accepts connections; CORS; `Vary`; gzip; counting and logging;
 //! a net under panics; the route. A route reads the body, waits at the gate, and runs its handler
 //! on a blocking thread, because the engine is synchronous. When the client goes away the future
-//! of the request is dropped, and with it a guard that tells the handler to stop.
+//! of the request is dropped, and with it a guard that tells the handler to stop. Large answers
+//! are written while they are sent; see [`stream`](crate::stream).
 
 use crate::api::{Api, Cors};
 use crate::counters::Endpoint;
 use crate::node;
+use crate::patience::Patient;
 use crate::refusal::{Reason, Refusal};
 use crate::request::{Handler, Request};
 use crate::routes;
+use crate::stats::Stats;
 use axum::Router;
 use axum::extract::connect_info::ConnectInfo;
 use axum::extract::{DefaultBodyLimit, State};
@@ -41,6 +44,9 @@ const GZIP_BYTES_MIN: u64 = 512;
 /// Longest time a client may take to send the head of a request, waiting between two requests of
 /// one connection included.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Longest time that a client may take nothing of an answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Longest time that requests in flight may take once the server is told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -122,6 +128,10 @@ impl Drop for CancelOnDrop {
     }
 }
 
+/// The beginning of a request's parameters, for the log: Grafana sends them in the body.
+#[derive(Debug, Clone)]
+struct Asked(String);
+
 /// Answers one request of an endpoint.
 pub(crate) async fn answer(
     api: Arc<Api>,
@@ -132,27 +142,27 @@ pub(crate) async fn answer(
     let cancelled = Arc::new(AtomicBool::new(false));
     let _guard = CancelOnDrop(Arc::clone(&cancelled));
     let timeout = api.limits.request_timeout;
-    let work = work(api, handler, request, cancelled);
+    let mut asked = Asked(String::new());
+    let work = async {
+        // The body first, so that a slow sender does not hold a place at the gate.
+        let request = Request::read(&api, request, cancelled).await?;
+        asked.0 = request.params.excerpt(EXCERPT_CHARACTERS);
+        work(Arc::clone(&api), handler, request).await
+    };
     let mut response = match tokio::time::timeout(timeout, work).await {
         Ok(response) => response.unwrap_or_else(IntoResponse::into_response),
         Err(_) => Refusal::TimedOut(timeout).into_response(),
     };
     response.extensions_mut().insert(endpoint);
+    response.extensions_mut().insert(asked);
     response
 }
 
-async fn work(
-    api: Arc<Api>,
-    handler: Handler,
-    request: axum::extract::Request,
-    cancelled: Arc<AtomicBool>,
-) -> Result<Response, Refusal> {
-    // The body first, so that a slow sender does not hold a place at the gate.
-    let request = Request::read(&api, request, cancelled).await?;
+async fn work(api: Arc<Api>, handler: Handler, request: Request) -> Result<Response, Refusal> {
     let place = api.gate.enter().await?;
     let task = tokio::task::spawn_blocking(move || {
         let _place = place;
-        handler(&api, &request).map(|reply| request.mark(reply).into_response())
+        handler(&api, &request).map(|reply| request.mark(reply))
     });
     task.await.unwrap_or_else(|panic| {
         tracing::error!(%panic, "a request handler failed");
@@ -205,19 +215,27 @@ async fn observe(
     let who = Some(who).filter(|who| !who.is_empty());
     let reason = response.extensions().get::<Reason>();
     let reason = reason.map(|reason| excerpt(reason.0.clone()));
+    let asked = response.extensions().get::<Asked>().map(|asked| asked.0.as_str());
+    let stats = response.extensions().get::<Stats>();
+    let took = stats.map(|stats| stats.for_log());
+    let is_slow = api.options.slow_request.is_some_and(|slow| duration >= slow);
     // A miss is an ordinary answer of the node API.
-    if status < 400 || status == 404 {
-        tracing::debug!(status, duration_us, size_bytes, peer, who, line, "answered");
+    if status >= 400 && status != 404 {
+        tracing::info!(status, reason, duration_us, size_bytes, peer, who, line, asked, "refused");
+    } else if is_slow {
+        tracing::info!(status, duration_us, took, size_bytes, peer, who, line, asked, "slow");
     } else {
-        tracing::info!(status, reason, duration_us, size_bytes, peer, who, line, "refused");
+        tracing::debug!(status, duration_us, took, size_bytes, peer, who, line, "answered");
     }
     response
 }
 
+/// Most characters that a log repeats of a request.
+const EXCERPT_CHARACTERS: usize = 500;
+
 /// The beginning of a text from outside: enough for a log.
 fn excerpt(text: String) -> String {
-    const CHARACTERS_MAX: usize = 500;
-    match text.char_indices().nth(CHARACTERS_MAX) {
+    match text.char_indices().nth(EXCERPT_CHARACTERS) {
         Some((cut, _)) => format!("{}... ({} bytes)", &text[..cut], text.len()),
         None => text,
     }
@@ -246,7 +264,9 @@ pub async fn serve(
         let _ = stream.set_nodelay(true);
         let service = router.clone().layer(axum::Extension(ConnectInfo(peer)));
         let service = TowerToHyperService::new(service);
-        let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = http
+            .serve_connection(TokioIo::new(Patient::new(stream, WRITE_TIMEOUT)), service)
+            .into_owned();
         let connection = open.watch(connection);
         tokio::spawn(async move {
             let _place = place;

@@ -7,15 +7,18 @@
 //! and archive.
 
 use crate::api::Api;
+use crate::budget::Held;
+use crate::origin::Origin;
 use crate::parallel;
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::routes::tags::tagged_names;
 use crate::series::{Column, Series, Tags, Window, stored_tags};
+use crate::stats::Stats;
 use crate::tag_expr::TagExpr;
 use crate::target::tag_expressions;
 use silverback_engine::schema::Policy;
-use silverback_engine::{Dialect, FetchRange, NodeKind, SeriesId, StoredEvent};
+use silverback_engine::{Dialect, FetchRange, NodeKind, SeriesId, StoredEvent, clock};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -67,8 +70,14 @@ pub(crate) struct Source<'r> {
     unread: BTreeSet<Key>,
     /// Series read so far.
     series: HashSet<SeriesId>,
-    /// Points read or made so far.
-    points: usize,
+    /// Whether series are to know what they were made from.
+    is_traced: bool,
+    /// What was read or made so far, and the time that took.
+    stats: Stats,
+    /// Memory of all that: names, points, and what the evaluation holds beside them.
+    held: Held,
+    names_bytes: usize,
+    evaluation_bytes: usize,
 }
 
 impl<'r> Source<'r> {
@@ -82,8 +91,32 @@ impl<'r> Source<'r> {
             loaded: HashMap::new(),
             unread: BTreeSet::new(),
             series: HashSet::new(),
-            points: 0,
+            is_traced: false,
+            stats: Stats::default(),
+            held: api.budget.nothing(),
+            names_bytes: 0,
+            evaluation_bytes: 0,
         }
+    }
+
+    /// The same source, whose series know what they were made from.
+    pub(crate) fn traced(self) -> Self {
+        Self { is_traced: true, ..self }
+    }
+
+    /// Whether series know what they were made from.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.is_traced
+    }
+
+    /// Ends the reading: what it took, and the memory it held, of which `list` stays.
+    ///
+    /// # Errors
+    /// Never, as long as `list` holds no more than was counted before.
+    pub(crate) fn finish(self, list: &[Series]) -> Result<(Stats, Held), Refusal> {
+        let Self { stats, mut held, series, .. } = self;
+        held.set(Series::bytes_of_all(list))?;
+        Ok((Stats { series: series.len(), ..stats }, held))
     }
 
     /// Whether the request may go on.
@@ -102,23 +135,42 @@ impl<'r> Source<'r> {
     /// Counts points that are about to be read or made.
     ///
     /// # Errors
-    /// When the request has more than it may.
+    /// When the request has more than it may, or all requests together.
     pub(crate) fn reserve(&mut self, points: usize) -> Result<(), Refusal> {
-        self.points = self.points.saturating_add(points);
+        self.stats.points = self.stats.points.saturating_add(points);
         let limit = self.api.limits.rendered_points;
-        if self.points > limit {
-            return Err(passed(&format!("{limit} points")));
+        if self.stats.points > limit {
+            return Err(passed(&format!("{limit} points (max-points)")));
         }
-        Ok(())
+        self.hold()
     }
 
-    /// Bounds the memory that series take beside the points read.
+    /// Bounds memory that is about to be taken beside the points read.
     ///
     /// # Errors
     /// When it is more than a request may take.
     pub(crate) fn bound_series_bytes(&self, bytes: usize) -> Result<(), Refusal> {
         let limit = self.api.limits.series_bytes;
-        if bytes > limit { Err(passed(&format!("{limit} bytes of series"))) } else { Ok(()) }
+        if bytes <= limit {
+            return Ok(());
+        }
+        Err(passed(&format!("{limit} bytes of series (max-series-size)")))
+    }
+
+    /// Counts the memory that series take beside the points read.
+    ///
+    /// # Errors
+    /// When it is more than a request may take, or all requests together.
+    pub(crate) fn hold_series_bytes(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.bound_series_bytes(bytes)?;
+        self.evaluation_bytes = bytes;
+        self.hold()
+    }
+
+    fn hold(&mut self) -> Result<(), Refusal> {
+        let points_bytes = self.stats.points.saturating_mul(size_of::<f64>());
+        let others_bytes = self.names_bytes.saturating_add(self.evaluation_bytes);
+        self.held.set(points_bytes.saturating_add(others_bytes))
     }
 
     /// The events from the begin of `window` until before its end, sorted by time.
@@ -166,9 +218,12 @@ impl<'r> Source<'r> {
             self.reserve(points)?;
             reads.push((key, wanted));
         }
-        let at_once = (POINTS_AT_ONCE * reads.len() / self.points.max(1)).clamp(1, SERIES_AT_ONCE);
+        let points = self.stats.points.max(1);
+        let at_once = (POINTS_AT_ONCE * reads.len() / points).clamp(1, SERIES_AT_ONCE);
+        let begun = clock::monotonic();
         let grids =
             parallel::try_map(&reads, at_once, |((id, _), wanted)| self.read(*id, *wanted))?;
+        self.stats.fetch += begun.elapsed();
         for ((key, _), grid) in reads.iter().zip(grids) {
             if let Some(loaded) = self.loaded.get_mut(key) {
                 loaded.grid = Some(grid);
@@ -206,6 +261,8 @@ impl<'r> Source<'r> {
                     consolidation: crate::consolidate::Consolidation::Average,
                     x_files_factor,
                     is_integer: false,
+                    grouped: 1,
+                    origin: self.origin(leaf, window),
                 });
             }
         }
@@ -217,10 +274,16 @@ impl<'r> Source<'r> {
             return Ok(Arc::clone(leaves));
         }
         self.check()?;
+        let begun = clock::monotonic();
         let leaves: Arc<[Leaf]> = match tag_expressions(pattern) {
             Some(expressions) => self.find_tagged(&expressions)?,
             None => self.find_matching(pattern)?,
         };
+        self.stats.find += begun.elapsed();
+        self.stats.patterns += 1;
+        let bytes = |leaf: &Leaf| size_of::<Leaf>() + 2 * leaf.name.len();
+        self.names_bytes += leaves.iter().map(bytes).sum::<usize>();
+        self.hold()?;
         self.found.insert(pattern.to_owned(), Arc::clone(&leaves));
         Ok(leaves)
     }
@@ -280,6 +343,13 @@ impl<'r> Source<'r> {
             return Err(passed(&format!("{limit} series (max-metrics-rendered)")));
         }
         Ok(())
+    }
+
+    fn origin(&self, leaf: &Leaf, window: Window) -> Origin {
+        if !self.is_traced {
+            return Origin::default();
+        }
+        Origin::read(Arc::clone(&leaf.policy), archive(&leaf.policy, self.now_s, window))
     }
 
     /// How many points a series of this policy has over a range.

@@ -6,10 +6,13 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
+use futures_core::Stream;
+use serde_json::Value;
 use silverback_engine::clock::ManualClock;
-use silverback_engine::{Db, Options};
+use silverback_engine::{Db, Event, Options};
 use silverback_formats::carbon::Point;
 use silverback_query_api::{Api, Limits, graphite_router};
+use std::pin::Pin;
 use std::sync::Arc;
 use tower::ServiceExt;
 
@@ -52,6 +55,10 @@ impl Client {
 }
 
 fn router(folder: &std::path::Path, limits: Limits) -> Router {
+    graphite_router(Arc::new(Api::new(db(folder), limits)))
+}
+
+fn db(folder: &std::path::Path) -> Db {
     let clock = Arc::new(ManualClock::new(NOW_S));
     let db = Db::open(Options { clock, ..Options::new(folder) }).unwrap();
     for (name, base) in [("servers.web01.cpu.user", 1.0), ("servers.web02.cpu.user", 10.0)] {
@@ -64,25 +71,45 @@ fn router(folder: &std::path::Path, limits: Limits) -> Router {
             .collect();
         db.append(&points).unwrap();
     }
-    graphite_router(Arc::new(Api::new(db, limits)))
+    let others = [
+        "servers.db-1.load",
+        "servers.web01.load",
+        "disk.used;datacenter=dc1;rack=a;server=web01",
+        "disk.used;datacenter=dc1;rack=b;server=web02",
+        "disk.free;rack=b;server=db-1",
+    ];
+    for name in others {
+        let name = name.as_bytes();
+        db.append(&[Point { name, time_s: 1_795_402_500, value: 1.0 }]).unwrap();
+    }
+    db
 }
 
-/// Status, type and text of the answer to a POST of `fields`.
-async fn post(
-    router: &Router,
-    path: &str,
-    client: Client,
-    fields: &[(&str, &str)],
-) -> (u16, String, String) {
-    let request = Request::post(path)
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(Body::from(client.form(fields)))
-        .unwrap();
+/// Status, type and text of an answer.
+type Answer = (u16, String, String);
+
+async fn send(router: &Router, request: Request<Body>) -> Answer {
     let response = router.clone().oneshot(request).await.unwrap();
     let status = response.status().as_u16();
     let content_type = response.headers()["content-type"].to_str().unwrap().to_owned();
     let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
     (status, content_type, String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+fn posted(path: &str, body: String) -> Request<Body> {
+    let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded");
+    request.body(Body::from(body)).unwrap()
+}
+
+/// The answer to a POST of `fields`.
+async fn post(router: &Router, path: &str, client: Client, fields: &[(&str, &str)]) -> Answer {
+    send(router, posted(path, client.form(fields))).await
+}
+
+/// The answer to a GET with `fields` in the query string.
+async fn get(router: &Router, path: &str, client: Client, fields: &[(&str, &str)]) -> Answer {
+    let uri = format!("{path}?{}", client.form(fields));
+    send(router, Request::get(uri).body(Body::empty()).unwrap()).await
 }
 
 /// Asks for `target` over the half hour as both clients do, and checks status and text.
@@ -101,10 +128,23 @@ fn check(target: &str, max_data_points: &str, status: u16, expected: &str) {
     ];
     for client in [Client::Browser, Client::Server] {
         let (found_status, content_type, text) =
-            runtime.block_on(post(&router, "/render?meta=true", client, &fields));
+            runtime.block_on(post(&router, "/render", client, &fields));
         assert_eq!((found_status, text.as_str()), (status, expected), "{client:?} {target}");
         let kind = if status == 200 { "application/json" } else { "text/plain" };
         assert!(content_type.starts_with(kind), "{content_type}");
+    }
+}
+
+/// What answers below `path` with `fields` in the query string, as both clients encode them.
+#[track_caller]
+fn check_get(path: &str, fields: &[(&str, &str)], expected: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let router = router(folder.path(), Limits::default());
+    for client in [Client::Browser, Client::Server] {
+        let (status, content_type, text) = runtime.block_on(get(&router, path, client, fields));
+        assert_eq!((status, text.as_str()), (200, expected), "{client:?} {path} {fields:?}");
+        assert!(content_type.starts_with("application/json"), "{content_type}");
     }
 }
 
@@ -162,6 +202,134 @@ fn nothing_found_is_an_empty_list() {
     }
 }
 
+/// The metric drop-down. The browser does not encode the body, and the server copies times that
+/// the browser does not know.
+#[tokio::test]
+async fn find_in_both_encodings() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = router(folder.path(), Limits::default());
+    let branch = |name: &str| {
+        format!(
+            "{{\"text\": \"{name}\", \"id\": \"servers.{name}\", \"allowChildren\": 1, \
+             \"expandable\": 1, \"leaf\": 0}}"
+        )
+    };
+    let all = format!("[{}]", ["db-1", "web01", "web02"].map(branch).join(", "));
+    let webs = format!("[{}]", ["web01", "web02"].map(branch).join(", "));
+    let times = "/metrics/find?from=1795400751&until=1795402551";
+    let asked = [
+        (times, "query=servers.*", &all),
+        (times, "query=servers.{web01,web02}", &webs),
+        (times, "query=zzz.*", &"[]".to_owned()),
+        ("/metrics/find", "query=servers.*", &all),
+        ("/metrics/find?from=undefined&until=undefined", "query=servers.%2A", &all),
+        (
+            "/metrics/find/?from=undefined&until=undefined",
+            "query=servers.%7Bweb01%2Cweb02%7D",
+            &webs,
+        ),
+        ("/metrics/find?from=undefined&until=undefined", "query=zzz.%2A", &"[]".to_owned()),
+    ];
+    for (path, body, expected) in asked {
+        let (status, content_type, text) = send(&router, posted(path, body.into())).await;
+        assert_eq!((status, &text), (200, expected), "{path} {body}");
+        assert!(content_type.starts_with("application/json"), "{content_type}");
+    }
+    // Save and test of old versions.
+    let (status, _, text) = get(&router, "/metrics/find", Client::Browser, &[("query", "*")]).await;
+    assert!(status == 200 && text.contains("\"id\": \"servers\""), "{text}");
+}
+
+#[test]
+fn expand_in_both_encodings() {
+    let expected = "{\"results\": [\"servers.web01.cpu\", \"servers.web01.load\"]}";
+    check_get("/metrics/expand", &[("query", "*.web01.*")], expected);
+    check_get("/metrics/expand", &[("query", "zzz.*")], "{\"results\": []}");
+}
+
+#[test]
+fn tags_in_both_encodings() {
+    let tags = "/tags/autoComplete/tags";
+    let all = "[\"datacenter\", \"name\", \"rack\"]";
+    check_get(tags, &[("expr", "server=~web.*"), ("limit", "10000")], all);
+    // What the server sends when nothing is chosen.
+    let nothing =
+        [("from", "undefined"), ("until", "undefined"), ("limit", "5000"), ("tagPrefix", "")];
+    check_get(tags, &nothing, "[\"datacenter\", \"name\", \"rack\", \"server\"]");
+    check_get(tags, &[("expr", "server=no")], "[]");
+    let values = "/tags/autoComplete/values";
+    let webs = [("expr", "name=disk.used"), ("tag", "server"), ("limit", "10000")];
+    check_get(values, &webs, "[\"web01\", \"web02\"]");
+    let two =
+        [("expr", "name=disk.used"), ("expr", "rack!=a"), ("tag", "server"), ("valuePrefix", "w")];
+    check_get(values, &two, "[\"web02\"]");
+    check_get(values, &[("tag", "none")], "[]");
+}
+
+#[tokio::test]
+async fn annotations_in_both_encodings() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = db(folder.path());
+    let tags = vec!["deploy".to_owned(), "app".to_owned()];
+    let (what, data) = ("Deployed".to_owned(), "v1".to_owned());
+    db.add_event(Event { time_s: 1_795_402_550, what, data, tags }).unwrap();
+    let router = graphite_router(Arc::new(Api::new(db, Limits::default())));
+    let one = "[{\"when\": 1795402550, \"what\": \"Deployed\", \"data\": \"v1\", \
+               \"tags\": [\"deploy\", \"app\"], \"id\": 1}]";
+    let cases = [("deploy", one), ("deploy app", one), ("deploy none", "[]"), ("", one)];
+    for client in [Client::Browser, Client::Server] {
+        for (tags, expected) in cases {
+            let fields = [("from", "-1h"), ("until", "now"), ("tags", tags)];
+            let (status, content_type, text) =
+                get(&router, "/events/get_data", client, &fields).await;
+            assert_eq!((status, text.as_str()), (200, expected), "{client:?} {tags}");
+            assert_eq!(content_type, "application/json");
+        }
+    }
+}
+
+/// With the rollup indicator of a Metrictank data source, in the body or in the query string.
+#[tokio::test]
+async fn meta_as_metrictank_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = router(folder.path(), Limits::default());
+    let fields = |meta: &'static str| {
+        let target = "sumSeries(servers.*.cpu.user)";
+        let mut fields = vec![
+            ("target", target),
+            ("from", "-30min"),
+            ("format", "json"),
+            ("maxDataPoints", "5"),
+        ];
+        fields.extend(Some(("meta", meta)).filter(|(_, meta)| !meta.is_empty()));
+        fields
+    };
+    for client in [Client::Browser, Client::Server] {
+        for (path, meta) in [("/render", "true"), ("/render?meta=true", "")] {
+            let (status, _, text) = post(&router, path, client, &fields(meta)).await;
+            assert_eq!(status, 200, "{text}");
+            let answer: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(answer["version"], "v0.1");
+            let stats = &answer["meta"]["stats"];
+            assert_eq!(stats["executeplan.series-fetch.count"], 2, "{text}");
+            assert!(stats["executeplan.fetch.ms"].is_number(), "{text}");
+            let series = &answer["series"][0];
+            assert_eq!(series["target"], "sumSeries(servers.*.cpu.user)");
+            assert_eq!(series["datapoints"].as_array().unwrap().len(), 5);
+            let meta = &series["meta"][0];
+            assert_eq!((&meta["count"], &meta["aggnum-rc"]), (&2.into(), &6.into()), "{text}");
+            assert_eq!(meta["schema-retentions"], "60s:2592000s:0:0:true");
+            let same = "AverageConsolidator";
+            assert_eq!(
+                (&meta["consolidator-rc"], &meta["consolidate-rc"]),
+                (&same.into(), &same.into())
+            );
+        }
+        let (_, _, text) = post(&router, "/render", client, &fields("false")).await;
+        assert!(text.starts_with("[{\"target\""), "{text}");
+    }
+}
+
 #[test]
 fn mistakes_are_one_line() {
     check(
@@ -206,12 +374,12 @@ async fn limits_are_named() {
         (
             Limits { rendered_points: 20, ..Limits::default() },
             "servers.web01.cpu.user",
-            "more than 20 points",
+            "more than 20 points (max-points)",
         ),
         (
             Limits { rendered_points: 1000, ..Limits::default() },
             "summarize(servers.web01.cpu.user,'1s')",
-            "more than 1000 points",
+            "more than 1000 points (max-points)",
         ),
         (
             Limits { series_bytes: 2_000, ..Limits::default() },
@@ -219,7 +387,7 @@ async fn limits_are_named() {
              servers.*.cpu.user,servers.*.cpu.user,servers.*.cpu.user,servers.*.cpu.user,\
              servers.*.cpu.user,servers.*.cpu.user,servers.*.cpu.user,servers.*.cpu.user,\
              servers.*.cpu.user,servers.*.cpu.user,servers.*.cpu.user,servers.*.cpu.user)",
-            "more than 2000 bytes of series",
+            "more than 2000 bytes of series (max-series-size)",
         ),
         (
             Limits { series_bytes: 10_000, ..Limits::default() },
@@ -228,12 +396,12 @@ async fn limits_are_named() {
              '\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1'),'(.+)',\
              '\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1'),'(.+)',\
              '\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1\\1')",
-            "more than 10000 bytes of series",
+            "more than 10000 bytes of series (max-series-size)",
         ),
         (
             Limits { answer_bytes: 500, ..Limits::default() },
             "servers.web01.cpu.user",
-            "the most is 500",
+            "more than 500 (max-answer-size)",
         ),
     ];
     for (limits, target, name) in cases {
@@ -243,6 +411,93 @@ async fn limits_are_named() {
         let (status, _, text) = post(&router, "/render", Client::Server, &fields).await;
         assert_eq!(status, 400, "{target}");
         assert!(text.contains(name), "{text}");
+    }
+}
+
+/// What all requests hold together is bounded too, and given back with each.
+#[tokio::test]
+async fn requests_share_their_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { memory_bytes: 100_000, ..Limits::default() };
+    let api = Arc::new(Api::new(db(folder.path()), limits));
+    let router = graphite_router(Arc::clone(&api));
+    let ask = |target| {
+        let fields = [("target", target), ("from", "-30min"), ("format", "json")];
+        let request = posted("/render", Client::Server.form(&fields));
+        router.clone().oneshot(request)
+    };
+    // An answer that is not read yet holds its series.
+    let large = "timeFunction('x',1)";
+    let unread = ask(large).await.unwrap();
+    assert_eq!((unread.status().as_u16(), api.held_bytes()), (200, 0), "one piece needs no series");
+    let refused = ask("group(timeFunction('x',1),timeFunction('x',1),timeFunction('x',1),\
+                       timeFunction('x',1),timeFunction('x',1),timeFunction('x',1),\
+                       timeFunction('x',1),timeFunction('x',1))");
+    let refused = refused.await.unwrap();
+    assert_eq!(refused.status().as_u16(), 503);
+    let text = to_bytes(refused.into_body(), usize::MAX).await.unwrap();
+    assert!(text.windows(10).any(|word| word == b"max-memory"), "{text:?}");
+    assert_eq!(api.held_bytes(), 0);
+    assert_eq!(ask(large).await.unwrap().status().as_u16(), 200);
+}
+
+/// What a query took is told in headers.
+#[tokio::test]
+async fn headers_tell_what_a_query_took() {
+    let folder = tempfile::tempdir().unwrap();
+    let router = router(folder.path(), Limits::default());
+    let form = "target=sumSeries(servers.*.cpu.user)&from=-30min&format=csv";
+    let response = router.clone().oneshot(posted("/render", form.into())).await.unwrap();
+    let header = |name: &str| response.headers()[name].to_str().unwrap();
+    let counts = "patterns=1 series=2 points=60 answered-series=1 answered-points=30";
+    assert_eq!(header("x-silverback-stats"), counts);
+    let timing = header("server-timing");
+    assert!(timing.starts_with("find;dur=") && timing.contains(", fetch;dur="), "{timing}");
+}
+
+/// A large answer comes in pieces, and is the same as in one.
+#[tokio::test]
+async fn large_answers_are_sent_while_they_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = Arc::new(Api::new(db(folder.path()), Limits::default()));
+    let router = graphite_router(Arc::clone(&api));
+    let line = |name: &str| format!("timeFunction('{name}',1)");
+    let names: Vec<String> = (0..40).map(|index| format!("line{index:02}")).collect();
+    for format in ["json", "csv", "raw", "pickle", "msgpack", "dygraph", "rickshaw"] {
+        let form = |names: &[String]| {
+            let targets = names.iter().map(|name| ("target", line(name)));
+            let mut form = form_urlencoded::Serializer::new(String::new());
+            form.extend_pairs(targets).extend_pairs([("from", "-2h"), ("format", format)]);
+            form.finish()
+        };
+        let request = posted("/render", form(&names));
+        let response = router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200, "{format}");
+        let mut body = response.into_body().into_data_stream();
+        let mut pieces = Vec::new();
+        let held_bytes = api.held_bytes();
+        while let Some(piece) =
+            std::future::poll_fn(|context| Pin::new(&mut body).poll_next(context)).await
+        {
+            pieces.push(piece.unwrap());
+        }
+        drop(body);
+        assert!(held_bytes > 40 * 7200 * 8 && api.held_bytes() == 0, "{format}: {held_bytes}");
+        assert!(pieces.len() > 5, "{format}: {} pieces", pieces.len());
+        let whole = pieces.concat();
+        if format == "json" {
+            let answer: Value = serde_json::from_slice(&whole).unwrap();
+            let found = answer.as_array().unwrap().iter().map(|series| &series["target"]);
+            assert!(found.eq(names.iter()));
+        }
+        if format == "raw" {
+            let mut alone = Vec::new();
+            for name in &names {
+                let request = posted("/render", form(std::slice::from_ref(name)));
+                alone.extend(send(&router, request).await.2.into_bytes());
+            }
+            assert!(whole == alone);
+        }
     }
 }
 

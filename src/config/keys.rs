@@ -528,7 +528,22 @@ const BLOCK: &[Key] = &[
 const GRAPHITE_API: &[Key] = &[
     key("listen", listen("127.0.0.1:8081"), AtStart, "where the Graphite API answers"),
     key("enabled", Bool(false), AtStart, "whether to answer"),
+    key("max-points", ANY_POINTS, AtStart, "most points a request may read or make"),
+    key("max-series-size", GIBIBYTE, AtStart, "most bytes of series a request may hold"),
+    key("max-answer-size", GIBIBYTE, AtStart, "bytes of the largest answer"),
+    key("max-memory", FOUR_GIBIBYTES, AtStart, "most bytes that all requests may hold"),
+    key(
+        "slow-request",
+        span("1s", Zero),
+        AtStart,
+        "requests that take longer are logged with what they took; 0s: none",
+    ),
+    key("cors", Bool(false), AtStart, "whether web pages of any origin may read answers"),
 ];
+
+const ANY_POINTS: Kind = Int { default: 100_000_000, least: 1 };
+const GIBIBYTE: Kind = Int { default: 1 << 30, least: 1 };
+const FOUR_GIBIBYTES: Kind = Int { default: 4 << 30, least: 1 };
 
 #[cfg(test)]
 mod tests;

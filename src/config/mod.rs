@@ -86,6 +86,18 @@ pub struct Config {
     pub max_metrics_globbed: usize,
     /// Most series that an answer may have.
     pub max_metrics_rendered: usize,
+    /// Most points that a request of either API may read or make.
+    pub max_points: usize,
+    /// Most bytes of series that a request may hold beside the points read.
+    pub max_series_bytes: usize,
+    /// Most bytes that an answer of the Graphite API may have.
+    pub max_answer_bytes: usize,
+    /// Most bytes that all requests of both APIs may hold.
+    pub max_memory_bytes: usize,
+    /// From which time on requests are logged as slow; none for never.
+    pub slow_request: Option<Duration>,
+    /// Whether web pages of other origins may read answers of the Graphite API.
+    pub cors: bool,
     /// Most requests worked on at once; none for the default of the APIs.
     pub max_inflight_requests: Option<usize>,
     /// Whether the node API answers 200 when nothing is found.
@@ -200,6 +212,8 @@ impl Config {
         let whisper = settings.table("whisper");
         let block = settings.table("block");
         let carbonserver = settings.table("carbonserver");
+        let graphite_api = settings.table("graphite-api");
+        let slow_request = graphite_api.duration("slow-request");
         let endpoint = common.text("metric-endpoint");
         let request_timeout = carbonserver.duration("request-timeout");
         Self {
@@ -225,10 +239,16 @@ impl Config {
             tcp: listener(&settings.table("tcp")),
             udp: listener(&settings.table("udp")),
             node_api: listener(&carbonserver),
-            graphite_api: listener(&settings.table("graphite-api")),
+            graphite_api: listener(&graphite_api),
             request_timeout: Some(request_timeout).filter(|timeout| !timeout.is_zero()),
             max_metrics_globbed: limit(carbonserver.int("max-metrics-globbed")),
             max_metrics_rendered: limit(carbonserver.int("max-metrics-rendered")),
+            max_points: limit(graphite_api.int("max-points")),
+            max_series_bytes: limit(graphite_api.int("max-series-size")),
+            max_answer_bytes: limit(graphite_api.int("max-answer-size")),
+            max_memory_bytes: limit(graphite_api.int("max-memory")),
+            slow_request: Some(slow_request).filter(|slow| !slow.is_zero()),
+            cors: graphite_api.flag("cors"),
             max_inflight_requests: Some(limit(carbonserver.int("max-inflight-requests")))
                 .filter(|&requests| requests > 0),
             empty_result_ok: carbonserver.flag("empty-result-ok"),

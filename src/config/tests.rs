@@ -213,7 +213,9 @@ fn other_values_are_taken_over() {
          metric-endpoint = \"tcp://h:1\"\n[whisper]\ndata-dir = \"/d\"\n[tcp]\nenabled = false\n\
          [udp]\nlisten = \"[::1]:7\"\n[carbonserver]\nenabled = true\nrequest-timeout = \"3s\"\n\
          max-metrics-globbed = 5\nmax-metrics-rendered = 6\nmax-inflight-requests = 7\n\
-         empty-result-ok = true\n[graphite-api]\nenabled = true\n[storage]\nengine = \"block\"\n\
+         empty-result-ok = true\n[graphite-api]\nenabled = true\nmax-points = 1\n\
+         max-series-size = 2\nmax-answer-size = 3\nmax-memory = 4\nslow-request = \"0s\"\n\
+         cors = true\n[storage]\nengine = \"block\"\n\
          [wal]\nsync-interval = \"0s\"\n[block]\nduration = \"10m\"\nhead-budget = 2000000\n",
     );
     assert!(config.graph_prefix.starts_with("x.") && config.graph_prefix.ends_with(".y"));
@@ -227,6 +229,9 @@ fn other_values_are_taken_over() {
     assert_eq!((config.max_metrics_globbed, config.max_metrics_rendered), (5, 6));
     assert_eq!(config.max_inflight_requests, Some(7));
     assert!(config.empty_result_ok);
+    assert_eq!((config.max_points, config.max_series_bytes), (1, 2));
+    assert_eq!((config.max_answer_bytes, config.max_memory_bytes), (3, 4));
+    assert_eq!((config.slow_request, config.cors), (None, true));
     assert!(config.wal_sync_interval.is_zero());
     assert_eq!((config.block_duration_s, config.head_budget_bytes), (600, 2_000_000));
 }

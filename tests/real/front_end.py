@@ -4,33 +4,16 @@ usage: front_end.py BINARY DJANGO_ADMIN (see graphite-web.sh)
 """
 
 import json
-import os
 import pathlib
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 import urllib.parse
 
-from node import Node, free_ports, request, wait_until
-
-SETTINGS = """
-SECRET_KEY = "of a test"
-CLUSTER_SERVERS = {cluster!r}
-STORAGE_DIR = LOG_DIR = "{folder}/storage"
-WHISPER_DIR = "{whisper_dir}"
-INDEX_FILE = "{folder}/storage/index"
-STANDARD_DIRS = {standard_dirs!r}
-CARBONLINK_HOSTS = []
-MEMCACHE_HOSTS = []
-DEFAULT_CACHE_DURATION = 0
-FIND_CACHE_DURATION = 0
-TAGDB_CACHE_DURATION = 0
-ALLOWED_HOSTS = ["*"]
-DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": "{folder}/web.db"}}}}
-"""
+from graphite_web import GraphiteWeb
+from node import Node, wait_until
 
 MINUTES = 10
 failures = []
@@ -56,47 +39,6 @@ def feed(node):
         stream.sendall("\n".join(lines).encode())
     wait_until("all points are read", lambda: "filled" in node.find("**"))
     return first_s
-
-
-class FrontEnd:
-    """graphite-web's development server."""
-
-    def __init__(self, django_admin, node, whisper_dir=None):
-        """It asks the node, or reads the files of a folder itself."""
-        (self.port,) = free_ports(1)
-        folder = node.folder / "web"
-        (folder / "storage").mkdir(parents=True)
-        text = SETTINGS.format(
-            folder=folder,
-            whisper_dir=whisper_dir or folder / "storage",
-            standard_dirs=[str(whisper_dir)] if whisper_dir else [],
-            cluster=[] if whisper_dir else [f"127.0.0.1:{node.node_api}"],
-        )
-        (folder / "front_end_settings.py").write_text(text)
-        environment = dict(
-            os.environ,
-            PYTHONPATH=str(folder),
-            GRAPHITE_SETTINGS_MODULE="front_end_settings",
-            DJANGO_SETTINGS_MODULE="graphite.settings",
-            PYTHONWARNINGS="ignore",
-        )
-        self.log = open(folder / "web.log", "w")
-        options = {"env": environment, "stdout": self.log, "stderr": self.log}
-        subprocess.run([django_admin, "migrate", "--run-syncdb"], check=True, **options)
-        command = [django_admin, "runserver", "--noreload", f"127.0.0.1:{self.port}"]
-        self.process = subprocess.Popen(command, **options)
-        wait_until("graphite-web listens", self.is_up)
-
-    def is_up(self):
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def get(self, path):
-        return request(f"http://127.0.0.1:{self.port}{path}")
-
-    def end(self):
-        self.process.kill()
-        self.process.wait()
 
 
 def compare(node, web, what, path, simplify):
@@ -130,7 +72,9 @@ def main():
     web = None
     try:
         first_s = feed(node)
-        web = FrontEnd(str(pathlib.Path(sys.argv[2]).absolute()), node)
+        web = GraphiteWeb(
+            str(pathlib.Path(sys.argv[2]).absolute()), folder, [f"127.0.0.1:{node.node_api}"]
+        )
         times = f"from={first_s - 1}&until={first_s + 60 * MINUTES - 1}&format=json"
         for query in ("servers.*", "servers.*.cpu.*", "servers.web0[12].cpu.{user,system}", "*"):
             path = f"/metrics/find?query={urllib.parse.quote(query)}"

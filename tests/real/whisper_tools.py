@@ -15,7 +15,7 @@ import time
 import urllib.parse
 
 import whisper
-from front_end import FrontEnd
+from graphite_web import GraphiteWeb
 from node import WHISPER_CONFIG, Node, wait_until
 
 SCHEMAS = """
@@ -181,7 +181,7 @@ def check_changes(node, scripts, now_s):
 
 def check_front_end(node, django_admin, now_s):
     """graphite-web on the same folder, without asking the node."""
-    web = FrontEnd(django_admin, node, whisper_dir=node.folder / "whisper")
+    web = GraphiteWeb(django_admin, node.folder, whisper=node.folder / "whisper")
     try:
         for name in names():
             step_s = STEPS[name.split(".")[1]]

@@ -23,6 +23,18 @@ impl Writer {
         Self(vec![0x80, 2])
     }
 
+    /// Goes on with a pickle that another writer has [paused](Self::pause).
+    #[must_use]
+    pub fn resumed() -> Self {
+        Self(Vec::new())
+    }
+
+    /// What was written so far of a pickle that is not finished.
+    #[must_use]
+    pub fn pause(self) -> Vec<u8> {
+        self.0
+    }
+
     /// Opens a list; its items follow.
     pub fn begin_list(&mut self) {
         self.0.extend_from_slice(b"](");

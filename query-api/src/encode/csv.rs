@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::io::Write as _;
 
-/// The answer of a render request, with times as the clocks of `zone` show them.
-pub(crate) fn render(list: &[Series], zone: &TimeZone) -> Vec<u8> {
+/// The lines of a list of series, with times as the clocks of `zone` show them.
+pub(super) fn write(list: &[Series], zone: &TimeZone) -> Vec<u8> {
     let mut out = Vec::new();
     for series in list {
         let name = field(&series.name);
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     fn text(series: Series, zone: &TimeZone) -> String {
-        String::from_utf8(render(&[series], zone)).unwrap()
+        String::from_utf8(write(&[series], zone)).unwrap()
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The formats that a render may be answered in, and which one a request asks for.
 
-use super::json::{self, Layout, Points};
-use super::{csv, dygraph, msgpack, pickle, raw, rickshaw};
+use super::json::{Layout, Points};
 use crate::params::Params;
 use crate::refusal::Refusal;
-use crate::request::Reply;
+use crate::routes::json_text::{is_function_name, not_a_function};
 use crate::series::Series;
+use crate::stats::Stats;
 use jiff::tz::TimeZone;
 
 /// A format of `/render`.
@@ -22,14 +22,30 @@ pub(crate) enum Format {
 
 /// What a request says about how its answer is written.
 #[derive(Debug)]
-pub(crate) struct Style<'p> {
+pub(crate) struct Style {
     /// Which points JSON shows.
     pub(crate) points: Points,
     pub(crate) layout: Layout,
-    /// Function that the JSON formats are wrapped in a call of.
-    pub(crate) callback: Option<&'p str>,
+    /// Function that the JSON formats are wrapped in a call of; never empty.
+    pub(crate) callback: Option<String>,
     /// Zone that CSV writes times in.
-    pub(crate) zone: &'p TimeZone,
+    pub(crate) zone: TimeZone,
+    /// What the request took, when JSON is to tell that and where each series comes from.
+    pub(crate) stats: Option<Stats>,
+}
+
+impl Style {
+    /// The callback that the parameters name, which counts only beside a format.
+    ///
+    /// # Errors
+    /// When it is not a function's name: anything else could run as a script.
+    pub(crate) fn wanted_callback(params: &Params) -> Result<Option<String>, Refusal> {
+        let name = params.last("jsonp").filter(|name| params.has("format") && !name.is_empty());
+        match name {
+            Some(name) if !is_function_name(name) => Err(not_a_function(name)),
+            name => Ok(name.map(str::to_owned)),
+        }
+    }
 }
 
 const SERVED: &str = "json, csv, raw, pickle, msgpack, dygraph, rickshaw";
@@ -70,43 +86,25 @@ impl Format {
     }
 
     /// At most about how many bytes the answer has.
-    pub(crate) fn rendered_bytes(self, list: &[Series]) -> usize {
-        let of_one = |series: &Series| {
-            let (values, name) = (series.values.len(), series.name.len());
-            let tags = || series.tags.iter().map(|(tag, value)| tag.len() + value.len() + 8);
-            match self {
-                Self::Json => values * 24 + name + tags().sum::<usize>() + 50,
-                // The name stands in every line, and a quote in it is written twice.
-                Self::Csv => values.saturating_mul(2 * name + 44),
-                Self::Rickshaw => values * 36 + name + 50,
-                Self::Dygraph => values * 36 + name,
-                Self::Raw | Self::Pickle | Self::Msgpack => {
-                    values * 24 + name + series.path_expression.len() + 200
-                }
-            }
-        };
-        list.iter().map(of_one).fold(0, usize::saturating_add)
+    pub(crate) fn rendered_bytes(self, list: &[Series], layout: Layout) -> usize {
+        list.iter().map(|series| self.series_bytes(series, layout)).fold(0, usize::saturating_add)
     }
 
-    /// The answer of a render.
-    ///
-    /// # Errors
-    /// When the format has no way to show these series together, or the callback is none.
-    pub(crate) fn reply(self, list: &[Series], style: &Style<'_>) -> Result<Reply, Refusal> {
-        Ok(match self {
-            Self::Json => {
-                let bytes = json::render(list, style.points, style.layout);
-                return json::reply(bytes, style.callback);
+    /// At most about how many bytes of the answer one series takes.
+    pub(crate) fn series_bytes(self, series: &Series, layout: Layout) -> usize {
+        let indent = if layout == Layout::Pretty { 64 } else { 0 };
+        let (values, name) = (series.values.len(), series.name.len());
+        let tags = || series.tags.iter().map(|(tag, value)| tag.len() + value.len() + 8);
+        match self {
+            Self::Json => values * (24 + indent) + name + tags().sum::<usize>() + 50,
+            // The name stands in every line, and a quote in it is written twice.
+            Self::Csv => values.saturating_mul(2 * name + 44),
+            Self::Rickshaw => values * (36 + indent) + name + 50,
+            Self::Dygraph => values * 36 + name,
+            Self::Raw | Self::Pickle | Self::Msgpack => {
+                values * 24 + name + series.path_expression.len() + 200
             }
-            Self::Dygraph => return json::reply(dygraph::render(list)?, style.callback),
-            Self::Rickshaw => {
-                return json::reply(rickshaw::render(list, style.layout), style.callback);
-            }
-            Self::Csv => Reply::new("text/csv", csv::render(list, style.zone)),
-            Self::Raw => Reply::new("text/plain", raw::render(list)),
-            Self::Pickle => Reply::new("application/pickle", pickle::render(list)),
-            Self::Msgpack => Reply::new("application/x-msgpack", msgpack::render(list)),
-        })
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Answers: series → bytes, one file a format.
 
+mod answer;
 mod csv;
 mod dygraph;
 mod format;
@@ -10,5 +11,6 @@ mod pickle;
 mod raw;
 mod rickshaw;
 
+pub(crate) use answer::Answer;
 pub(crate) use format::{Format, Style};
 pub(crate) use number::{general, percent_g, repr};

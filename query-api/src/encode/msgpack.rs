@@ -2,15 +2,18 @@
 
 use crate::series::Series;
 use silverback_formats::reply::msgpack::Writer;
+use std::ops::Range;
 
 /// Keys of one series.
 const FIELDS: usize = 9;
 
-/// The answer of a render request.
-pub(crate) fn render(list: &[Series]) -> Vec<u8> {
+/// The part of a render's answer that shows the series of `range`.
+pub(super) fn write(list: &[Series], range: Range<usize>) -> Vec<u8> {
     let mut writer = Writer::default();
-    writer.array(list.len());
-    for series in list {
+    if range.start == 0 {
+        writer.array(list.len());
+    }
+    for series in &list[range] {
         writer.map(FIELDS);
         write_fields(&mut writer, series);
     }

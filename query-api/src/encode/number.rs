@@ -3,137 +3,200 @@
 /// All integers below have at most 15 digits, and a float of its own each.
 const EXACT_MAX: f64 = 1e15;
 
-/// Appends the shortest text that reads back as `value`, laid out as Python's `repr`:
-/// `5.0`, `0.1`, `1e-05`, `3.37e+17`, `inf`, `nan`.
-pub(crate) fn write_repr(out: &mut Vec<u8>, value: f64) {
-    if value.abs() < EXACT_MAX && value == value as i64 as f64 {
-        return write_integral(out, value);
-    }
-    if !value.is_finite() {
-        let text: &[u8] = match (value.is_nan(), value > 0.0) {
-            (true, _) => b"nan",
-            (false, true) => b"inf",
-            (false, false) => b"-inf",
-        };
-        return out.extend_from_slice(text);
-    }
-    if value < 0.0 {
-        out.push(b'-');
-    }
-    if !write_short_decimal(out, value.abs()) {
-        write_decimal(out, value.abs());
-    }
-}
+/// Room that the text of a number needs: `-1.7976931348623157e+308` has 24 bytes, and digits are
+/// stored eight at a time.
+pub(super) const NUMBER_ROOM: usize = 32;
 
-/// Appends a value that has at most four decimals; `false`, and nothing, for others.
-///
-/// Two numbers of up to 15 digits never have the same nearest float, so when such a number's
-/// nearest float is `value`, no shorter text reads back as it.
-fn write_short_decimal(out: &mut Vec<u8>, value: f64) -> bool {
-    const SCALE: u64 = 10_000;
-    let scaled = value * SCALE as f64 + 0.5;
-    // Smaller ones are for the layout with an exponent.
-    if !(1.0..EXACT_MAX).contains(&scaled) {
-        return false;
-    }
-    let scaled = scaled as u64;
-    if scaled as f64 / SCALE as f64 != value {
-        return false;
-    }
-    write_unsigned(out, scaled / SCALE);
-    // A digit in front keeps the zeros that the fraction begins with.
-    let start = out.len();
-    write_unsigned(out, SCALE + scaled % SCALE);
-    out[start] = b'.';
-    let zeros = out[start + 2..].iter().rev().take_while(|&&digit| digit == b'0').count();
-    out.truncate(out.len() - zeros);
-    true
-}
-
-/// Appends any finite value that is more than zero.
-fn write_decimal(out: &mut Vec<u8>, value: f64) {
-    let mut buffer = zmij::Buffer::new();
-    let text = buffer.format_finite(value);
-    // Written out it is the same text in both layouts, but they differ in when that is.
-    if (1e-4..1e16).contains(&value) && !text.contains('e') {
-        return out.extend_from_slice(text.as_bytes());
-    }
-    let (digits, exponent) = decimal(text);
-    match exponent {
-        16.. | ..=-5 => write_scientific(out, &digits, exponent),
-        0.. => {
-            let whole = exponent as usize + 1;
-            out.extend(digits.iter().copied().chain(std::iter::repeat(b'0')).take(whole));
-            out.push(b'.');
-            out.extend_from_slice(digits.get(whole..).filter(|d| !d.is_empty()).unwrap_or(b"0"));
-        }
-        _ => {
-            out.extend_from_slice(b"0.");
-            out.extend(std::iter::repeat_n(b'0', (-exponent - 1) as usize));
-            out.extend_from_slice(&digits);
-        }
-    }
-}
-
-/// [`write_repr`], without the `.0` of a count.
-pub(super) fn write_number(out: &mut Vec<u8>, value: f64, is_integer: bool) {
-    write_repr(out, value);
-    if is_integer && out.ends_with(b".0") {
-        out.truncate(out.len() - 2);
-    }
-}
-
-/// [`write_repr`] as a string.
-pub(crate) fn repr(value: f64) -> String {
-    let mut out = Vec::new();
-    write_repr(&mut out, value);
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-fn write_integral(out: &mut Vec<u8>, value: f64) {
-    if value.is_sign_negative() {
-        out.push(b'-');
-    }
-    write_unsigned(out, value.abs() as u64);
-    out.extend_from_slice(b".0");
-}
-
-/// Appends an unsigned integer.
+/// Writes the shortest text that reads back as `value`, laid out as Python's `repr`: `5.0`,
+/// `0.1`, `1e-05`, `3.37e+17`, `inf`, `nan`; of a count without `.0`. Gives its length.
 #[inline]
-pub(super) fn write_unsigned(out: &mut Vec<u8>, mut value: u64) {
-    const DIGITS_MAX: usize = 20;
-    let mut text = [b'0'; DIGITS_MAX];
-    let len = value.checked_ilog10().unwrap_or(0) as usize + 1;
-    let mut at = len;
-    while value >= 10 {
-        let pair = PAIRS[(value % 100) as usize];
-        value /= 100;
-        text[at - 2] = pair[0];
-        text[at - 1] = pair[1];
-        at -= 2;
-    }
-    if at == 1 {
-        text[0] = b'0' + value as u8;
-    }
-    // A copy of fixed length is a few instructions; one of any length is a call.
-    let start = out.len();
-    out.extend_from_slice(&text);
-    out.truncate(start + len);
+pub(super) fn put_number(room: &mut [u8; NUMBER_ROOM], value: f64, is_integer: bool) -> usize {
+    let mut text = Text { room, len: 0 };
+    text.number(value, is_integer);
+    text.len
 }
 
-/// The digits of 0 to 99.
-const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[0; 2]; 100];
-    let mut value = 0;
-    while value < 100 {
-        pairs[value] = [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8];
-        value += 1;
+/// Writes a whole number and gives the length of its text.
+pub(super) fn put_integer(room: &mut [u8; NUMBER_ROOM], value: i64) -> usize {
+    let mut text = Text { room, len: 0 };
+    if value < 0 {
+        text.push(b'-');
     }
-    pairs
-};
+    text.unsigned(value.unsigned_abs());
+    text.len
+}
+
+/// A text that is being written.
+///
+/// Digits are made in registers and stored eight at a time: to store them one by one and then
+/// load the text to copy it somewhere makes the processor wait for its own stores.
+struct Text<'a> {
+    room: &'a mut [u8; NUMBER_ROOM],
+    len: usize,
+}
+
+impl Text<'_> {
+    #[inline]
+    fn number(&mut self, value: f64, is_integer: bool) {
+        if value.is_sign_negative() && !value.is_nan() {
+            self.push(b'-');
+        }
+        let magnitude = value.abs();
+        if magnitude < EXACT_MAX && magnitude == magnitude as u64 as f64 {
+            self.unsigned(magnitude as u64);
+            if !is_integer {
+                self.word(u64::from_le_bytes(*b".0      "), 2);
+            }
+        } else if !value.is_finite() {
+            self.extend(if value.is_nan() { b"nan" } else { b"inf" });
+        } else if !self.short_decimal(magnitude) {
+            self.decimal(magnitude, is_integer);
+        }
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.room[self.len] = byte;
+        self.len += 1;
+    }
+
+    fn extend(&mut self, bytes: &[u8]) {
+        self.room[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    /// Appends the first `len` bytes of eight.
+    #[inline]
+    fn word(&mut self, bytes: u64, len: usize) {
+        self.room[self.len..self.len + 8].copy_from_slice(&bytes.to_le_bytes());
+        self.len += len;
+    }
+
+    /// Appends the digits of an unsigned integer.
+    #[inline]
+    fn unsigned(&mut self, value: u64) {
+        if value < EIGHT_DIGITS {
+            return self.first_digits(value);
+        }
+        let (high, low) = (value / EIGHT_DIGITS, value % EIGHT_DIGITS);
+        if high < EIGHT_DIGITS {
+            self.first_digits(high);
+        } else {
+            self.first_digits(high / EIGHT_DIGITS);
+            self.word(ascii(eight_digits(high % EIGHT_DIGITS)), 8);
+        }
+        self.word(ascii(eight_digits(low)), 8);
+    }
+
+    /// Appends a number below 10^8 without zeros in front.
+    #[inline]
+    fn first_digits(&mut self, value: u64) {
+        let digits = eight_digits(value);
+        // The last digit stays even if it is zero.
+        let zeros = (digits | (1 << 56)).trailing_zeros() / 8;
+        self.word(ascii(digits) >> (8 * zeros), 8 - zeros as usize);
+    }
+
+    /// Appends a value that has at most four decimals; `false`, and nothing, for others.
+    ///
+    /// Two numbers of up to 15 digits never have the same nearest float, so when such a number's
+    /// nearest float is `value`, no shorter text reads back as it.
+    #[inline]
+    fn short_decimal(&mut self, value: f64) -> bool {
+        const SCALE: u64 = 10_000;
+        let scaled = value * SCALE as f64 + 0.5;
+        // Smaller ones are for the layout with an exponent.
+        if !(1.0..EXACT_MAX).contains(&scaled) {
+            return false;
+        }
+        let scaled = scaled as u64;
+        if scaled as f64 / SCALE as f64 != value {
+            return false;
+        }
+        self.unsigned(scaled / SCALE);
+        // Four zeros, the point in place of the last, and four decimals.
+        let digits = eight_digits(scaled % SCALE);
+        let zeros = digits.leading_zeros() as usize / 8;
+        let point = (u64::from(b'.') ^ u64::from(b'0')) << 24;
+        self.word((ascii(digits) ^ point) >> 24, 5 - zeros);
+        true
+    }
+
+    /// Appends any finite value that is more than zero.
+    #[cold]
+    fn decimal(&mut self, value: f64, is_integer: bool) {
+        let mut buffer = zmij::Buffer::new();
+        let text = buffer.format_finite(value);
+        // Written out it is the same text in both layouts, but they differ in when that is.
+        if (1e-4..1e16).contains(&value) && !text.contains('e') {
+            let text = if is_integer { text.trim_end_matches(".0") } else { text };
+            return self.extend(text.as_bytes());
+        }
+        let (digits, exponent) = significant(text);
+        match exponent {
+            16.. | ..=-5 => self.scientific(&digits, exponent),
+            0.. => {
+                let whole = exponent as usize + 1;
+                for index in 0..whole {
+                    self.push(digits.get(index).copied().unwrap_or(b'0'));
+                }
+                match digits.get(whole..) {
+                    Some(fraction) if !fraction.is_empty() => {
+                        self.push(b'.');
+                        self.extend(fraction);
+                    }
+                    _ if is_integer => {}
+                    _ => self.extend(b".0"),
+                }
+            }
+            _ => {
+                self.extend(b"0.");
+                self.extend(&b"0000"[..(-exponent - 1) as usize]);
+                self.extend(&digits);
+            }
+        }
+    }
+
+    /// Appends `d.ddde+XX`, with at least two digits in the exponent.
+    fn scientific(&mut self, digits: &[u8], exponent: i32) {
+        self.push(digits[0]);
+        if digits.len() > 1 {
+            self.push(b'.');
+            self.extend(&digits[1..]);
+        }
+        self.extend(if exponent < 0 { b"e-" } else { b"e+" });
+        if exponent.unsigned_abs() < 10 {
+            self.push(b'0');
+        }
+        let exponent = exponent.unsigned_abs().to_string();
+        self.extend(exponent.as_bytes());
+    }
+}
+
+const EIGHT_DIGITS: u64 = 100_000_000;
+
+/// The digits of a number below 10^8, one a byte, the first one in the lowest byte.
+///
+/// Halves are split in all lanes at once: two of four digits, four of two, eight of one. A
+/// multiplication and a shift divide each lane; what they shift in from the next is masked.
+#[inline]
+fn eight_digits(value: u64) -> u64 {
+    const HUNDREDTHS: u64 = 10_486; // 2^20 / 100, rounded up; exact below 10^4.
+    const TENTHS: u64 = 103; // 2^10 / 10, rounded up; exact below 100.
+    let fours = (value / 10_000) | ((value % 10_000) << 32);
+    let hundreds = ((fours * HUNDREDTHS) >> 20) & 0x0000_007f_0000_007f;
+    let twos = hundreds | ((fours - 100 * hundreds) << 16);
+    let tens = ((twos * TENTHS) >> 10) & 0x000f_000f_000f_000f;
+    tens | ((twos - 10 * tens) << 8)
+}
+
+/// Digits as text.
+#[inline]
+fn ascii(digits: u64) -> u64 {
+    digits | 0x3030_3030_3030_3030
+}
 
 /// Significant digits, without zeros at either end, and the power of ten of the first one.
-fn decimal(text: &str) -> (Vec<u8>, i32) {
+fn significant(text: &str) -> (Vec<u8>, i32) {
     let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -146,14 +209,25 @@ fn decimal(text: &str) -> (Vec<u8>, i32) {
     (digits, exponent + whole.len() as i32 - 1 - zeros as i32)
 }
 
-/// `d.ddde+XX`, with at least two digits in the exponent.
-fn write_scientific(out: &mut Vec<u8>, digits: &[u8], exponent: i32) {
-    out.push(digits[0]);
-    if digits.len() > 1 {
-        out.push(b'.');
-        out.extend_from_slice(&digits[1..]);
-    }
-    out.extend_from_slice(format!("e{exponent:+03}").as_bytes());
+/// Appends what [`put_number`] writes.
+pub(super) fn write_number(out: &mut Vec<u8>, value: f64, is_integer: bool) {
+    let mut room = [0; NUMBER_ROOM];
+    let len = put_number(&mut room, value, is_integer);
+    out.extend_from_slice(&room[..len]);
+}
+
+/// Appends what [`put_integer`] writes.
+pub(super) fn write_integer(out: &mut Vec<u8>, value: i64) {
+    let mut room = [0; NUMBER_ROOM];
+    let len = put_integer(&mut room, value);
+    out.extend_from_slice(&room[..len]);
+}
+
+/// The text of a value that is no count.
+pub(crate) fn repr(value: f64) -> String {
+    let mut out = Vec::new();
+    write_number(&mut out, value, false);
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// `%g`: six significant digits, `1.23457e+06`, `1e-07`, no trailing zeros.
@@ -252,15 +326,50 @@ mod tests {
     }
 
     #[test]
-    fn unsigned_of_every_length() {
-        let mut values = vec![0, 9, u64::MAX];
+    fn eight_digits_of_all_lanes() {
+        let text = |value| String::from_utf8(ascii(eight_digits(value)).to_le_bytes().to_vec());
+        // Every value of each lane, beside the least and the most in all others.
+        for lane in [1, 100, 10_000, 1_000_000] {
+            for value in 0..100 {
+                for others in [0, 99_999_999 - 99 * lane] {
+                    let value = value * lane + others;
+                    assert_eq!(text(value).unwrap(), format!("{value:08}"));
+                }
+            }
+        }
+        for value in 0..10_000 {
+            let value = value * 10_000 + (9_999 - value);
+            assert_eq!(text(value).unwrap(), format!("{value:08}"));
+        }
+    }
+
+    #[test]
+    fn integers_of_every_length() {
+        let mut values = vec![0, 9, i64::MAX, i64::MIN, -1];
         values.extend(
-            (0..20).map(|power| 10_u64.pow(power)).flat_map(|p| [p - 1, p, p + 1, p / 2 * 3]),
+            (0..19).map(|power| 10_i64.pow(power)).flat_map(|p| [p - 1, p, p + 1, -(p / 2 * 3)]),
         );
         for value in values {
             let mut out = b"x".to_vec();
-            write_unsigned(&mut out, value);
+            write_integer(&mut out, value);
             assert_eq!(String::from_utf8(out).unwrap(), format!("x{value}"));
+        }
+    }
+
+    #[test]
+    fn counts_have_no_fraction() {
+        let cases = [
+            (3.0, "3"),
+            (-0.0, "-0"),
+            (1e15, "1000000000000000"),
+            (3e15 + 1.0, "3000000000000001"),
+            (1e16, "1e+16"),
+            (2.5, "2.5"),
+        ];
+        for (value, text) in cases {
+            let mut out = Vec::new();
+            write_number(&mut out, value, true);
+            assert_eq!(String::from_utf8(out).unwrap(), text);
         }
     }
 

@@ -2,15 +2,22 @@
 
 use crate::series::Series;
 use silverback_formats::reply::pickle::Writer;
+use std::ops::Range;
 
-/// The answer of a render request.
-pub(crate) fn render(list: &[Series]) -> Vec<u8> {
-    let mut writer = Writer::new();
-    writer.begin_list();
-    for series in list {
+/// The part of a render's answer that shows the series of `range`.
+pub(super) fn write(list: &[Series], range: Range<usize>) -> Vec<u8> {
+    let is_last = range.end == list.len();
+    let mut writer = if range.start == 0 { Writer::new() } else { Writer::resumed() };
+    if range.start == 0 {
+        writer.begin_list();
+    }
+    for series in &list[range] {
         writer.begin_dict();
         write_fields(&mut writer, series);
         writer.end_dict();
+    }
+    if !is_last {
+        return writer.pause();
     }
     writer.end_list();
     writer.finish()

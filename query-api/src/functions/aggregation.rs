@@ -80,12 +80,14 @@ impl Aggregation {
     pub(crate) fn of(self, values: &[f64]) -> f64 {
         let known = || values.iter().copied().filter(|v| !v.is_nan());
         let count = || known().count() as f64;
+        // As Python's, which begins with a zero that has no sign.
+        let sum = || known().fold(0.0, |sum, v| sum + v);
         match self {
-            Self::Average => known().sum::<f64>() / count(),
-            Self::AverageZero => known().sum::<f64>() / values.len() as f64,
+            Self::Average => sum() / count(),
+            Self::AverageZero => sum() / values.len() as f64,
             Self::Count => count(),
             _ if known().next().is_none() => f64::NAN,
-            Self::Sum => known().sum(),
+            Self::Sum => sum(),
             Self::Min => known().fold(f64::INFINITY, f64::min),
             Self::Max => known().fold(f64::NEG_INFINITY, f64::max),
             Self::Range => Self::Max.of(values) - Self::Min.of(values),
@@ -93,10 +95,10 @@ impl Aggregation {
             Self::Diff => {
                 let mut rest = known();
                 let first = rest.next().unwrap_or(f64::NAN);
-                first - rest.sum::<f64>()
+                rest.fold(first, |difference, v| difference - v)
             }
             Self::Stddev => {
-                let mean = known().sum::<f64>() / count();
+                let mean = sum() / count();
                 (known().map(|v| (v - mean) * (v - mean)).sum::<f64>() / count()).sqrt()
             }
             Self::Multiply => values.iter().product(),

@@ -2,7 +2,7 @@
 
 use super::FunctionError;
 use super::args::Call;
-use super::node::{key, path_of, slice};
+use super::node::{key, slice};
 use super::pattern::Substitution;
 use super::registry::{Fixed, Function, Group, Kind, Param, SERIES_LIST};
 use crate::series::Series;
@@ -41,12 +41,7 @@ pub(super) const FUNCTIONS: [Function; 9] = [
         group: Group::Alias,
         params: &[SERIES_LIST],
         description: "Shows each series by the last node of its name.",
-        body: |call| {
-            each(call, |series| {
-                let path = path_of(&series.name);
-                Ok(path.rsplit('.').next().unwrap_or(path).to_owned())
-            })
-        },
+        body: |call| each(call, |series| Ok(substr(&series.name, -1, 0))),
         other_window: None,
     },
     Function {

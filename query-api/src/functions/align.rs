@@ -1,8 +1,9 @@
 //! Bringing series to one grid of times, so that rows can be combined.
 //!
 //! Series of one step keep it. Others are consolidated to the least common multiple of their
-//! steps, in buckets that begin on absolute multiples of it. (graphite-web counts buckets
-//! from each series' own first point, which shifts series against each other.)
+//! steps, each in groups that begin with its own first value, as graphite-web does it: series
+//! that begin less than a row apart stand in the same row. One that begins later than that
+//! stands at its own time, where graphite-web still counts its rows from the first.
 
 use super::FunctionError;
 use crate::series::{Column, Series};
@@ -57,22 +58,17 @@ impl Aligned {
 /// When the steps have no common multiple that can be counted.
 pub(crate) fn align(list: &[Series]) -> Result<Aligned, FunctionError> {
     let step_s = common_step(list)?;
-    let is_mixed = list.iter().any(|series| series.step_s != step_s);
-    let first_s = list.iter().map(|s| s.start_s).min().unwrap_or(0);
+    let start_s = list.iter().map(|s| s.start_s).min().unwrap_or(0);
     let last_s = list.iter().map(|s| s.end_s).max().unwrap_or(0);
-    let start_s = if is_mixed { first_s - first_s.rem_euclid(step_s) } else { first_s };
     let columns: Vec<(usize, Column)> = list
         .iter()
         .map(|series| {
             let first = usize::try_from((series.start_s - start_s) / step_s).unwrap_or(0);
-            let values =
-                if is_mixed { consolidated(series, step_s) } else { series.values.clone() };
-            (first, values)
+            (first, consolidated(series, step_s))
         })
         .collect();
     let rows = columns.iter().map(|(first, column)| first + column.len()).max().unwrap_or(0);
-    let grid_end_s = start_s + rows as i64 * step_s;
-    let end_s = if is_mixed { grid_end_s } else { last_s - (last_s - start_s) % step_s };
+    let end_s = last_s - (last_s - start_s) % step_s;
     Ok(Aligned { start_s, end_s, step_s, rows, columns })
 }
 
@@ -92,19 +88,14 @@ fn divisor(a: i64, b: i64) -> i64 {
     if b == 0 { a } else { divisor(b, a % b) }
 }
 
-/// One value for each bucket of `width_s` that the series touches.
+/// One value for each run of values that lasts `width_s`.
 fn consolidated(series: &Series, width_s: i64) -> Column {
-    if series.step_s == width_s && series.start_s.rem_euclid(width_s) == 0 {
+    if series.step_s == width_s {
         return series.values.clone();
     }
     let full = usize::try_from(width_s / series.step_s).unwrap_or(1).max(1);
-    let until_bucket_s = width_s - series.start_s.rem_euclid(width_s);
-    // Points of the first bucket, which the series may enter late.
-    let head = usize::try_from((until_bucket_s + series.step_s - 1) / series.step_s).unwrap_or(1);
-    let (head, tail) = series.values.split_at(head.min(series.values.len()));
     let group = |group: &[f64]| series.consolidation.group(group, full, series.x_files_factor);
-    let groups = std::iter::once(head).filter(|head| !head.is_empty()).chain(tail.chunks(full));
-    groups.map(group).collect::<Vec<f64>>().into()
+    series.values.chunks(full).map(group).collect::<Vec<f64>>().into()
 }
 
 #[cfg(test)]
@@ -128,15 +119,17 @@ mod tests {
         );
     }
 
-    /// 20 s points at 80..=180 and 30 s points at 90..=180 meet in buckets 60, 120 and 180.
+    /// 20 s points at 80..=180 and 30 s points at 90..=180 meet in rows from 80 and 90 on.
     #[test]
-    fn mixed_steps_meet_in_aligned_buckets() {
+    fn mixed_steps_meet_in_rows_from_their_own_begin() {
         let twenty = series(80, 20, &[1.0, 3.0, 5.0, 7.0, 9.0, 11.0]);
         let thirty = series(90, 30, &[10.0, 20.0, 30.0, 40.0]);
-        let aligned = align(&[twenty, thirty]).unwrap();
-        assert_eq!((aligned.start_s, aligned.step_s, aligned.end_s), (60, 60, 240));
-        assert_eq!(aligned.column(0), [2.0, 7.0, 11.0]);
-        assert_eq!(aligned.column(1), [10.0, 25.0, 40.0]);
+        let aligned = align(&[twenty.clone(), thirty]).unwrap();
+        assert_eq!((aligned.start_s, aligned.step_s, aligned.end_s), (80, 60, 200));
+        assert_eq!(aligned.column(0), [3.0, 9.0]);
+        assert_eq!(aligned.column(1), [15.0, 35.0]);
+        let late = align(&[twenty, series(150, 30, &[10.0, 20.0])]).unwrap();
+        assert_eq!(late.column(1)[1], 15.0);
     }
 
     #[test]

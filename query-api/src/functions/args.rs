@@ -33,11 +33,11 @@ impl Value {
         }
     }
 
-    /// How many series it is.
-    pub(crate) fn series(&self) -> usize {
+    /// The series it is; none for anything else.
+    pub(crate) fn as_series(&self) -> &[Series] {
         match self {
-            Self::Series(list) => list.len(),
-            Self::Literal(_) => 0,
+            Self::Series(list) => list,
+            Self::Literal(_) => &[],
         }
     }
 
@@ -109,6 +109,11 @@ impl<'e, 'r> Call<'e, 'r> {
         first: Option<&'e Expr>,
     ) -> Self {
         Self { evaluator, window, slots, first }
+    }
+
+    /// How many arguments are given for a parameter.
+    pub(crate) fn given(&self, index: usize) -> usize {
+        self.slots[index].len()
     }
 
     /// Takes all series given for a parameter.

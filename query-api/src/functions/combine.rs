@@ -202,8 +202,9 @@ pub(super) fn aggregate_all(
 }
 
 fn multiply_series(call: &mut Call<'_, '_>) -> Output {
+    let lists = call.given(0);
     let list = call.take_series(0);
-    if list.len() < 2 {
+    if list.is_empty() || (lists, list.len()) == (1, 1) {
         return Ok(list);
     }
     Ok(vec![aggregate(call, &list, Aggregation::Multiply, "multiply", None)?])

@@ -106,7 +106,12 @@ fn marked(call: &mut Call<'_, '_>, option: &str) -> Output {
 }
 
 /// Two series, the lower one first, as one area of this function.
+///
+/// Of nothing there is nothing between.
 pub(super) fn area_between(list: Vec<Series>, function_name: &str) -> Output {
+    if list.is_empty() {
+        return Ok(list);
+    }
     let Ok([lower, upper]) = <[Series; 2]>::try_from(list) else {
         return Err(FunctionError::Input(format!(
             "{function_name}(): an area lies between exactly two series"

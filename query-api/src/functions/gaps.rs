@@ -122,10 +122,11 @@ fn compressed(series: Series) -> Series {
 }
 
 /// The index of the first value and the distance to the second, when a third stands alone at
-/// the same distance. Zeros are taken for gaps, as in graphite-web.
+/// the same distance. Zeros are taken for gaps, and the very first place is not looked at, as in
+/// graphite-web.
 fn period(values: &[f64]) -> Option<(usize, usize)> {
     let is_value = |index: usize| !values[index].is_nan() && values[index] != 0.0;
-    let mut found = (0..values.len()).filter(|&index| is_value(index));
+    let mut found = (1..values.len()).filter(|&index| is_value(index));
     let (first, second) = (found.next()?, found.next()?);
     let period = second - first;
     let third = second + period;

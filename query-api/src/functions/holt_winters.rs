@@ -57,7 +57,12 @@ pub(super) const FUNCTIONS: [Function; 4] = [
             if list.is_empty() {
                 return Ok(list);
             }
-            area_between(list, "holtWintersConfidenceArea")
+            let area = area_between(list, "holtWintersConfidenceArea")?;
+            let renamed = |series: Series| {
+                let name = series.name.clone();
+                series.renamed(name)
+            };
+            Ok(area.into_iter().map(renamed).collect())
         },
     ),
 ];

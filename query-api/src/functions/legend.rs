@@ -191,7 +191,8 @@ fn cacti_style(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
     let column = |aggregation: Aggregation| -> Vec<String> {
         let values: Vec<f64> = list.iter().map(|series| aggregation.of(&series.values)).collect();
         // The width leaves room for three more letters than the integer parts need.
-        let sizing = |v: &f64| if v.is_nan() || *v == 0.0 { 3.0 } else { v.trunc() };
+        // Between zero and minus one that is zero without a sign.
+        let sizing = |v: &f64| if v.is_nan() || *v == 0.0 { 3.0 } else { v.trunc() + 0.0 };
         let widths = values.iter().map(|v| shown(sizing(v)).chars().count() + 3);
         let width = widths.max().unwrap_or(0);
         values.iter().map(|&v| format!("{:<width$}", shown(v))).collect()

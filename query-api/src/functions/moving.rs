@@ -195,12 +195,13 @@ impl Starts {
     }
 }
 
+/// As Python's `capitalize` has it: `rangeOf` becomes `Rangeof`.
 fn capitalised(name: &str) -> String {
-    let mut chars = name.chars();
-    chars
-        .next()
-        .map(|first| first.to_ascii_uppercase().to_string() + chars.as_str())
-        .unwrap_or_default()
+    let mut name = name.to_ascii_lowercase();
+    if let Some(first) = name.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    name
 }
 
 #[cfg(test)]

@@ -90,10 +90,18 @@ pub(crate) fn path_of(name: &str) -> &str {
             _ => break,
         }
     }
-    match path_len(rest) {
-        0 => name,
-        len => &rest[..len],
+    match &rest[..path_len(rest)] {
+        "" => name,
+        path if is_literal(path) => name,
+        path => path,
     }
+}
+
+/// Whether a word of a target is a value: `2.5`, `true`, `none`, `inf`.
+fn is_literal(word: &str) -> bool {
+    let is_number = word.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+    let words = ["true", "false", "none", "inf"];
+    (is_number && word.parse::<f64>().is_ok()) || words.iter().any(|w| w.eq_ignore_ascii_case(word))
 }
 
 /// Bytes of the path that `text` begins with; commas belong to it inside braces only.
@@ -146,6 +154,9 @@ mod tests {
             (")", ")"),
             ("f()", "f()"),
             ("f('a')", "f('a')"),
+            ("f(1000.0, 95)", "f(1000.0, 95)"),
+            ("f(1000.0.x)", "1000.0.x"),
+            ("f(None,a)", "f(None,a)"),
         ];
         for (name, path) in cases {
             assert_eq!(path_of(name), path);

@@ -36,6 +36,9 @@ fn as_percent(call: &mut Call<'_, '_>) -> Output {
     let is_series = call.is_series(1);
     let list = call.take_series(0);
     let totals = call.take_series(1);
+    if list.is_empty() {
+        return Ok(list);
+    }
     if !nodes.is_empty() {
         return match (total, is_series) {
             (None, false) => of_group_sums(call, list, &nodes),

@@ -6,6 +6,8 @@ use super::registry::{Fixed, Function, Group, Kind, Lookback, Param, SERIES_LIST
 use crate::series::{Series, Window};
 use crate::target::Literal;
 use crate::time::parse_offset;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 pub(super) const FUNCTIONS: [Function; 3] = [TIME_SHIFT, TIME_STACK, TIME_SLICE];
 
@@ -20,8 +22,9 @@ const TIME_SHIFT: Function = Function {
         Param::optional("alignDst", Kind::Boolean, Fixed::Bool(false)).also("alignDST"),
     ],
     description: "Draws the series of another time, by default an earlier one, over this one. \
-                  An interval without a sign goes back. alignDST is accepted for compatibility; \
-                  the server's zone is UTC, where it changes nothing.",
+                  An interval without a sign goes back. With alignDst, hours of the day stay in \
+                  their place when only one of the two times lies in summer time of the zone \
+                  that the request names in tz.",
     body: time_shift,
     other_window: Some(other_window),
 };
@@ -70,7 +73,11 @@ fn time_shift(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
     let (text, shift_s) = signed(call.text(1)).expect("the table checks intervals");
     let resets_end = call.boolean(2);
     let Some(first) = plain.first() else { return Ok(plain) };
-    let list = call.refetch(call.window.shifted(shift_s))?;
+    let mut other = call.window.shifted(shift_s);
+    if call.boolean(3) {
+        other = other.shifted(summer_time_s(&call.evaluator.zone, call.window, other));
+    }
+    let list = call.refetch(other)?;
     let results = list.into_iter().map(|series| {
         let name = format!("timeShift({}, \"{text}\")", series.name);
         let span_s = series.end_s - series.start_s;
@@ -78,6 +85,22 @@ fn time_shift(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
         Series { name, start_s: first.start_s, end_s, ..series }.tagged("timeShift", &*text)
     });
     Ok(results.collect())
+}
+
+/// Seconds by which the clock differs between two windows, when one lies wholly in summer time
+/// and the other wholly outside of it.
+fn summer_time_s(zone: &TimeZone, window: Window, other: Window) -> i64 {
+    const HOUR_S: i64 = 3600;
+    let is_summer = |time_s: i64| {
+        let time = Timestamp::from_second(time_s).ok();
+        time.is_some_and(|time| zone.to_offset_info(time).dst().is_dst())
+    };
+    let of = |window: Window| (is_summer(window.from_s), is_summer(window.until_s));
+    match (of(window), of(other)) {
+        ((true, true), (false, false)) => HOUR_S,
+        ((false, false), (true, true)) => -HOUR_S,
+        _ => 0,
+    }
 }
 
 fn time_stack(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
@@ -115,4 +138,25 @@ fn time_slice(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
             .tagged("timeSliceStart", slice_from_s.to_string())
             .tagged("timeSliceEnd", slice_until_s.to_string())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summer_time_moves_a_window_by_an_hour() {
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let day = |from_s| Window { from_s, until_s: from_s + 3600 };
+        // 2023-10-31, a week before in summer, two weeks before in summer.
+        let (winter, summer, earlier) = (1_698_750_000, 1_698_145_200, 1_697_540_400);
+        assert_eq!(summer_time_s(&zone, day(winter), day(summer)), -3600);
+        assert_eq!(summer_time_s(&zone, day(summer), day(winter)), 3600);
+        assert_eq!(summer_time_s(&zone, day(summer), day(earlier)), 0);
+        assert_eq!(summer_time_s(&TimeZone::UTC, day(winter), day(summer)), 0);
+        let astride = Window { from_s: summer, until_s: winter };
+        assert_eq!(summer_time_s(&zone, day(winter), astride), 0);
+        let never = Window { from_s: i64::MIN, until_s: i64::MAX };
+        assert_eq!(summer_time_s(&zone, never, day(summer)), -3600);
+    }
 }

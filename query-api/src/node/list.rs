@@ -25,7 +25,7 @@ pub fn list(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let Some(format) = format.filter(|&format| format != Format::Pickle) else {
         return Err(Refusal::BadRequest("Bad request (unsupported format)".into()));
     };
-    let metrics = listing::names(api, request)?;
+    let (metrics, _held) = listing::names(api, request)?;
     let body = if format == Format::Json {
         let metrics = metrics.iter().map(|name| String::from_utf8_lossy(name)).collect();
         serde_json::to_vec(&Names { metrics }).expect("serializing structs into memory succeeds")

@@ -5,12 +5,15 @@ use super::find::{Malformed, find_one};
 use super::format::Format;
 use super::proto_json;
 use crate::api::Api;
+use crate::budget::Held;
 use crate::refusal::Refusal;
 use crate::request::{Reply, Request};
-use silverback_engine::{FetchRange, Fetched, NodeKind, SeriesId, SeriesInfo};
+use crate::stats::Stats;
+use silverback_engine::{FetchRange, Fetched, NodeKind, SeriesId, SeriesInfo, clock};
 use silverback_formats::reply::protobuf_v3::MultiFetchRequest;
 use silverback_formats::reply::{Message, absent_as_nan, pickle, protobuf_v2, protobuf_v3};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Answers `/render/`.
 ///
@@ -24,7 +27,8 @@ pub fn render(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     if targets.is_empty() {
         return Err(Refusal::BadRequest("Bad request (no target)".into()));
     }
-    let series = fetch_all(api, request, &targets)?;
+    // What the series hold is counted until they are written.
+    let (series, _held) = fetch_all(api, request, &targets)?;
     if series.is_empty() {
         return nothing(api, format);
     }
@@ -103,13 +107,22 @@ impl Series {
 
 /// Fetches every leaf that a target matches, target by target. A malformed target counts as one
 /// that matches nothing as long as another one is not malformed.
-fn fetch_all(api: &Api, request: &Request, targets: &[Target]) -> Result<Vec<Series>, Refusal> {
+fn fetch_all(
+    api: &Api,
+    request: &Request,
+    targets: &[Target],
+) -> Result<(Vec<Series>, Held), Refusal> {
+    let begun = clock::monotonic();
+    let mut find = Duration::ZERO;
     let now_s = api.db.now_s();
     let mut budget = Budget::new(api);
     let mut all = Vec::new();
     let mut malformed = Vec::new();
     for target in targets {
-        let nodes = match find_one(api, request, &target.pattern)? {
+        let finding = clock::monotonic();
+        let found = find_one(api, request, &target.pattern)?;
+        find += finding.elapsed();
+        let nodes = match found {
             Ok(nodes) => nodes,
             Err(Malformed(text)) => {
                 malformed.push(text);
@@ -131,7 +144,18 @@ fn fetch_all(api: &Api, request: &Request, targets: &[Target]) -> Result<Vec<Ser
         let reason = format!("Bad request (find failed, can't expand globs: [{errors}])");
         return Err(Refusal::BadRequest(reason));
     }
-    Ok(all)
+    let points = api.limits.rendered_points - budget.points;
+    request.took(Stats {
+        patterns: targets.len(),
+        series: all.len(),
+        points,
+        answered_series: all.len(),
+        answered_points: points,
+        find,
+        fetch: begun.elapsed().saturating_sub(find),
+        functions: Duration::ZERO,
+    });
+    Ok((all, budget.held))
 }
 
 /// The values of one series; `None` outside of what it keeps, and when it was deleted since it
@@ -149,11 +173,15 @@ struct Budget<'a> {
     api: &'a Api,
     series: usize,
     points: usize,
+    /// The memory of what was fetched, of that of all requests.
+    held: Held,
 }
 
 impl<'a> Budget<'a> {
     fn new(api: &'a Api) -> Self {
-        Self { api, series: api.limits.rendered_series, points: api.limits.rendered_points }
+        let held = api.budget.nothing();
+        let (series, points) = (api.limits.rendered_series, api.limits.rendered_points);
+        Self { api, series, points, held }
     }
 
     fn spend(&mut self, series: &Series) -> Result<(), Refusal> {
@@ -166,9 +194,10 @@ impl<'a> Budget<'a> {
         })?;
         self.points = self.points.checked_sub(series.fetched.values.len()).ok_or_else(|| {
             let limit = limits.rendered_points;
-            Refusal::BadRequest(format!("Bad request (more than {limit} points)"))
+            Refusal::BadRequest(format!("Bad request (more than {limit} points: max-points)"))
         })?;
-        Ok(())
+        let points = limits.rendered_points - self.points;
+        self.held.set(points.saturating_mul(size_of::<f64>()))
     }
 }
 

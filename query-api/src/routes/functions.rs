@@ -1,11 +1,12 @@
 //! `/functions`: what the render API can compute, from the one table of functions.
 
 use crate::api::Api;
-use crate::encode::json::{JsonWriter, Layout, reply};
+use crate::encode::json::{JsonWriter, Layout};
 use crate::encode::repr;
 use crate::functions::registry::{Fixed, Function, Param};
 use crate::refusal::Refusal;
 use crate::request::{Reply, Request};
+use crate::routes::json_text::wrapped;
 use axum::http::Method;
 use std::collections::BTreeMap;
 
@@ -30,7 +31,7 @@ pub fn functions(_: &Api, request: &Request) -> Result<Reply, Refusal> {
     match name {
         Some(name) => match all().find(|(found, _)| *found == name) {
             Some((name, function)) => write_function(&mut json, name, function),
-            None => return Err(Refusal::NotFound("Function not found")),
+            None => return Err(Refusal::NoSuchFunction(name.to_owned())),
         },
         None => {
             let wanted = params.last("group");
@@ -42,7 +43,8 @@ pub fn functions(_: &Api, request: &Request) -> Result<Reply, Refusal> {
             }
         }
     }
-    reply(json.finish(), params.last("jsonp"))
+    let text = String::from_utf8(json.finish()).expect("JSON is written in ASCII");
+    wrapped(text, "application/json", request)
 }
 
 fn write_groups(

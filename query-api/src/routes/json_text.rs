@@ -28,6 +28,14 @@ impl Charset {
             _ => Self::Utf8,
         }
     }
+
+    /// The type of JSON in this charset.
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Self::Ascii => "application/json",
+            Self::Utf8 => "application/json;charset=utf-8",
+        }
+    }
 }
 
 /// Answers with `value` as JSON, wrapped as `pretty` and `jsonp` of the request ask.
@@ -40,17 +48,40 @@ pub fn reply(
     request: &Request,
 ) -> Result<Reply, Refusal> {
     let pretty = request.params.last("pretty").is_some_and(|pretty| !pretty.is_empty());
-    let text = to_text(value, charset, pretty);
+    wrapped(to_text(value, charset, pretty), charset.content_type(), request)
+}
+
+/// Answers with JSON, wrapped in a call as `jsonp` of the request asks.
+///
+/// # Errors
+/// When `jsonp` is not a function's name.
+pub(crate) fn wrapped(
+    json: String,
+    content_type: &'static str,
+    request: &Request,
+) -> Result<Reply, Refusal> {
+    Ok(match callback(request)? {
+        Some(callback) => Reply::new("text/javascript", format!("{callback}({json})")),
+        None => Reply::new(content_type, json),
+    })
+}
+
+/// The function that JSON is to be wrapped in a call of.
+///
+/// # Errors
+/// When `jsonp` is not a function's name: anything else could run as a script.
+pub(crate) fn callback(request: &Request) -> Result<Option<&str>, Refusal> {
     match request.params.last("jsonp").filter(|callback| !callback.is_empty()) {
-        Some(callback) if is_function_name(callback) => {
-            Ok(Reply::new("text/javascript", format!("{callback}({text})")))
-        }
-        Some(callback) => Err(Refusal::parameters(format!(
-            "Invalid value '{callback}' for param jsonp: not a function's name"
-        ))),
-        None if charset == Charset::Utf8 => Ok(Reply::new("application/json;charset=utf-8", text)),
-        None => Ok(Reply::new("application/json", text)),
+        Some(callback) if !is_function_name(callback) => Err(not_a_function(callback)),
+        callback => Ok(callback),
     }
+}
+
+/// The refusal of a callback that could be more than one.
+pub(crate) fn not_a_function(callback: &str) -> Refusal {
+    Refusal::parameters(format!(
+        "Invalid value '{callback}' for param jsonp: not a function's name"
+    ))
 }
 
 /// Dotted and indexed names are enough for every client; anything more is somebody's script.

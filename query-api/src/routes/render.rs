@@ -1,11 +1,13 @@
 //! `/render`: targets over a range of time → series.
 //!
-//! Parameters become what is wanted, its targets become series, and those become bytes.
+//! Parameters become what is wanted, its targets become series, and those become an answer,
+//! which is written while it is sent.
 
 use crate::api::Api;
+use crate::budget::Held;
 use crate::consolidate::limit_points;
 use crate::encode::json::{Layout, Points};
-use crate::encode::{Format, Style};
+use crate::encode::{Answer, Format, Style};
 use crate::eval::Evaluator;
 use crate::functions::FunctionError;
 use crate::params::Params;
@@ -14,9 +16,11 @@ use crate::refusal::Refusal;
 use crate::request::{Reply, Request};
 use crate::series::{Series, Window};
 use crate::source::Source;
+use crate::stats::Stats;
 use crate::target::{Expr, parse, resolve};
 use crate::time::parse_time;
 use jiff::tz::TimeZone;
+use silverback_engine::clock;
 use std::collections::BTreeMap;
 
 /// What a render request asks for.
@@ -34,7 +38,9 @@ struct Wanted<'p> {
     points_max: Option<u64>,
     points: Points,
     layout: Layout,
-    callback: Option<&'p str>,
+    callback: Option<String>,
+    /// Whether JSON tells what the request took and where each series comes from.
+    has_meta: bool,
     zone: TimeZone,
 }
 
@@ -43,19 +49,29 @@ struct Wanted<'p> {
 /// # Errors
 /// When the request cannot be read, asks for what cannot be done, or passes a limit.
 pub fn render(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+    let begun = clock::monotonic();
     let wanted = Wanted::read(&request.params, api.db.now_s())?;
-    let mut list = wanted.evaluate(api, request)?;
+    let (mut list, stats, held) = wanted.evaluate(api, request)?;
     if let (Format::Json, Some(points_max)) = (wanted.format, wanted.points_max) {
         limit_points(&mut list, points_max);
     }
-    let (bytes, limit_bytes) = (wanted.format.rendered_bytes(&list), api.limits.answer_bytes);
+    let bytes = wanted.format.rendered_bytes(&list, wanted.layout);
+    let limit_bytes = api.limits.answer_bytes;
     if bytes > limit_bytes {
         return Err(Refusal::BadRequest(format!(
-            "the answer has about {bytes} bytes, the most is {limit_bytes}; ask for fewer series, \
-             less time or a smaller maxDataPoints"
+            "the answer has about {bytes} bytes, more than {limit_bytes} (max-answer-size); ask \
+             for fewer series, less time or a smaller maxDataPoints"
         )));
     }
-    wanted.format.reply(&list, &wanted.style())
+    let stats = Stats {
+        answered_series: list.len(),
+        answered_points: list.iter().map(Series::shown_len).sum(),
+        functions: begun.elapsed().saturating_sub(stats.find + stats.fetch),
+        ..stats
+    };
+    request.took(stats);
+    let answer = Answer::new(wanted.format, wanted.style(stats), list, held)?;
+    Ok(Reply::new(answer.content_type(), api.desks.body(answer)))
 }
 
 impl<'p> Wanted<'p> {
@@ -85,21 +101,29 @@ impl<'p> Wanted<'p> {
             points_max: points_max(params),
             points: if params.has("noNullPoints") { Points::Known } else { Points::All },
             layout: if is_pretty { Layout::Pretty } else { Layout::Line },
-            callback: params.last("jsonp").filter(|_| params.has("format")),
+            callback: Style::wanted_callback(params)?,
+            has_meta: format == Format::Json && params.last("meta") == Some("true"),
             zone,
         })
     }
 
-    fn style(&self) -> Style<'_> {
-        let (points, layout, callback) = (self.points, self.layout, self.callback);
-        Style { points, layout, callback, zone: &self.zone }
+    fn style(self, stats: Stats) -> Style {
+        let Self { points, layout, callback, zone, .. } = self;
+        Style { points, layout, callback, zone, stats: Some(stats).filter(|_| self.has_meta) }
     }
 
-    /// The series of all targets, in order.
-    fn evaluate(&self, api: &Api, request: &Request) -> Result<Vec<Series>, Refusal> {
+    /// The series of all targets, in order; what they took, and the memory they hold.
+    fn evaluate(
+        &self,
+        api: &Api,
+        request: &Request,
+    ) -> Result<(Vec<Series>, Stats, Held), Refusal> {
         let exprs: Vec<Expr> =
             self.targets.iter().map(|target| self.parse(target)).collect::<Result<_, _>>()?;
         let mut source = Source::new(api, request, self.now_s);
+        if self.has_meta {
+            source = source.traced();
+        }
         prefetch(&mut source, &exprs, self.window)?;
         let mut evaluator = Evaluator::new(source, self.zone.clone(), self.x_files_factor);
         let mut list = Vec::new();
@@ -110,7 +134,8 @@ impl<'p> Wanted<'p> {
             })?;
             list.extend(series);
         }
-        Ok(list)
+        let (stats, held) = evaluator.source.finish(&list)?;
+        Ok((list, stats, held))
     }
 
     fn parse(&self, target: &str) -> Result<Expr, Refusal> {

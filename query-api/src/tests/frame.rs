@@ -104,7 +104,7 @@ async fn a_request_out_of_time_is_told_so() {
     let router = node_router(Store::of(&["a"]).api_with(limits, ApiOptions::default()));
     let pending = Body::from_stream(Never);
     let request = Request::get("/render/").body(pending).unwrap();
-    let text = "request took longer than the request timeout of 0 s";
+    let text = "request took longer than 0 s (request-timeout)";
     assert_eq!(send(&router, request).await.refused(), (503, text));
 }
 

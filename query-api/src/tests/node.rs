@@ -208,7 +208,7 @@ async fn limits_are_named() {
     assert_eq!(get(&router, &render("app.*")).await.refused(), (400, text));
     let limits = Limits { rendered_points: 5, globbed_nodes: 2, ..Limits::default() };
     let router = node_router(store().api_with(limits, ApiOptions::default()));
-    let text = "Bad request (more than 5 points)";
+    let text = "Bad request (more than 5 points: max-points)";
     assert_eq!(get(&router, &(render("top") + "&target=top")).await.refused(), (400, text));
     let text = "Bad request (more than 2 names: max-metrics-globbed)";
     assert_eq!(get(&router, "/metrics/list/").await.refused(), (400, text));

@@ -35,8 +35,7 @@ const DEVIATIONS: &[(&str, &str)] = &[
     ("pipe-refetch", "a pipe means the same as nested calls"),
     ("pie-format", "images are not drawn"),
     ("template-scope", "variables reach strings and functions that fetch again"),
-    ("unaligned-steps", "different steps meet in aligned buckets"),
-    ("percent-step", "percentages of different steps meet in aligned buckets"),
+    ("percent-step", "percentages of different steps stand on the common step"),
     ("window-not-multiple", "moving windows keep the timestamps of the plain series"),
     ("wrong-type", "a wrong type is a 400"),
     ("nan", "NaN is no value"),
@@ -46,28 +45,11 @@ const DEVIATIONS: &[(&str, &str)] = &[
 ];
 
 /// Deviations that change times and values, but no names or tags.
-const OTHER_GRIDS: &[&str] = &[
-    "am-pm",
-    "ema-offset",
-    "mixed-window",
-    "unaligned-steps",
-    "percent-step",
-    "window-not-multiple",
-    "nan",
-];
+const OTHER_GRIDS: &[&str] =
+    &["am-pm", "ema-offset", "mixed-window", "percent-step", "window-not-multiple", "nan"];
 
 /// Cases that meet a quirk without being marked by it.
-const MEETS_QUIRK: &[(&str, &str)] = &[
-    // A line's three points lie 300 s apart, but not on multiples of 300 s.
-    ("p-sumSeries-018", "unaligned-steps"),
-    ("p-diffSeries-009", "unaligned-steps"),
-    // The first point of the finer series lies within a bucket that began earlier.
-    ("p-sumSeries-008", "unaligned-steps"),
-    ("p-sum-002", "unaligned-steps"),
-    ("p-grammar-061", "unaligned-steps"),
-    ("p-grammar-078", "unaligned-steps"),
-    ("p-fetch-035", "escaped-glob"),
-];
+const MEETS_QUIRK: &[(&str, &str)] = &[("p-fetch-035", "escaped-glob")];
 
 /// Cases that graphite-web refuses because only carbonapi knows what they ask for.
 const OF_CARBONAPI: &[(&str, &str)] = &[
