@@ -164,8 +164,7 @@ fn files_follow_changed_rules() {
         let coarse = |node: &Node| told(node, "moves", first_s - 4000..first_s + 700).unwrap();
         let rolled_up = coarse(&node);
         assert!(rolled_up.len() > 60);
-        let mut late_s = first_s + 800;
-        for (scope, shape) in [
+        let scopes = [
             ("nothing", OLD),
             ("xff", Shape { x_files_factor: 0.25, ..OLD }),
             ("aggregationMethod", Shape { method: "max", x_files_factor: 0.25, ..OLD }),
@@ -173,7 +172,8 @@ fn files_follow_changed_rules() {
                 "xff,aggregationMethod,schema",
                 Shape { method: "max", x_files_factor: 0.25, count: 3 },
             ),
-        ] {
+        ];
+        for (late_s, (scope, shape)) in (first_s + 800..).zip(scopes) {
             let whisper = format!(
                 "{compressed}online-migration = true\nonline-migration-rate = 0\n\
                  online-migration-global-scope = {scope:?}\n"
@@ -188,7 +188,6 @@ fn files_follow_changed_rules() {
             // Files follow when they are written.
             points.insert(late_s, 0.25);
             send(&node, "moves", &Points::from([(late_s, 0.25)]));
-            late_s += 1;
             node.wait_for(scope, |node| has(node, "moves", shape));
             check(&node, "moves", first_s..first_s + 850, &points);
             assert!(has(&node, "moves", shape), "{scope}");
