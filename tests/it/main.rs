@@ -3,6 +3,7 @@
 
 mod cli;
 mod config;
+mod database_commands;
 mod folder;
 mod grafana;
 mod hostile;

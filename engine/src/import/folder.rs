@@ -1,13 +1,18 @@
 //! A folder of whisper files, both kinds mixed, as a source of series.
 
 use super::{ImportArchive, ImportError, ImportSeries};
+use crate::index::Index;
 use crate::storage::{FileLock, Storage};
 use crate::whisper_dir::{ArchivePoints, FileFailure, Settings, WalkedFile, WhisperDir};
 use silverback_formats::whisper::Dialect;
+use std::collections::HashMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// What the names of files of tagged series begin with, as long as nothing better is known.
+const TAGGED: &[u8] = b"_tagged.";
 
 /// A folder of whisper files that are taken over.
 #[derive(Debug)]
@@ -45,8 +50,9 @@ impl Folder {
         Self { dir: WhisperDir::new(storage, path.to_path_buf(), settings) }
     }
 
-    /// The series of all files.
-    pub(crate) fn names(&self) -> io::Result<Names> {
+    /// The series of all files. Of a file that is named by a hash nothing tells the name; it is
+    /// found among the series that `index` has.
+    pub(crate) fn names(&self, index: &Index) -> io::Result<Names> {
         let mut found = Names::default();
         self.dir.walk(&mut |file| {
             match file {
@@ -58,8 +64,26 @@ impl Folder {
             }
             ControlFlow::Continue(())
         })?;
+        if found.names.iter().any(|name| name.starts_with(TAGGED)) {
+            self.name_tagged(&mut found.names, index);
+        }
         found.names.sort_unstable();
         Ok(found)
+    }
+
+    fn name_tagged(&self, names: &mut [Vec<u8>], index: &Index) {
+        let mut tagged = HashMap::new();
+        index.for_each_leaf(&mut |name, _| {
+            if name.contains(&b';') {
+                tagged.insert(self.path(name), name.to_vec());
+            }
+            ControlFlow::Continue(())
+        });
+        for name in names.iter_mut().filter(|name| name.starts_with(TAGGED)) {
+            if let Some(known) = tagged.remove(&self.path(name)) {
+                *name = known;
+            }
+        }
     }
 
     /// All of a series; `None` when there is no such file any more.

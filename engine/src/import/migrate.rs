@@ -98,7 +98,7 @@ pub(crate) fn migrate(
 ) -> Result<bool, ImportError> {
     let from = old.folder.root().to_path_buf();
     let unlisted = |source| ImportError::Io { path: from.clone(), source };
-    let names = old.folder.names().map_err(unlisted)?.names;
+    let names = old.folder.names(&inner.index).map_err(unlisted)?.names;
     old.left.store(names.len() as u64, Ordering::Relaxed);
     old.failed.store(0, Ordering::Relaxed);
     if names.is_empty() {

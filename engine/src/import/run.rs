@@ -13,10 +13,13 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest sleep of a reader that waits for its turn, so that stopping does not wait long.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
+
+/// Longest time between two commits: what a kill in between costs is done again.
+const COMMIT_EVERY: Duration = Duration::from_secs(30);
 
 /// Which files are imported, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +98,7 @@ pub(crate) fn run(
     each: &mut dyn FnMut(ImportEvent) -> ControlFlow<()>,
 ) -> Result<(), ImportError> {
     let unlisted = |source| ImportError::Io { path: folder.root().to_path_buf(), source };
-    let Names { names, unreadable } = folder.names().map_err(unlisted)?;
+    let Names { names, unreadable } = folder.names(&inner.index).map_err(unlisted)?;
     if each(JobEvent::Files(names.len() + unreadable.len())).is_break() {
         return Ok(());
     }
@@ -117,8 +120,14 @@ pub(crate) fn run(
             scope.spawn(move || reader.read_files(limiter, &results));
         }
         drop(results);
-        let mut committer =
-            Committer { importer: Importer::of(inner), folder, options, each, done: Vec::new() };
+        let mut committer = Committer {
+            importer: Importer::of(inner),
+            folder,
+            options,
+            each,
+            done: Vec::new(),
+            committed: monotonic(),
+        };
         let outcome = committer.take(&names, &received);
         stopped.store(true, Ordering::Relaxed);
         drop(received);
@@ -170,6 +179,8 @@ struct Committer<'a, 'b> {
     each: &'b mut dyn FnMut(ImportEvent) -> ControlFlow<()>,
     /// Files since the last commit.
     done: Vec<(Vec<u8>, u64)>,
+    /// When that was.
+    committed: Instant,
 }
 
 impl Committer<'_, '_> {
@@ -199,7 +210,8 @@ impl Committer<'_, '_> {
                 match self.importer.add(series) {
                     Ok(_) => {
                         self.done.push((name.to_vec(), points));
-                        if self.importer.is_full() {
+                        let since = monotonic().duration_since(self.committed);
+                        if self.importer.is_full() || since >= COMMIT_EVERY {
                             return self.commit();
                         }
                         return Ok((self.each)(JobEvent::Read));
@@ -215,6 +227,7 @@ impl Committer<'_, '_> {
 
     fn commit(&mut self) -> Result<ControlFlow<()>, ImportError> {
         self.importer.commit()?;
+        self.committed = monotonic();
         let mut flow = ControlFlow::Continue(());
         for (name, points) in std::mem::take(&mut self.done) {
             let outcome = self.finish(&name).map(|()| ImportOutcome::Imported);

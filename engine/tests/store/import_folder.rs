@@ -195,6 +195,20 @@ fn one_bad_file_stops_nothing() {
 }
 
 #[test]
+fn hashed_names_are_found_among_the_series() {
+    let storage = MemoryStorage::new();
+    let hash = "effaae5b55950b150a7493d2f5430772ca2460bf7cccb4d9e523643df54c010f";
+    write(&storage, &format!("/old/_tagged/eff/aae/{hash}.wsp"), &file(1.0));
+    write(&storage, "/old/_tagged/000/000/unknown.wsp", &file(2.0));
+    let db = Bench::new("60s:1d").open(&storage);
+    let name = "some.metric;tag1=value2;tag2=value.2";
+    put(&db, name, NOW_S, 7.0);
+    let found = import(&db, &ImportOptions::new("/old"));
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["_tagged.000.000.unknown", name]);
+    assert_eq!(value(&db, name), [1.0, 7.0]);
+}
+
+#[test]
 fn imported_files_go_where_they_are_to_go() {
     let storage = MemoryStorage::new();
     let bench = Bench::new("60s:1d");

@@ -1,0 +1,232 @@
+//! Data in and out of a node: import, export, verify, migrate; on the real program.
+
+use crate::support::node::{Node, config, run};
+use serde_json::Value;
+use silverback_engine::clock::{Clock, SystemClock};
+use silverback_formats::whisper::compressed::{Compressed, CompressedLayout, Conduct};
+use silverback_formats::whisper::{
+    AggregationMethod, Allocation, Layout, Point, Retention, Rules, Whisper,
+};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+const RETENTIONS: [Retention; 2] =
+    [Retention { step_s: 60, points: 60 }, Retention { step_s: 600, points: 1440 }];
+const METHOD: AggregationMethod = AggregationMethod::Sum;
+
+/// Points of the last half hour and of yesterday, told from those of other files by `seed`.
+fn points(now_s: i64, seed: u32) -> Vec<Point> {
+    let time_s = |ago: i64| u32::try_from(now_s - ago).unwrap();
+    let old = (0..10).map(|at| Point { time_s: time_s(86_400 + at * 600), value: f64::from(seed) });
+    let new =
+        (1..30).map(|at| Point { time_s: time_s(at * 60), value: f64::from(seed) + at as f64 });
+    old.chain(new).collect()
+}
+
+fn standard(now_s: i64, seed: u32) -> Vec<u8> {
+    let layout = Layout { retentions: &RETENTIONS, method: METHOD, x_files_factor: 0.0 };
+    let (bytes, sparse) = (Vec::new(), Allocation::Sparse);
+    let mut file = Whisper::create(bytes, &layout, sparse, Rules::SILVERBACK).unwrap();
+    file.update_many(&points(now_s, seed), now_s).unwrap();
+    file.into_inner()
+}
+
+fn compressed(now_s: i64, seed: u32) -> Vec<u8> {
+    let layout = CompressedLayout::new(&RETENTIONS, METHOD, 0.0);
+    let mut file = Compressed::create(Vec::new(), &layout, Conduct::Corrected).unwrap();
+    file.update_many(&points(now_s, seed), now_s).unwrap();
+    let (bytes, replacement) = file.into_parts();
+    replacement.unwrap_or(bytes)
+}
+
+/// A folder with rules, a configuration, and a tree of so many files in `old`.
+fn place(files: u32) -> (TempDir, i64) {
+    let folder = tempfile::tempdir().unwrap();
+    let now_s = SystemClock.now_s();
+    let rules = "[all]\npattern = ^\nretentions = 60:60,600:1440\n";
+    fs::write(folder.path().join("rules.conf"), rules).unwrap();
+    let rules = "[all]\npattern = ^\nxFilesFactor = 0\naggregationMethod = sum\n";
+    fs::write(folder.path().join("sums.conf"), rules).unwrap();
+    let old = folder.path().join("old/servers");
+    fs::create_dir_all(&old).unwrap();
+    for seed in 0..files {
+        let bytes = if seed % 3 == 0 { compressed(now_s, seed) } else { standard(now_s, seed) };
+        fs::write(old.join(format!("web{seed}.wsp")), bytes).unwrap();
+    }
+    fs::write(folder.path().join("node.toml"), text(folder.path(), "")).unwrap();
+    (folder, now_s)
+}
+
+/// A configuration with more keys in `[storage]`.
+fn text(folder: &Path, storage: &str) -> String {
+    let sums = format!("[whisper]\naggregation-file = {:?}\n", folder.join("sums.conf"));
+    let text = config(folder).replace("[whisper]\n", &sums);
+    text.replace("[storage]\n", &format!("[storage]\n{storage}"))
+}
+
+/// Runs a command on the database of a folder and expects this exit code; its lines of JSON.
+#[track_caller]
+fn check(folder: &Path, command: &str, more: &[&str], code: i32) -> Vec<Value> {
+    let node = folder.join("node.toml");
+    let mut args = vec![command, "--json", "--config", node.to_str().unwrap()];
+    args.extend(more);
+    let output = run(&args);
+    let (out, err) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(code), "{args:?}\n{out}\n{err}");
+    out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[track_caller]
+fn statuses(lines: &[Value], expected: &[(&str, usize)]) {
+    let count = |status: &str| lines.iter().filter(|line| line["status"] == status).count();
+    let found: Vec<_> = expected.iter().map(|(status, _)| (*status, count(status))).collect();
+    assert_eq!(found, expected, "{lines:?}");
+    assert_eq!(lines.len(), expected.iter().map(|(_, count)| count).sum::<usize>());
+}
+
+fn text_of(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_is_imported_comes_out_again() {
+    let (folder, now_s) = place(12);
+    let (old, out) = (folder.path().join("old"), text_of(&folder.path().join("out")));
+    fs::write(old.join("bad.wsp"), [7; 90]).unwrap();
+    let from = ["--from", &text_of(&old)];
+    let dry = check(folder.path(), "import", &[&from[..], &["--dry-run"]].concat(), 1);
+    statuses(&dry, &[("would import", 12), ("failed", 1)]);
+    let wet = check(folder.path(), "import", &[&from[..], &["--jobs", "3"]].concat(), 1);
+    statuses(&wet, &[("imported", 12), ("failed", 1)]);
+    fs::remove_file(old.join("bad.wsp")).unwrap();
+    statuses(&check(folder.path(), "import", &from, 0), &[("skipped", 12)]);
+    check(folder.path(), "import", &["--from", "/does/not/exist"], 2);
+
+    let to = ["--to", &out, "--format", "whisper"];
+    statuses(&check(folder.path(), "export", &to, 0), &[("exported", 12)]);
+    for seed in 0..12 {
+        let name = format!("servers/web{seed}.wsp");
+        let found = fs::read(Path::new(&out).join(&name)).unwrap();
+        let found = Whisper::open(found, Rules::SILVERBACK).unwrap();
+        // The compressed files of the tree have the points of standard ones.
+        let expected = Whisper::open(standard(now_s, seed), Rules::SILVERBACK).unwrap();
+        assert_eq!(found.header().method, METHOD);
+        for (step_s, reach_s) in [(60, 3500), (600, 800_000)] {
+            let [found, expected] = [&found, &expected].map(|file| {
+                let fetched = file.fetch_step(step_s, now_s - reach_s, now_s, now_s);
+                fetched.unwrap().unwrap().known().collect::<Vec<_>>()
+            });
+            assert_eq!(found, expected, "{name}, {step_s} s");
+        }
+    }
+    let some = ["--to", &out, "--format", "whisper", "--match", "servers.web1*"];
+    let some = check(folder.path(), "export", &[&some[..], &["--dry-run"]].concat(), 0);
+    assert_eq!(some.len(), 3);
+    let other = [&to[..3], &["cwhisper"]].concat();
+    statuses(&check(folder.path(), "export", &other, 1), &[("failed", 12)]);
+    let over = [&other[..], &["--overwrite"]].concat();
+    statuses(&check(folder.path(), "export", &over, 0), &[("exported", 12)]);
+    let output = run(&["whisper", "verify", &out]);
+    assert!(output.status.success());
+}
+
+/// The file of a folder that is the largest.
+fn largest(folder: &Path) -> PathBuf {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap()
+}
+
+#[test]
+fn damage_is_found_and_put_aside() {
+    let (folder, _) = place(40);
+    let old = text_of(&folder.path().join("old"));
+    check(folder.path(), "import", &["--from", &old], 0);
+    let data = folder.path().join("data");
+    let whole = check(folder.path(), "verify", &[], 0);
+    assert!(whole.iter().all(|line| line["status"] == "ok"), "{whole:?}");
+    let points = |lines: &[Value]| lines.iter().filter_map(|line| line["points"].as_u64()).sum();
+    let before: u64 = points(&whole);
+    assert!(before > 40 * 39, "{before}");
+
+    let block = largest(&data.join("blocks"));
+    let mut bytes = fs::read(&block).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&block, bytes).unwrap();
+    let found = check(folder.path(), "verify", &[&text_of(&data)], 1);
+    let bad: Vec<_> = found.iter().filter(|line| line["status"] == "failed").collect();
+    assert_eq!(bad.len(), 1);
+    assert_eq!(bad[0]["path"], text_of(&block));
+    assert!(bad[0]["error"].as_str().unwrap().contains("checksum"), "{bad:?}");
+    // Looking changes nothing.
+    assert!(block.exists() && !data.join("quarantine").exists());
+    check(folder.path(), "verify", &["--repair"], 0);
+    assert_eq!(fs::read_dir(data.join("quarantine")).unwrap().count(), 1);
+    let after: u64 = points(&check(folder.path(), "verify", &[], 0));
+    assert!(after < before, "{after} of {before}");
+
+    let files = folder.path().join("old");
+    check(folder.path(), "verify", &[&old], 0);
+    fs::write(files.join("servers/web1.wsp"), [0; 100]).unwrap();
+    statuses(&check(folder.path(), "verify", &[&old], 1), &[("ok", 39), ("failed", 1)]);
+    statuses(&check(folder.path(), "verify", &[&old, "--repair"], 0), &[("ok", 39), ("failed", 1)]);
+    assert!(folder.path().join("old.quarantine/servers/web1.wsp").exists());
+    statuses(&check(folder.path(), "verify", &[&old], 0), &[("ok", 39)]);
+}
+
+/// The sum of what a node answers for all files of the last half hour, and how many answer.
+fn answers(node: &Node, now_s: i64) -> (usize, f64) {
+    let from = now_s / 60 - 35;
+    let found = node.fetch("servers.*", from * 60..now_s);
+    let sum = found.iter().flat_map(|series| &series.points).map(|(_, value)| value).sum();
+    (found.len(), sum)
+}
+
+fn files_below(folder: &Path) -> usize {
+    fs::read_dir(folder.join("servers")).map_or(0, |files| {
+        let names = files.map(|file| file.unwrap().file_name());
+        names.filter(|name| name.to_str().unwrap().ends_with(".wsp")).count()
+    })
+}
+
+#[test]
+fn a_node_moves_its_files_while_it_serves_and_is_killed() {
+    const FILES: u32 = 60;
+    let (folder, now_s) = place(FILES);
+    let (old, moved) = (folder.path().join("old"), folder.path().join("old.moved"));
+    let storage = format!("migrate-from = {old:?}\nmigrate-files-per-second = 30\n");
+    let text = text(folder.path(), &storage);
+    let expected: f64 = (0..FILES)
+        .flat_map(|seed| points(now_s, seed).into_iter().skip(10))
+        .map(|point| point.value)
+        .sum();
+    let mut folder = Some(folder);
+    for kills in 0..4 {
+        let node = Node::start_with(folder.take().unwrap(), &text);
+        node.wait_for("every name", |node| answers(node, now_s).0 == FILES as usize);
+        assert_eq!(answers(&node, now_s), (FILES as usize, expected), "after {kills} kills");
+        if kills == 3 {
+            node.wait_for("the end of the move", |_| files_below(&old) == 0);
+            assert_eq!(answers(&node, now_s), (FILES as usize, expected));
+            assert_eq!(files_below(&moved), FILES as usize);
+        }
+        folder = Some(node.kill());
+    }
+    let node = Node::start_with(folder.take().unwrap(), &text);
+    node.wait_for("every name", |node| answers(node, now_s).0 == FILES as usize);
+    assert_eq!(answers(&node, now_s), (FILES as usize, expected), "without old files");
+}
+
+#[test]
+fn files_are_moved_without_a_server_too() {
+    let (folder, _) = place(5);
+    let old = folder.path().join("old");
+    let from = ["--from", &text_of(&old)];
+    let dry = check(folder.path(), "migrate", &[&from[..], &["--dry-run"]].concat(), 0);
+    statuses(&dry, &[("would import", 5)]);
+    assert_eq!(files_below(&old), 5);
+    statuses(&check(folder.path(), "migrate", &from, 0), &[("imported", 5)]);
+    assert_eq!((files_below(&old), files_below(&folder.path().join("old.moved"))), (0, 5));
+    check(folder.path(), "migrate", &[], 2);
+}
