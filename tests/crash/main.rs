@@ -97,9 +97,6 @@ fn run_rounds(engine: &Engine, rounds: u64) {
         node = engine.start(folder);
         ledger.check(node.address("node-api"));
         check_unharmed(&node);
-        if ledger.rounds().is_multiple_of(5) {
-            check_files(&node);
-        }
     }
     eprintln!(
         "{} lines stored; {under_load} kills under load, {while_starting} while starting",

@@ -30,6 +30,7 @@ use crate::fetch::{FetchRange, Fetched};
 use crate::head::Taken;
 use crate::inner::Inner;
 use crate::options::WhisperOptions;
+use crate::policies::Times;
 use crate::schema::Policy;
 use crate::series::SeriesId;
 use crate::storage::{FileLock, Storage};
@@ -374,8 +375,14 @@ impl Store for WhisperStore {
 
     fn policy(&self, db: &Inner, id: SeriesId, name: &[u8]) -> Option<Arc<Policy>> {
         let known = db.policies.entry(db.policy(id)?);
+        if known.times == Times::OfFile {
+            return Some(known.policy);
+        }
         match self.dir.info(name) {
-            Ok(Some(file)) => Some(Arc::new(rules::policy_of(&file))),
+            Ok(Some(file)) => {
+                rules::learn(db, id.0, &file);
+                Some(Arc::new(rules::policy_of(&file)))
+            }
             _ => Some(known.policy),
         }
     }
