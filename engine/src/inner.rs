@@ -21,11 +21,14 @@ use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 use silverback_formats::frame;
 use silverback_formats::manifest::Edit;
-use silverback_formats::wal::{KIND_SAMPLES, samples_into};
+use silverback_formats::wal::{KIND_SAMPLES, Row, samples_into};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Rows of one frame of samples that are logged again.
+const ROWS_LOGGED: usize = 2048;
 
 /// Folders of a database.
 #[derive(Debug, Clone)]
@@ -177,8 +180,8 @@ impl Inner {
         let next_id = self.name_series()?;
         let sealed = self.store.seal(self, &taken)?;
         // What was left over is in the segment of this seal or of the last one.
-        let last = sealing.last.replace(wal_floor);
-        let wal_floor = if sealed.is_whole { Some(wal_floor) } else { last };
+        let of_this = wal_floor;
+        let wal_floor = if sealed.is_whole { Some(of_this) } else { sealing.last };
         let adds: Vec<_> = sealed.blocks.iter().map(|block| *block.entry()).collect();
         let mut disk = self.disk.lock();
         disk.commit(|edit| {
@@ -187,6 +190,8 @@ impl Inner {
             edit.next_block = adds.iter().map(|add| add.number + 1).fold(edit.next_block, u64::max);
             edit.adds.clone_from(&adds);
         })?;
+        // Not before: done again, this seal still needs what the last one left.
+        sealing.last = Some(of_this);
         self.store.publish(sealed);
         // Readers ask the head before the store, so nothing is out of sight in between.
         self.head.drop_sealing();
@@ -215,18 +220,28 @@ impl Inner {
     }
 
     /// Writes what waits in the store, and in no file, to the segment that was just begun: before
-    /// anything newer, so that replay keeps their order.
+    /// anything newer. What the head has of the same series came later and is in the segment
+    /// before, so it is written again after them: replay keeps the order of arrival.
     fn log_waiting(&self, segment: u64) -> Result<(), FileError> {
         let now_s = u32::try_from(self.options.clock.now_s()).unwrap_or(0);
         let mut frames = Vec::new();
         let mut logged = false;
-        self.store.waiting(&mut |rows| {
+        let mut log = |rows: &[Row]| {
             logged = true;
             frames.clear();
             let start = frame::start(KIND_SAMPLES, &mut frames);
             samples_into(now_s, rows, &mut frames);
             frame::finish(start, &mut frames);
             self.wal.append(&frames)
+        };
+        self.store.waiting(&mut |rows, is_last| {
+            log(rows)?;
+            let Some(id) = rows.last().map(|row| row.id).filter(|_| is_last) else { return Ok(()) };
+            let mut newer = Vec::new();
+            for snapshot in self.head.read(id) {
+                snapshot.visit(|time_s, value| newer.push(Row { id, time_s, value }));
+            }
+            newer.chunks(ROWS_LOGGED).try_for_each(&mut log)
         })?;
         if logged { self.wal.sync_since(segment) } else { Ok(()) }
     }

@@ -61,11 +61,11 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// after a failure.
     fn seal(&self, db: &Inner, taken: &[Arc<Taken>]) -> Result<Sealed, FileError>;
 
-    /// Visits samples that were given to the store and are in no file yet, a bounded number at a
-    /// time.
+    /// Visits samples that were given to the store and are in no file yet, a bounded number of
+    /// one series at a time, and says whether they are the last of it.
     fn waiting(
         &self,
-        visit: &mut dyn FnMut(&[Row]) -> Result<(), FileError>,
+        visit: &mut dyn FnMut(&[Row], bool) -> Result<(), FileError>,
     ) -> Result<(), FileError> {
         let _ = visit;
         Ok(())

@@ -2,7 +2,7 @@
 
 use crate::support::{Bench, NOW_S, last, put, values};
 use proptest::prelude::*;
-use silverback_engine::storage::{Access, FileLock, MemoryStorage, Storage};
+use silverback_engine::storage::{Access, Fault, FaultyStorage, FileLock, MemoryStorage, Storage};
 use silverback_engine::{Db, FetchRange, Options, StoreOptions, WhisperOptions};
 use silverback_formats::whisper::compressed::{Compressed, CompressedLayout, Conduct};
 use silverback_formats::whisper::{
@@ -363,4 +363,64 @@ fn a_long_pause_before_the_start_makes_no_sample_too_old() {
     assert_eq!(last(&db, "s", 10_800), expected);
     db.seal().unwrap();
     assert_eq!(last(&db, "s", 10_800), expected);
+}
+
+#[test]
+fn of_a_slot_the_last_arrival_counts_although_earlier_ones_wait() {
+    let bench = Bench::new("10s:1h");
+    let mut storage = MemoryStorage::new();
+    write_file(&storage, "bad.wsp", b"this is no whisper file, whoever put it here");
+    let mut db = open(&bench, &storage);
+    for value in 0..4 {
+        put(&db, "bad", NOW_S - 10, f64::from(value));
+        // What waits from before is logged after the newest, which is in the segment before.
+        db.seal().unwrap();
+        drop(db);
+        storage = storage.after_kill();
+        db = open(&bench, &storage);
+        assert_eq!(last(&db, "bad", 600), BTreeMap::from([(NOW_S - 10, f64::from(value))]));
+        if value % 2 == 1 {
+            db.seal().unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_waits_outlives_a_seal_that_fails_and_a_kill_in_the_next() {
+    let bench = Bench::new("10s:1h");
+    let expected = BTreeMap::from([(NOW_S - 20, 1.0), (NOW_S - 10, 2.0)]);
+    for (fails, killed) in (0..14).flat_map(|fails| (0..14).map(move |killed| (fails, killed))) {
+        let memory = MemoryStorage::new();
+        write_file(&memory, "bad.wsp", b"this is no whisper file, whoever put it here");
+        let faulty = FaultyStorage::new(Arc::new(memory.clone()));
+        let store = || StoreOptions::Whisper(Box::new(WhisperOptions::new(DIR)));
+        let options = bench.options(Arc::new(faulty.clone()));
+        let db = Db::open(Options { store: store(), ..options }).unwrap();
+        put(&db, "bad", NOW_S - 20, 1.0);
+        db.seal().unwrap();
+        put(&db, "bad", NOW_S - 10, 2.0);
+        faulty.set_after(fails, Fault::Sync);
+        let _ = db.seal();
+        faulty.set_after(killed, Fault::Killed { torn_bytes: 0 });
+        let _ = db.seal();
+        drop(db);
+        let db = open(&bench, &memory.after_kill());
+        assert_eq!(last(&db, "bad", 600), expected, "fails at {fails}, killed at {killed}");
+    }
+}
+
+#[test]
+fn a_stop_tries_what_waits_once_more() {
+    let bench = Bench::new("10s:1h");
+    let storage = MemoryStorage::new();
+    write_file(&storage, "bad.wsp", b"this is no whisper file, whoever put it here");
+    let store = StoreOptions::Whisper(Box::new(WhisperOptions::new(DIR)));
+    let options = bench.options(Arc::new(storage.clone()));
+    let db = Db::open(Options { store, background: true, ..options }).unwrap();
+    put(&db, "bad", NOW_S - 10, 1.0);
+    db.seal().unwrap();
+    storage.remove(&Path::new(DIR).join("bad.wsp")).unwrap();
+    // It is left alone for a second, but who stops cannot wait.
+    db.close().unwrap();
+    assert!(file(&storage, "bad.wsp").is_some());
 }

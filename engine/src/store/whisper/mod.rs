@@ -57,8 +57,12 @@ const QUARANTINED_MAX: usize = 1 << 20;
 const UNUSABLE_MAX: usize = 1000;
 /// Longest sleep of a worker that waits for its turn, so that closing does not wait long.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
-/// Most intervals between two attempts at a seal that keeps failing.
-const BACK_OFF_MAX: u32 = 60;
+/// Longest pause between two attempts at a seal that keeps failing: what it took from the head
+/// keeps passes from going on.
+const BACK_OFF_MAX: Duration = Duration::from_secs(60);
+
+/// Half of the first pause after a seal that failed.
+const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug)]
@@ -67,8 +71,11 @@ pub(crate) struct WhisperStore {
     dir: WhisperDir,
     waiting: Waiting,
     limits: ArcSwap<Limits>,
-    /// Series whose files could not be read or written.
+    /// Series whose files could not be written.
     quarantine: Quarantine<u32>,
+    /// Series whose files could not be read. Apart from the others: however often somebody asks,
+    /// a write is tried when it is its time.
+    unreadable: Quarantine<u32>,
     /// What is wrong with some of their files.
     unusable: Mutex<BTreeMap<u32, Damage>>,
     counters: FileCounters,
@@ -160,6 +167,7 @@ impl WhisperStore {
             limits: ArcSwap::from_pointee(Limits::of(&options)),
             options: ArcSwap::from_pointee(options),
             quarantine: Quarantine::new(QUARANTINED_MAX),
+            unreadable: Quarantine::new(QUARANTINED_MAX),
             unusable: Mutex::default(),
             counters: FileCounters::default(),
             is_hurried: AtomicBool::new(false),
@@ -193,7 +201,8 @@ impl WhisperStore {
         name: &[u8],
         samples: &[Point],
     ) -> Result<Outcome, Closed> {
-        if self.quarantine.wait(&id, monotonic()).is_some() {
+        // Who stops may want to give the files to another program: a last try.
+        if !self.is_hurried() && self.quarantine.wait(&id, monotonic()).is_some() {
             return Ok(Outcome::NotYet);
         }
         let limits = self.limits.load();
@@ -211,7 +220,8 @@ impl WhisperStore {
                 add(&self.counters.created, usize::from(written.created));
                 add(&self.counters.extended, usize::from(written.extended));
                 add(&self.counters.too_old, written.too_old);
-                if self.quarantine.succeeded(&id) {
+                // Both, whichever it was.
+                if self.quarantine.succeeded(&id) | self.unreadable.succeeded(&id) {
                     self.unusable.lock().remove(&id);
                     tracing::info!("{}: it can be written again", name.escape_ascii());
                 }
@@ -401,15 +411,16 @@ impl Store for WhisperStore {
 
     fn waiting(
         &self,
-        visit: &mut dyn FnMut(&[Row]) -> Result<(), FileError>,
+        visit: &mut dyn FnMut(&[Row], bool) -> Result<(), FileError>,
     ) -> Result<(), FileError> {
         let mut rows = Vec::new();
         self.waiting.visit(|id, samples| {
-            for samples in samples.chunks(ROWS) {
+            let mut left = samples.chunks(ROWS).peekable();
+            while let Some(samples) = left.next() {
                 rows.clear();
                 let row = |point: &Point| Row { id, time_s: point.time_s, value: point.value };
                 rows.extend(samples.iter().map(row));
-                visit(&rows)?;
+                visit(&rows, left.peek().is_none())?;
             }
             Ok(())
         })
@@ -493,7 +504,10 @@ impl WhisperStore {
             if stop.recv_timeout(options.flush_interval) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
-            let pause = options.checkpoint_interval * (1 << failures.min(6)).min(BACK_OFF_MAX);
+            let pause = match failures {
+                0 => options.checkpoint_interval,
+                _ => (FIRST_BACK_OFF * (1 << failures.min(6))).min(BACK_OFF_MAX),
+            };
             let over_budget = db.wal.kept_bytes() > db.options.wal_budget_bytes && failures == 0;
             let wanted = over_budget || db.seal_wanted.load(Ordering::Acquire) && failures == 0;
             if !wanted && sealed.elapsed() < pause {
@@ -528,8 +542,11 @@ impl WhisperStore {
     fn read_failed(&self, id: u32, failure: &FileFailure) {
         add(&self.counters.failures, 1);
         let now = monotonic();
-        if self.quarantine.wait(&id, now).is_none() {
-            let wait = self.quarantine.failed(id, now);
+        if self.unreadable.wait(&id, now).is_none() {
+            if let FileFailure::Quarantine { path, source } = failure {
+                self.tell(id, path, source);
+            }
+            let wait = self.unreadable.failed(id, now);
             tracing::error!(
                 "{failure}; what is not written yet is answered, told again in {} s",
                 wait.as_secs()

@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(super) struct Waiting {
     series: Mutex<HashMap<u32, Held>>,
     samples: AtomicUsize,
+    /// Of them, those that are stuck; changed with the lock of `series`.
+    stuck_samples: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +35,12 @@ pub(super) enum Hold {
     Up,
     /// Their file cannot be opened as it is.
     Stuck,
+}
+
+impl Held {
+    fn stuck_samples(&self) -> usize {
+        if self.hold == Hold::Stuck { self.samples.len() } else { 0 }
+    }
 }
 
 impl Waiting {
@@ -66,8 +74,8 @@ impl Waiting {
     }
 
     /// Keeps further samples of a series; without a `hold` for the reason that it has waited for
-    /// so far. Those of stuck series are dropped, oldest first, when more than `stuck_max`
-    /// samples are here: the answer is how many were.
+    /// so far. Those of stuck series are dropped, oldest first, when there are more than
+    /// `stuck_max` of all such series: the answer is how many were.
     pub(super) fn keep(
         &self,
         id: u32,
@@ -78,15 +86,17 @@ impl Waiting {
         let mut series = self.series.lock();
         let held = series.entry(id).or_default();
         let others = self.samples.load(Ordering::Relaxed) - held.samples.len();
+        let stuck_others = self.stuck_samples.load(Ordering::Relaxed) - held.stuck_samples();
         held.samples.extend_from_slice(samples);
         held.hold = hold.unwrap_or(held.hold);
         let room = match held.hold {
             Hold::Up => usize::MAX,
-            Hold::Stuck => stuck_max.saturating_sub(others),
+            Hold::Stuck => stuck_max.saturating_sub(stuck_others),
         };
         let dropped = held.samples.len().saturating_sub(room);
         held.samples.drain(..dropped);
         self.samples.store(others + held.samples.len(), Ordering::Relaxed);
+        self.stuck_samples.store(stuck_others + held.stuck_samples(), Ordering::Relaxed);
         if held.samples.is_empty() {
             series.remove(&id);
         }
@@ -95,10 +105,13 @@ impl Waiting {
 
     /// Forgets the samples of a series: they are in its file.
     pub(super) fn forget(&self, id: u32) {
-        if self.samples() > 0
-            && let Some(held) = self.series.lock().remove(&id)
-        {
+        if self.samples() == 0 {
+            return;
+        }
+        let mut series = self.series.lock();
+        if let Some(held) = series.remove(&id) {
             self.samples.fetch_sub(held.samples.len(), Ordering::Relaxed);
+            self.stuck_samples.fetch_sub(held.stuck_samples(), Ordering::Relaxed);
         }
     }
 
@@ -142,6 +155,22 @@ mod tests {
         assert_eq!((waiting.samples(), waiting.stuck()), (4, 0));
         waiting.forget(1);
         assert_eq!((waiting.samples(), waiting.series()), (1, vec![2]));
+    }
+
+    #[test]
+    fn what_is_held_up_takes_no_room_of_what_is_stuck() {
+        let waiting = Waiting::default();
+        let keep = |id, samples: &[_], hold| waiting.keep(id, &points(samples), Some(hold), 2);
+        keep(1, &[(1, 1.0), (2, 2.0), (3, 3.0)], Hold::Up);
+        assert_eq!(keep(2, &[(1, 1.0), (2, 2.0), (3, 3.0)], Hold::Stuck), 1);
+        check(&waiting, 2, &[(2, 2.0), (3, 3.0)]);
+        // A reason may change.
+        assert_eq!(keep(1, &[], Hold::Stuck), 3);
+        assert_eq!(keep(2, &[(4, 4.0)], Hold::Up), 0);
+        assert_eq!(keep(3, &[(1, 1.0), (2, 2.0)], Hold::Stuck), 0);
+        waiting.forget(3);
+        assert_eq!(keep(4, &[(1, 1.0), (2, 2.0)], Hold::Stuck), 0);
+        assert_eq!(waiting.samples(), 5);
     }
 
     #[test]
