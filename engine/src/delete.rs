@@ -31,22 +31,23 @@ impl Inner {
     }
 
     /// Deletes those of some series, at most a batch, that have no samples outside of files, and
-    /// says how many: nothing that was stored is lost by it.
+    /// says how many: nothing that was stored is lost by it. Their files, which were found to be
+    /// gone, are not touched: somebody may be putting them back.
     pub(crate) fn delete_idle(&self, ids: &[SeriesId]) -> Result<usize, DeleteError> {
         // Alone: no batch of samples is on its way to one of them.
         let _gate = self.gate.write();
         let is_idle = |id: &SeriesId| !self.head.has_samples(id.0) && !self.store.holds(*id);
         let idle: Vec<SeriesId> = ids.iter().copied().filter(is_idle).collect();
-        self.delete_gated(&idle)
+        self.delete_gated(&idle, false)
     }
 
     fn delete_batch(&self, ids: &[SeriesId]) -> Result<usize, DeleteError> {
         let _gate = self.gate.read();
-        self.delete_gated(ids)
+        self.delete_gated(ids, true)
     }
 
     /// The same for who holds the gate.
-    fn delete_gated(&self, ids: &[SeriesId]) -> Result<usize, DeleteError> {
+    fn delete_gated(&self, ids: &[SeriesId], with_files: bool) -> Result<usize, DeleteError> {
         if self.closed.load(Ordering::Acquire) {
             return Err(DeleteError::Closed);
         }
@@ -59,7 +60,9 @@ impl Inner {
             return Ok(0);
         }
         // First, so that no file is left to be found again after a crash.
-        self.remove_stored(&here)?;
+        if with_files {
+            self.remove_stored(&here)?;
+        }
         let mut bytes = Vec::new();
         let start = frame::start(KIND_REMOVED, &mut bytes);
         removed_into(&here, &mut bytes);
@@ -74,7 +77,9 @@ impl Inner {
             // Last: who finds it gone resolves its name again.
             self.head.remove_series(id.0);
             // What was written of it meanwhile.
-            self.store.remove(&name)?;
+            if with_files {
+                self.store.remove(&name)?;
+            }
         }
         let deleted = here.len();
         self.removed.lock().extend(here);
@@ -91,5 +96,34 @@ impl Inner {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::options::{StoreOptions, WhisperOptions};
+    use crate::storage::MemoryStorage;
+    use crate::{Db, Options};
+    use silverback_formats::carbon::Point;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_file_that_is_put_back_outlives_its_series() {
+        let storage = Arc::new(MemoryStorage::new());
+        let store = StoreOptions::Whisper(Box::new(WhisperOptions::new("/wsp")));
+        let options = Options {
+            store,
+            background: false,
+            storage: Arc::clone(&storage) as _,
+            ..Options::new("/db")
+        };
+        let db = Db::open(options).unwrap();
+        let time_s = db.now_s();
+        db.append(&[Point { name: b"a.b", time_s, value: 1.0 }]).unwrap();
+        let id = db.series(b"a.b").unwrap();
+        assert_eq!(db.inner().delete_idle(&[id]).unwrap(), 0);
+        db.seal().unwrap();
+        assert_eq!(db.inner().delete_idle(&[id]).unwrap(), 1);
+        assert!(storage.paths().contains(&"/wsp/a/b.wsp".into()));
     }
 }
