@@ -6,6 +6,7 @@ use crate::storage::{FileLock, Storage};
 use crate::whisper_dir::{ArchivePoints, FileFailure, Settings, WalkedFile, WhisperDir};
 use silverback_formats::whisper::Dialect;
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,14 @@ use std::sync::Arc;
 
 /// What the names of files of tagged series begin with, as long as nothing better is known.
 const TAGGED: &[u8] = b"_tagged.";
+
+/// Whether a file that is of no series looks like one: none that is hidden, or lies in a hidden
+/// folder.
+fn is_misplaced(relative: &Path) -> bool {
+    let is_hidden = |part: &OsStr| part.as_encoded_bytes().starts_with(b".");
+    relative.extension().is_some_and(|extension| extension == "wsp")
+        && !relative.iter().any(is_hidden)
+}
 
 /// A folder of whisper files that are taken over.
 #[derive(Debug)]
@@ -25,7 +34,7 @@ pub(crate) struct Folder {
 pub(crate) struct Names {
     /// Sorted.
     pub(crate) names: Vec<Vec<u8>>,
-    /// What could not be looked into.
+    /// What could not be looked into, and whisper files that are of no series where they are.
     pub(crate) unreadable: Vec<(PathBuf, io::Error)>,
 }
 
@@ -57,7 +66,14 @@ impl Folder {
         self.dir.walk(&mut |file| {
             match file {
                 WalkedFile::Series(name) => found.names.push(name.to_vec()),
-                WalkedFile::Other(_) => {}
+                WalkedFile::Other(path) => {
+                    if is_misplaced(path) {
+                        let reason = "its path is that of no series: see --filenames, \
+                                      hash-filenames of [whisper] and [tags] enabled";
+                        let error = io::Error::new(io::ErrorKind::InvalidInput, reason);
+                        found.unreadable.push((self.dir.root().join(path), error));
+                    }
+                }
                 WalkedFile::Unreadable(path, error) => {
                     found.unreadable.push((self.dir.root().join(path), error));
                 }

@@ -7,6 +7,7 @@
 //! interrupted begins again with the files that are left, of which those that are in blocks
 //! already are only moved.
 
+use super::folder::Names;
 use super::{Folder, ImportError, ImportOptions, ImportSeries, run};
 use crate::clock::monotonic;
 use crate::error::FileError;
@@ -98,10 +99,10 @@ pub(crate) fn migrate(
 ) -> Result<bool, ImportError> {
     let from = old.folder.root().to_path_buf();
     let unlisted = |source| ImportError::Io { path: from.clone(), source };
-    let names = old.folder.names(&inner.index).map_err(unlisted)?.names;
+    let Names { names, unreadable } = old.folder.names(&inner.index).map_err(unlisted)?;
     old.left.store(names.len() as u64, Ordering::Relaxed);
     old.failed.store(0, Ordering::Relaxed);
-    if names.is_empty() {
+    if names.is_empty() && unreadable.is_empty() {
         return Ok(true);
     }
     tracing::info!("{} files of {} are moved into blocks", names.len(), from.display());

@@ -1,11 +1,11 @@
 //! Whisper files on their way into blocks: at every moment all is answered.
 
-use crate::import_folder::write;
+use crate::import_folder::{import, write};
 use crate::like_whisper::{Rule, compare};
 use crate::support::{Bench, NOW_S, put};
 use parking_lot::Mutex;
 use silverback_engine::schema::AggregationMethod;
-use silverback_engine::storage::MemoryStorage;
+use silverback_engine::storage::{MemoryStorage, Storage};
 use silverback_engine::{AfterImport, Db, ImportOptions, Options};
 use silverback_formats::whisper::{self, Rules, Whisper};
 use std::sync::Arc;
@@ -107,6 +107,22 @@ fn a_file_that_cannot_be_read_stays_and_answers_say_so() {
     assert_eq!(db.delete(&[bad]).unwrap(), 1);
     assert!(db.migrate().unwrap());
     assert_eq!((paths(&storage, "/old"), db.series_count()), (0, 1));
+}
+
+#[test]
+fn a_file_of_no_series_is_left_and_told() {
+    let (bench, storage) = (rule().bench(), MemoryStorage::new());
+    let (bytes, _) = copy(old_file(40));
+    write(&storage, "/old/a.b/c.wsp", &bytes);
+    write(&storage, "/old/.hidden/c.wsp", &bytes);
+    let db = open(&bench, &storage, moved());
+    assert!(!db.migrate().unwrap());
+    let found = import(&db, &ImportOptions::new("/old"));
+    let refused = found.values().map(|outcome| outcome.as_ref().unwrap_err().as_str());
+    assert!(refused.eq(["/old/a.b/c.wsp: its path is that of no series: see --filenames, \
+                         hash-filenames of [whisper] and [tags] enabled"]));
+    storage.remove("/old/a.b/c.wsp".as_ref()).unwrap();
+    assert!(db.migrate().unwrap());
 }
 
 #[test]
