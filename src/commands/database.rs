@@ -4,7 +4,7 @@ use super::whisper::CommandError;
 use crate::config::{self, Loaded};
 use crate::server::db_options;
 use clap::Args;
-use silverback_engine::{Db, OpenError, Options};
+use silverback_engine::{Db, OpenError, Options, StoreOptions};
 use std::path::PathBuf;
 
 /// Arguments of commands on a database.
@@ -21,19 +21,24 @@ impl Database {
         config::load(self.config.as_deref())
             .map_err(|error| CommandError::Database(error.to_string()))
     }
+}
 
-    /// Opens the database, which does nothing by itself.
-    pub(crate) fn open(&self) -> Result<Db, CommandError> {
-        let Loaded { config, schema } = self.load()?;
-        let options = Options { background: false, ..db_options(&config, schema) };
-        Db::open(options).map_err(|error| {
-            let hint = match error {
-                OpenError::Locked { .. } => ": stop the server first",
-                _ => "",
-            };
-            CommandError::Database(format!("{error}{hint}"))
-        })
+/// Opens the database of a configuration, which does nothing by itself, to put something into its
+/// blocks or take it out.
+pub(crate) fn open(Loaded { config, schema }: Loaded) -> Result<Db, CommandError> {
+    if !matches!(config.store, StoreOptions::Blocks) {
+        let reason = "this configuration keeps whisper files and has no blocks: give one with \
+                      engine = \"block\" in [storage], or use silverback convert";
+        return Err(CommandError::Usage(reason.to_owned()));
     }
+    let options = Options { background: false, ..db_options(&config, schema) };
+    Db::open(options).map_err(|error| {
+        let hint = match error {
+            OpenError::Locked { .. } => ": stop the server first",
+            _ => "",
+        };
+        CommandError::Database(format!("{error}{hint}"))
+    })
 }
 
 /// Closes a database that all was written to.

@@ -30,9 +30,9 @@ pub(crate) struct Export {
     matching: Vec<String>,
     #[command(flatten)]
     database: Database,
-    /// Names of the files of tagged series
-    #[arg(long, value_name = "NAMES", default_value = "hashed")]
-    filenames: Filenames,
+    /// Names of the files of tagged series; as hash-filenames of the configuration unless given
+    #[arg(long, value_name = "NAMES")]
+    filenames: Option<Filenames>,
     /// Replace files that differ
     #[arg(long)]
     overwrite: bool,
@@ -59,14 +59,16 @@ impl Outcome for ExportOutcome {
 
 /// Exports the series. Whether all files are as they should be.
 pub(super) fn run(command: &Export, out: &mut dyn Write) -> Result<bool, CommandError> {
-    let db = command.database.open()?;
+    let loaded = command.database.load()?;
+    let config = loaded.config.clone();
+    let db = database::open(loaded)?;
     let options = ExportOptions {
         compressed: command.format == Kind::Cwhisper,
         matching: command.matching.iter().map(|pattern| pattern.clone().into_bytes()).collect(),
         jobs: command.jobs.at_a_time(),
         overwrite: command.overwrite,
         dry_run: command.dry_run,
-        hash_filenames: command.filenames == Filenames::Hashed,
+        hash_filenames: command.filenames.map_or(config.hash_filenames, Filenames::are_hashed),
         ..ExportOptions::new(&command.to)
     };
     let mut report = Report::new(&command.jobs, out);

@@ -22,9 +22,9 @@ pub(crate) struct Import {
     from: PathBuf,
     #[command(flatten)]
     database: Database,
-    /// Names of the files of tagged series
-    #[arg(long, value_name = "NAMES", default_value = "hashed")]
-    filenames: Filenames,
+    /// Names of the files of tagged series; as hash-filenames of the configuration unless given
+    #[arg(long, value_name = "NAMES")]
+    filenames: Option<Filenames>,
     /// Read and compare, write nothing
     #[arg(long)]
     dry_run: bool,
@@ -39,6 +39,13 @@ pub(crate) enum Filenames {
     Hashed,
     /// By the name.
     Plain,
+}
+
+impl Filenames {
+    /// As options of the engine have it.
+    pub(crate) fn are_hashed(self) -> bool {
+        self == Self::Hashed
+    }
 }
 
 impl Outcome for ImportOutcome {
@@ -61,11 +68,13 @@ pub(super) fn run(command: &Import, out: &mut dyn Write) -> Result<bool, Command
         let from = command.from.display();
         return Err(CommandError::Usage(format!("--from {from} is no folder")));
     }
-    let db = command.database.open()?;
+    let loaded = command.database.load()?;
+    let config = loaded.config.clone();
+    let db = database::open(loaded)?;
     let options = ImportOptions {
         jobs: command.jobs.at_a_time(),
         dry_run: command.dry_run,
-        hash_filenames: command.filenames == Filenames::Hashed,
+        hash_filenames: command.filenames.map_or(config.hash_filenames, Filenames::are_hashed),
         ..ImportOptions::new(&command.from)
     };
     let mut report = Report::new(&command.jobs, out);

@@ -26,9 +26,9 @@ pub(crate) struct Migrate {
     /// What becomes of files that are moved: keep puts them into DIR.moved
     #[arg(long, value_name = "WHAT", default_value = "keep")]
     then: Then,
-    /// Names of the files of tagged series
-    #[arg(long, value_name = "NAMES", default_value = "hashed")]
-    filenames: Filenames,
+    /// Names of the files of tagged series; as hash-filenames of the configuration unless given
+    #[arg(long, value_name = "NAMES")]
+    filenames: Option<Filenames>,
     /// Read and compare, write nothing
     #[arg(long)]
     dry_run: bool,
@@ -45,7 +45,9 @@ enum Then {
 
 /// Moves the files. Whether none is left.
 pub(super) fn run(command: &Migrate, out: &mut dyn Write) -> Result<bool, CommandError> {
-    let configured = || Some(command.database.load().ok()?.config.migrate_from?.from);
+    let loaded = command.database.load()?;
+    let config = loaded.config.clone();
+    let configured = || Some(config.migrate_from.as_ref()?.from.clone());
     let Some(from) = command.from.clone().or_else(configured) else {
         let usage = "give --from, or a configuration with migrate-from in [storage]";
         return Err(CommandError::Usage(usage.to_owned()));
@@ -53,7 +55,7 @@ pub(super) fn run(command: &Migrate, out: &mut dyn Write) -> Result<bool, Comman
     if !from.is_dir() {
         return Err(CommandError::Usage(format!("--from {} is no folder", from.display())));
     }
-    let db = command.database.open()?;
+    let db = database::open(loaded)?;
     let after = match command.then {
         Then::Keep => AfterImport::MoveTo(moved_folder(&from)),
         Then::Remove => AfterImport::Remove,
@@ -61,7 +63,7 @@ pub(super) fn run(command: &Migrate, out: &mut dyn Write) -> Result<bool, Comman
     let options = ImportOptions {
         jobs: command.jobs.at_a_time(),
         dry_run: command.dry_run,
-        hash_filenames: command.filenames == Filenames::Hashed,
+        hash_filenames: command.filenames.map_or(config.hash_filenames, Filenames::are_hashed),
         after,
         ..ImportOptions::new(from)
     };

@@ -3,8 +3,9 @@
 use super::database::Database;
 use super::jobs::Jobs;
 use super::transfer::{Outcome, Report, Totals};
+use super::whisper::disk::Disk;
 use super::whisper::error::FileError;
-use super::whisper::file::{Kind, WhisperFile};
+use super::whisper::file::{Kind, WhisperFile, open_sidecar, sidecar_path};
 use super::whisper::walk::Walked;
 use super::whisper::{CommandError, DialectName};
 use crate::server::db_options;
@@ -76,8 +77,16 @@ impl Verify {
         }
         let config = self.database.load()?.config;
         let whisper = config.whisper_dir().map(Path::to_path_buf);
-        let folders = [Some(config.storage_path), whisper];
-        Ok(folders.into_iter().flatten().filter(|folder| folder.is_dir()).collect())
+        let mut folders = vec![config.storage_path];
+        folders.extend(whisper);
+        let there: Vec<_> = folders.iter().filter(|folder| folder.is_dir()).cloned().collect();
+        if there.is_empty() {
+            let folders: Vec<_> =
+                folders.iter().map(|folder| folder.display().to_string()).collect();
+            let folders = folders.join(" and ");
+            return Err(CommandError::Usage(format!("nothing to verify: {folders} is no folder")));
+        }
+        Ok(there)
     }
 
     fn database(&self, path: &Path, out: &mut dyn Write) -> Result<bool, CommandError> {
@@ -126,7 +135,7 @@ impl Verify {
                     result.as_ref().is_err_and(|error| !matches!(error, FileError::Io(_)));
                 let mut put_aside = Ok(());
                 if is_damaged && self.repair {
-                    put_aside = quarantine(folder, path);
+                    put_aside = self.put_aside(folder, path);
                 } else if result.is_err() {
                     left += 1;
                 }
@@ -143,12 +152,33 @@ impl Verify {
 
     /// Says how many points the file has.
     fn verify_file(&self, path: &Path) -> Result<u64, FileError> {
-        let file = WhisperFile::open_path(path, self.dialect.rules())?;
-        file.verify()?;
+        let file = self.verify_alone(path)?;
         if file.kind() == Kind::Cwhisper {
-            super::whisper::file::open_sidecar(path, self.dialect.rules())?;
+            open_sidecar(path, self.dialect.rules()).map_err(|error| match error {
+                FileError::Io(_) => error,
+                _ => FileError::Sidecar(error.to_string()),
+            })?;
         }
         file.stored_points()
+    }
+
+    /// Without the late points beside it.
+    fn verify_alone(&self, path: &Path) -> Result<WhisperFile<Disk>, FileError> {
+        let file = WhisperFile::open_path(path, self.dialect.rules())?;
+        file.verify()?;
+        Ok(file)
+    }
+
+    /// Puts a file that is damaged into quarantine, with the late points beside it; or those
+    /// alone, when nothing else is.
+    fn put_aside(&self, folder: &Path, path: &Path) -> std::io::Result<()> {
+        if self.verify_alone(path).is_err() {
+            quarantine(folder, path)?;
+        }
+        match quarantine(folder, &sidecar_path(path)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Config {
     pub store: StoreOptions,
     /// Whisper files that are answered from and moved into blocks.
     pub migrate_from: Option<ImportOptions>,
+    /// Whether whisper files of tagged series are named by hashes.
+    pub hash_filenames: bool,
     /// Retention rules; none for the built-in ones.
     pub schemas_file: Option<PathBuf>,
     /// Roll-up rules; none for the default of go-carbon.
@@ -227,6 +229,7 @@ impl Config {
             storage_path: storage_path(&settings),
             store: store::options(&settings),
             migrate_from: store::migrate_from(&settings),
+            hash_filenames: whisper.flag("hash-filenames"),
             schemas_file: not_empty(whisper.text("schemas-file")).map(PathBuf::from),
             aggregation_file: not_empty(whisper.text("aggregation-file")).map(PathBuf::from),
             wal_sync_interval: settings.table("wal").duration("sync-interval"),

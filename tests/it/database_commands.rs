@@ -1,6 +1,6 @@
 //! Data in and out of a node: import, export, verify, migrate; on the real program.
 
-use crate::support::node::{Node, config, run};
+use crate::support::node::{Node, config, config_of, run};
 use serde_json::Value;
 use silverback_engine::clock::{Clock, SystemClock};
 use silverback_formats::whisper::compressed::{Compressed, CompressedLayout, Conduct};
@@ -173,6 +173,58 @@ fn damage_is_found_and_put_aside() {
     statuses(&check(folder.path(), "verify", &[&old, "--repair"], 0), &[("ok", 39), ("failed", 1)]);
     assert!(folder.path().join("old.quarantine/servers/web1.wsp").exists());
     statuses(&check(folder.path(), "verify", &[&old], 0), &[("ok", 39)]);
+    // Late points that are damaged leave the file that they are beside.
+    fs::write(files.join("servers/web3.wsp.ooo"), [0; 100]).unwrap();
+    let found = check(folder.path(), "verify", &[&old, "--repair"], 0);
+    statuses(&found, &[("ok", 38), ("failed", 1)]);
+    let bad = found.iter().find(|line| line["status"] == "failed").unwrap();
+    assert!(bad["error"].as_str().unwrap().contains(".ooo"), "{bad}");
+    assert!(folder.path().join("old.quarantine/servers/web3.wsp.ooo").exists());
+    statuses(&check(folder.path(), "verify", &[&old], 0), &[("ok", 39)]);
+}
+
+#[test]
+fn names_of_files_are_those_of_the_configuration() {
+    let (folder, now_s) = place(0);
+    let tagged = folder.path().join("old/_tagged/911/ebd");
+    fs::create_dir_all(&tagged).unwrap();
+    fs::write(tagged.join("a_DOT_b;c=d.wsp"), standard(now_s, 1)).unwrap();
+    let old = text_of(&folder.path().join("old"));
+    let node = folder.path().join("node.toml");
+    let hashed = fs::read_to_string(&node).unwrap() + "[tags]\nenabled = true\n";
+    fs::write(&node, &hashed).unwrap();
+    // A file whose series cannot be told is no success.
+    statuses(&check(folder.path(), "import", &["--from", &old], 1), &[("failed", 1)]);
+    let plain = hashed.replace("[whisper]\n", "[whisper]\nhash-filenames = false\n");
+    fs::write(&node, &plain).unwrap();
+    let found = check(folder.path(), "import", &["--from", &old], 0);
+    assert_eq!(found[0]["series"], "a.b;c=d");
+}
+
+#[test]
+fn what_cannot_be_done_is_said_at_once() {
+    let (folder, _) = place(1);
+    let at = |path: &str| text_of(&folder.path().join(path));
+    let whisper = config_of("whisper", &folder.path().join("state"));
+    fs::write(at("whisper.toml"), whisper).unwrap();
+    fs::write(at("bad.toml"), "nothing = ").unwrap();
+    for (args, config, expected) in [
+        (vec!["import", "--from", &at("old")], "whisper.toml", "engine = \"block\""),
+        (
+            vec!["export", "--to", &at("new"), "--format", "whisper"],
+            "whisper.toml",
+            "has no blocks",
+        ),
+        (vec!["migrate"], "bad.toml", "bad.toml"),
+        (vec!["verify"], "node.toml", "nothing to verify"),
+    ] {
+        let config = at(config);
+        let output = run(&[&args[..], &["--config", &config]].concat());
+        assert!(!output.status.success(), "{args:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(expected), "{args:?}: {said}");
+    }
+    assert!(!folder.path().join("state").exists());
 }
 
 /// The sum of what a node answers for all files of the last half hour, and how many answer.

@@ -54,6 +54,9 @@ pub(crate) enum FileError {
     /// Blocks or index are damaged.
     #[error("{0}")]
     Damaged(String),
+    /// The file of late points beside it is damaged, it is not.
+    #[error("late points beside it (.ooo): {0}")]
+    Sidecar(String),
     /// The file has no such time.
     #[error("no data in the selected time range")]
     NoData,
