@@ -31,6 +31,9 @@ use silverback_formats::wal::Row;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+/// Is given samples, and whether they are the last of their series.
+pub(crate) type VisitRows<'a> = &'a mut dyn FnMut(&[Row], bool) -> Result<(), FileError>;
+
 /// See the module.
 pub(crate) trait Store: Debug + Send + Sync {
     /// Values of a series over a range: what the head holds over what is stored.
@@ -63,10 +66,7 @@ pub(crate) trait Store: Debug + Send + Sync {
 
     /// Visits samples that were given to the store and are in no file yet, a bounded number of
     /// one series at a time, and says whether they are the last of it.
-    fn waiting(
-        &self,
-        visit: &mut dyn FnMut(&[Row], bool) -> Result<(), FileError>,
-    ) -> Result<(), FileError> {
+    fn waiting(&self, visit: VisitRows<'_>) -> Result<(), FileError> {
         let _ = visit;
         Ok(())
     }
@@ -91,7 +91,8 @@ pub(crate) trait Store: Debug + Send + Sync {
         Err(ImportError::NoBlocks)
     }
 
-    /// Whether something was taken over, or sealed, for each slot of `chunks`.
+    /// Whether the values of `chunks` were taken over, or others received, for each of their
+    /// slots.
     fn has_slots(&self, id: SeriesId, step_s: u32, kind: BlockKind, chunks: &[FullChunk]) -> bool {
         let _ = (id, step_s, kind, chunks);
         false

@@ -209,6 +209,26 @@ fn hashed_names_are_found_among_the_series() {
 }
 
 #[test]
+fn a_file_of_the_same_slots_and_other_values_is_imported_again() {
+    let storage = MemoryStorage::new();
+    let db = Bench::new("60s:1d").open(&storage);
+    let outcomes = |options: ImportOptions| import(&db, &options).into_values().map(Result::unwrap);
+    for (written, expected) in [(1.0, "Imported"), (1.0, "Held"), (2.0, "Imported"), (2.0, "Held")]
+    {
+        let _ = storage.remove("/old/s.wsp".as_ref());
+        write(&storage, "/old/s.wsp", &file(written));
+        assert!(outcomes(ImportOptions::new("/old")).eq([expected]), "{written}");
+        assert_eq!(value(&db, "s"), [written]);
+    }
+    // What is in blocks is not what is in the file: it must not go before it is.
+    storage.remove("/old/s.wsp".as_ref()).unwrap();
+    write(&storage, "/old/s.wsp", &file(3.0));
+    let after = AfterImport::Remove;
+    assert!(outcomes(ImportOptions { after, ..ImportOptions::new("/old") }).eq(["Imported"]));
+    assert_eq!(value(&db, "s"), [3.0]);
+}
+
+#[test]
 fn imported_files_go_where_they_are_to_go() {
     let storage = MemoryStorage::new();
     let bench = Bench::new("60s:1d");

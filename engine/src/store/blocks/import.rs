@@ -9,7 +9,6 @@ use crate::inner::Inner;
 use crate::series::SeriesId;
 use silverback_formats::block::{BlockKind, IMPORTED};
 use silverback_formats::chunk::{Chunk, ChunkError};
-use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 impl BlockStore {
@@ -38,7 +37,8 @@ impl BlockStore {
         Ok(())
     }
 
-    /// Whether blocks of this step and kind hold something for each slot of `chunks`.
+    /// Whether blocks of this step and kind hold, for each slot of `chunks`, what an import of
+    /// them would have left there.
     pub(super) fn find_slots(
         &self,
         id: SeriesId,
@@ -57,38 +57,40 @@ impl BlockStore {
         chunk: &FullChunk,
     ) -> Result<bool, ChunkError> {
         let wanted = Chunk::parse(&chunk.bytes, step_s)?;
-        let mut left: Vec<bool> = vec![false; wanted.header().slots() as usize];
-        wanted.presence().present_runs().for_each(|run| fill(&mut left, &run, 0, true));
+        let mut values = Vec::new();
+        wanted.decode_into(&mut values)?;
+        let mut left: Vec<bool> = vec![false; values.len()];
+        for run in wanted.presence().present_runs() {
+            left[run.start as usize..run.end as usize].fill(true);
+        }
         let blocks = self.blocks.load();
         let (first_s, last_s) = (i64::from(chunk.first_s), i64::from(chunk.last_s));
         let alike = blocks
             .within(first_s, last_s)
             .filter(|block| block.entry().step_s == step_s && block.entry().kind == kind);
+        let mut found_values = Vec::new();
         for block in alike {
+            // Received points win over imported ones, whatever those are.
+            let wins = block.entry().order != IMPORTED;
             block.chunks(id.0, |bytes| {
+                found_values.clear();
                 let Ok(found) = Chunk::parse(bytes, step_s) else { return };
+                if found.decode_into(&mut found_values).is_err() {
+                    return;
+                }
                 let offset = (i64::from(found.header().start_s()) - first_s) / i64::from(step_s);
-                match kind {
-                    BlockKind::Points => found
-                        .presence()
-                        .present_runs()
-                        .for_each(|run| fill(&mut left, &run, offset, false)),
-                    BlockKind::RollUps => {
-                        fill(&mut left, &(0..found.header().slots()), offset, false);
+                for (slot, value) in (offset..).zip(&found_values) {
+                    let Ok(slot) = usize::try_from(slot) else { continue };
+                    let Some(wanted) = values.get(slot) else { break };
+                    // Points that are unknown say nothing, roll-ups do.
+                    if kind == BlockKind::RollUps || !value.is_nan() {
+                        let is_same = value.to_bits() == wanted.to_bits()
+                            || value.is_nan() && wanted.is_nan();
+                        left[slot] = !(wins || is_same);
                     }
                 }
             });
         }
         Ok(!left.contains(&true))
     }
-}
-
-/// Sets the cells of `run`, moved by `offset`, as far as there are any.
-fn fill(cells: &mut [bool], run: &Range<u32>, offset: i64, value: bool) {
-    let place = |slot: u32| {
-        let at = usize::try_from(i64::from(slot) + offset).unwrap_or(0);
-        at.min(cells.len())
-    };
-    let (start, end) = (place(run.start), place(run.end));
-    cells[start..end].fill(value);
 }

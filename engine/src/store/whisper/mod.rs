@@ -22,7 +22,7 @@ mod rules;
 mod scan;
 mod waiting;
 
-use super::{Sealed, Store};
+use super::{Sealed, Store, VisitRows};
 use crate::clock::monotonic;
 use crate::counters::{add, counters};
 use crate::error::{Closed, Damage, FetchError, FileError, SealError};
@@ -409,10 +409,7 @@ impl Store for WhisperStore {
 
     fn publish(&self, _sealed: Sealed) {}
 
-    fn waiting(
-        &self,
-        visit: &mut dyn FnMut(&[Row], bool) -> Result<(), FileError>,
-    ) -> Result<(), FileError> {
+    fn waiting(&self, visit: VisitRows<'_>) -> Result<(), FileError> {
         let mut rows = Vec::new();
         self.waiting.visit(|id, samples| {
             let mut left = samples.chunks(ROWS).peekable();
