@@ -46,6 +46,12 @@ impl Limiter {
         // A little longer, lest rounding makes it a little too short.
         Err(Duration::from_secs_f64((1.0 - bucket.tokens) / rate) + Duration::from_nanos(1))
     }
+
+    /// Gives a token back that was not needed.
+    pub(crate) fn put_back(&self) {
+        let bucket = &mut *self.bucket.lock();
+        bucket.tokens = (bucket.tokens + 1.0).min(self.rate_per_s.into());
+    }
 }
 
 #[cfg(test)]
@@ -84,6 +90,18 @@ mod tests {
         }
         let seconds = (now - start).as_secs_f64();
         assert!((99.9..100.1).contains(&seconds), "{seconds}");
+    }
+
+    #[test]
+    fn what_is_put_back_can_be_taken() {
+        let start = monotonic();
+        let limiter = Limiter::new(2, start);
+        let later = start + Duration::from_secs(1);
+        assert_eq!(taken(&limiter, later), 2);
+        limiter.put_back();
+        assert_eq!(taken(&limiter, later), 1);
+        (0..5).for_each(|_| limiter.put_back());
+        assert_eq!(taken(&limiter, later), 2);
     }
 
     #[test]

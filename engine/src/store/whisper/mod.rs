@@ -213,7 +213,12 @@ impl WhisperStore {
             may_create.then(|| rules::new_file(db, &self.options.load(), name))
         };
         match self.dir.update(name, batch, new) {
-            Ok(None) => Ok(Outcome::HeldUp),
+            Ok(None) => {
+                // Nothing was written: files that are there are not to wait for those that may
+                // not be made yet.
+                limits.updates.put_back();
+                Ok(Outcome::HeldUp)
+            }
             Ok(Some(written)) => {
                 add(&self.counters.updates, 1);
                 add(&self.counters.points, written.points);
