@@ -308,6 +308,12 @@ impl WhisperStore {
         add(&self.counters.stuck_dropped, dropped);
     }
 
+    /// How long no write is tried, and whether who reads was told lately.
+    fn hold(&self, id: u32) -> (Duration, bool) {
+        let now = monotonic();
+        (self.quarantine.failed(id, now), self.unreadable.wait(&id, now).is_some())
+    }
+
     fn failed(&self, id: u32, samples: usize, failure: &FileFailure) -> Outcome {
         add(&self.counters.failures, 1);
         match failure {
@@ -317,17 +323,21 @@ impl WhisperStore {
                 Outcome::Done
             }
             FileFailure::Retry { .. } => {
-                let wait = self.quarantine.failed(id, monotonic());
-                tracing::error!("{failure}; tried again in {} s", wait.as_secs());
+                let (wait, told) = self.hold(id);
+                if !told {
+                    tracing::error!("{failure}; tried again in {} s", wait.as_secs());
+                }
                 Outcome::HeldUp
             }
             FileFailure::Quarantine { path, source } => {
                 self.tell(id, path, source);
-                let wait = self.quarantine.failed(id, monotonic());
-                tracing::error!(
-                    "{failure}; tried again in {} s, its points wait meanwhile",
-                    wait.as_secs()
-                );
+                let (wait, told) = self.hold(id);
+                if !told {
+                    tracing::error!(
+                        "{failure}; tried again in {} s, its points wait meanwhile",
+                        wait.as_secs()
+                    );
+                }
                 Outcome::Stuck
             }
         }
@@ -544,7 +554,8 @@ impl WhisperStore {
     fn read_failed(&self, id: u32, failure: &FileFailure) {
         add(&self.counters.failures, 1);
         let now = monotonic();
-        if self.unreadable.wait(&id, now).is_none() {
+        let is_told = |quarantine: &Quarantine<u32>| quarantine.wait(&id, now).is_some();
+        if !is_told(&self.unreadable) && !is_told(&self.quarantine) {
             if let FileFailure::Quarantine { path, source } = failure {
                 self.tell(id, path, source);
             }
