@@ -25,7 +25,9 @@ impl Database {
     /// Opens the database, which does nothing by itself.
     pub(crate) fn open(&self) -> Result<Db, CommandError> {
         let Loaded { config, schema } = self.load()?;
-        let options = Options { background: false, ..db_options(&config, schema) };
+        // Nobody is disturbed by work at full speed.
+        let options =
+            Options { background: false, compaction_bytes_per_s: 0, ..db_options(&config, schema) };
         Db::open(options).map_err(|error| {
             let hint = match error {
                 OpenError::Locked { .. } => ": stop the server first",

@@ -523,6 +523,12 @@ const BLOCK: &[Key] = &[
         AtStart,
         "bytes of points in memory above which a block is sealed early; above twice of it, points wait",
     ),
+    key(
+        "compaction-bytes-per-second",
+        Int { default: 33_554_432, least: 0 },
+        AtStart,
+        "most bytes of blocks read in a second to be merged; 0: no limit",
+    ),
 ];
 
 const GRAPHITE_API: &[Key] = &[
