@@ -494,9 +494,9 @@ const STORAGE: &[Key] = &[
     ),
     key(
         "migrated-files",
-        Word { default: "keep", allowed: &["keep", "remove"] },
+        Word { default: "keep", allowed: &["keep", "remove", "leave"] },
         AtStart,
-        "keep: in a folder beside, its name with .moved; remove",
+        "keep: in a folder beside, its name with .moved; remove; leave: where they are",
     ),
 ];
 
