@@ -30,7 +30,9 @@ impl Database {
             Options { background: false, compaction_bytes_per_s: 0, ..db_options(&config, schema) };
         Db::open(options).map_err(|error| {
             let hint = match error {
-                OpenError::Locked { .. } => ": stop the server first, or let it do the work (docs/migration.md)",
+                OpenError::Locked { .. } => {
+                    ": stop the server first, or let it do the work (docs/migration.md)"
+                }
                 _ => "",
             };
             CommandError::Database(format!("{error}{hint}"))

@@ -89,8 +89,8 @@ impl BlockStore {
         let finest_s = steps.chain([entry.step_s]).min().unwrap_or(entry.step_s);
         for piece in window.pieces(finest_s, answer.step_s) {
             let (start_s, stop_s) = piece.span_s();
-            let coarse =
-                tiers(start_s, stop_s).map(|(step_s, kind)| Coarse::of(kind, step_s, entry));
+            let coarse = tiers(start_s, stop_s)
+                .map(|(step_s, kind)| Coarse::of(kind, step_s, answer.step_s, entry));
             let late = head.iter().filter(|head| head.late.iter().any(|late| late.archive > 0));
             let coarse = coarse.chain(late.map(|_| Coarse::Stored));
             let mut gather = Gather::new(piece, entry, coarse.fold(Coarse::Computed, Coarse::and));

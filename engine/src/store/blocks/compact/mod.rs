@@ -95,8 +95,10 @@ impl BlockStore {
         let oldest_s = db.options.clock.now_s() - i64::from(keep_s) - i64::from(step_s);
         let mut merger = Merger::new(parts, oldest_s);
         let pace = Pace::new(db.options.compaction_bytes_per_s);
+        // A series whose name was lost is not one that was deleted.
+        let keeps_unnamed = !db.damage.is_empty();
         while let Some(id) = merger.next_series()? {
-            if db.index.has(SeriesId(id)) {
+            if keeps_unnamed || db.index.has(SeriesId(id)) {
                 for chunk in merger.chunks()? {
                     batch.push(tier, id, (chunk.first_s, chunk.last_s), &chunk.bytes)?;
                 }
