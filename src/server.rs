@@ -318,6 +318,7 @@ pub(crate) fn db_options(config: &Config, schema: Schema) -> Options {
         wal_sync_interval: config.wal_sync_interval,
         wal_budget_bytes: config.wal_budget_bytes,
         block_duration_s: config.block_duration_s,
+        compaction_bytes_per_s: config.compaction_bytes_per_s,
         head_budget_bytes: config.head_budget_bytes,
         store: config.store.clone(),
         migrate_from: config.migrate_from.clone(),

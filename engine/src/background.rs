@@ -28,6 +28,7 @@ impl Background {
             inner.store.work(inner, stopped);
         })?;
         background.spawn("silverback-index", inner, &stopped, crate::base::work)?;
+        background.spawn("silverback-compact", inner, &stopped, crate::compact::work)?;
         if inner.store.old_files().is_some() {
             background.spawn("silverback-migrate", inner, &stopped, crate::import::work)?;
         }

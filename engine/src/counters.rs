@@ -66,6 +66,10 @@ counters! {
         sealed_bytes => "seal.bytes",
         /// Blocks deleted because all they held is past its retention.
         expired_blocks => "block.expired",
+        /// Times that blocks were merged.
+        compactions => "compact.done",
+        /// Bytes of the blocks that this made.
+        compacted_bytes => "compact.bytes",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::append::{Appended, Refusal};
 use crate::background::Background;
+use crate::compact;
 use crate::error::{
     AddEventError, AppendError, CloseError, Damage, DeleteError, FetchError, FindError, OpenError,
     SealError,
@@ -302,6 +303,15 @@ impl Db {
     /// When a file cannot be written, or the one that counts is damaged, and after [`Db::close`].
     pub fn seal_index(&self) -> Result<(), SealError> {
         self.inner().seal_index()
+    }
+
+    /// Merges blocks wherever two can become one, and says how often. In the background that is
+    /// done where it pays.
+    ///
+    /// # Errors
+    /// When a file cannot be written, and after [`Db::close`].
+    pub fn compact(&self) -> Result<usize, SealError> {
+        compact::all(self.inner())
     }
 
     /// Deletes blocks that hold nothing within retention any more, and says how many.

@@ -21,6 +21,7 @@
 //! | `export` | series → whisper files |
 //! | `job` | what work on many files tells |
 //! | `block` | sealed blocks |
+//! | `compact` | when blocks are merged |
 //! | `manifest`, `series_log` | which blocks and series exist |
 //! | `events` | what happened beside the samples |
 //! | `log_file` | what the series log and the event log share |
@@ -36,6 +37,7 @@ mod background;
 mod base;
 mod block;
 pub mod clock;
+mod compact;
 mod counters;
 mod db;
 mod delete;

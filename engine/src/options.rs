@@ -128,6 +128,8 @@ pub struct Options {
     /// Bytes of WAL above which the head is sealed early, so that the WAL can be dropped. A
     /// sender that rewrites the same slots again and again grows the one and not the other.
     pub wal_budget_bytes: u64,
+    /// Bytes of blocks that are read in a second to be merged, at most; zero is no limit.
+    pub compaction_bytes_per_s: u64,
     /// Bytes of memory that events may take; further ones are refused.
     pub event_budget_bytes: usize,
     /// Where samples are kept after the head.
@@ -159,6 +161,7 @@ impl Options {
             block_duration_s: 7200,
             head_budget_bytes: 512 << 20,
             wal_budget_bytes: 4 << 30,
+            compaction_bytes_per_s: 32 << 20,
             event_budget_bytes: 256 << 20,
             store: StoreOptions::Blocks,
             index_seal_names: 250_000,

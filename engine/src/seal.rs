@@ -141,7 +141,7 @@ fn merge(chunks: &[FullChunk], late: &[LateSample], step_s: u32) -> Vec<FullChun
 }
 
 /// Chunks of samples (slot time, value) in order of time, each within the limit of slots.
-pub(crate) fn encode(samples: impl IntoIterator<Item = (u32, f64)>, step_s: u32) -> Vec<FullChunk> {
+fn encode(samples: impl IntoIterator<Item = (u32, f64)>, step_s: u32) -> Vec<FullChunk> {
     let mut chunks = Vec::new();
     let mut left = samples.into_iter().peekable();
     while let Some((first_s, value)) = left.next() {

@@ -31,10 +31,14 @@ pub(crate) fn open(Loaded { config, schema }: Loaded) -> Result<Db, CommandError
                       engine = \"block\" in [storage], or use silverback convert";
         return Err(CommandError::Usage(reason.to_owned()));
     }
-    let options = Options { background: false, ..db_options(&config, schema) };
+    // Nobody is disturbed by work at full speed.
+    let options =
+        Options { background: false, compaction_bytes_per_s: 0, ..db_options(&config, schema) };
     Db::open(options).map_err(|error| {
         let hint = match error {
-            OpenError::Locked { .. } => ": stop the server first",
+            OpenError::Locked { .. } => {
+                ": stop the server first, or let it do the work (docs/migration.md)"
+            }
             _ => "",
         };
         CommandError::Database(format!("{error}{hint}"))

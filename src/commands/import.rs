@@ -15,7 +15,8 @@ use std::path::PathBuf;
     Examples:\n  \
     silverback import --from /var/lib/graphite/whisper\n  \
     silverback import --from old --config /etc/silverback.conf --dry-run --json\n\n\
-    Run it again to resume. A server imports while it serves: see [storage] migrate-from.")]
+    Run it again to resume. A server imports while it serves:\n\
+    see migrate-from of [storage], with migrated-files = \"leave\".")]
 pub(crate) struct Import {
     /// Folder to read; nothing in it is changed
     #[arg(long, value_name = "DIR")]

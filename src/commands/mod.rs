@@ -1,6 +1,7 @@
 //! What the program does when it is called: print something, check something, work on
 //! whisper files, or serve.
 
+mod compact;
 mod convert;
 mod database;
 mod export;

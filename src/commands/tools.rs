@@ -2,6 +2,7 @@
 //!
 //! Their flags are clap's own, unlike go-carbon's, which [`crate::flags`] reads.
 
+use super::compact::{self, Compact};
 use super::convert::{self, Convert};
 use super::export::{self, Export};
 use super::import::{self, Import};
@@ -27,11 +28,15 @@ enum Tool {
     Export(Export),
     Migrate(Migrate),
     Verify(Verify),
+    Compact(Compact),
 }
 
 /// Whether the arguments that follow the program's name begin with a command.
 pub(super) fn is_command(first: Option<&str>) -> bool {
-    matches!(first, Some("whisper" | "convert" | "import" | "export" | "migrate" | "verify"))
+    matches!(
+        first,
+        Some("whisper" | "convert" | "import" | "export" | "migrate" | "verify" | "compact")
+    )
 }
 
 /// Does what the arguments say, a command and what follows it.
@@ -53,6 +58,7 @@ pub(super) fn run(args: Vec<String>) -> ExitCode {
         Tool::Export(command) => export::run(command, &mut out),
         Tool::Migrate(command) => migrate::run(command, &mut out),
         Tool::Verify(command) => verify::run(command, &mut out),
+        Tool::Compact(command) => compact::run(command, &mut out),
     };
     match outcome.and_then(|sound| Ok(out.flush().map(|()| sound)?)) {
         Ok(true) => ExitCode::SUCCESS,

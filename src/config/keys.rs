@@ -494,9 +494,9 @@ const STORAGE: &[Key] = &[
     ),
     key(
         "migrated-files",
-        Word { default: "keep", allowed: &["keep", "remove"] },
+        Word { default: "keep", allowed: &["keep", "remove", "leave"] },
         AtStart,
-        "keep: in a folder beside, its name with .moved; remove",
+        "keep: in a folder beside, its name with .moved; remove; leave: where they are",
     ),
 ];
 
@@ -522,6 +522,12 @@ const BLOCK: &[Key] = &[
         Int { default: 536_870_912, least: 1_048_576 },
         AtStart,
         "bytes of points in memory above which a block is sealed early; above twice of it, points wait",
+    ),
+    key(
+        "compaction-bytes-per-second",
+        Int { default: 33_554_432, least: 0 },
+        AtStart,
+        "most bytes of blocks read in a second to be merged; 0: no limit",
     ),
 ];
 

@@ -68,6 +68,8 @@ pub struct Config {
     pub wal_sync_interval: Duration,
     /// Span of a block, in seconds.
     pub block_duration_s: u32,
+    /// Most bytes of blocks that are read in a second to be merged; 0 for no limit.
+    pub compaction_bytes_per_s: u64,
     /// Bytes of WAL above which the head is sealed early.
     pub wal_budget_bytes: u64,
     /// Bytes of points in memory above which a block is sealed early.
@@ -233,6 +235,8 @@ impl Config {
             schemas_file: not_empty(whisper.text("schemas-file")).map(PathBuf::from),
             aggregation_file: not_empty(whisper.text("aggregation-file")).map(PathBuf::from),
             wal_sync_interval: settings.table("wal").duration("sync-interval"),
+            compaction_bytes_per_s: u64::try_from(block.int("compaction-bytes-per-second"))
+                .unwrap_or(0),
             block_duration_s: u32::try_from(block.duration("duration").as_secs())
                 .expect("cross_checks bounds it"),
             wal_budget_bytes: u64::try_from(settings.table("wal").int("budget"))

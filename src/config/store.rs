@@ -58,6 +58,7 @@ pub(super) fn migrate_from(settings: &Settings) -> Option<ImportOptions> {
     let from = PathBuf::from(from);
     let after = match storage.text("migrated-files").as_str() {
         "remove" => AfterImport::Remove,
+        "leave" => AfterImport::Keep,
         _ => AfterImport::MoveTo(moved_folder(&from)),
     };
     Some(ImportOptions {

@@ -132,6 +132,27 @@ fn what_is_imported_comes_out_again() {
     assert!(output.status.success());
 }
 
+#[test]
+fn blocks_become_fewer() {
+    let (folder, _) = place(6);
+    let old = folder.path().join("old");
+    for seed in 0..6 {
+        // One file at a time makes blocks of its own.
+        let one = folder.path().join("one");
+        fs::create_dir_all(&one).unwrap();
+        let name = format!("web{seed}.wsp");
+        fs::rename(old.join("servers").join(&name), one.join(&name)).unwrap();
+        check(folder.path(), "import", &["--from", &text_of(&one)], 0);
+    }
+    let before = check(folder.path(), "verify", &[], 0).len();
+    let merged = &check(folder.path(), "compact", &[], 0)[0];
+    assert!(merged["merges"].as_u64() > Some(0), "{merged}");
+    assert_eq!(merged["filesBefore"], 12);
+    let after = check(folder.path(), "verify", &[], 0).len();
+    let fewer = merged["filesBefore"].as_u64().unwrap() - merged["filesAfter"].as_u64().unwrap();
+    assert_eq!(before - after, usize::try_from(fewer).unwrap());
+}
+
 /// The file of a folder that is the largest.
 fn largest(folder: &Path) -> PathBuf {
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

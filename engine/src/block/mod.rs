@@ -5,10 +5,14 @@
 //! offset, and left out; the rest of the block is served.
 
 mod batch;
+mod cursor;
+mod encode;
 mod set;
 mod writer;
 
 pub(crate) use batch::{Batch, Tier, discard};
+pub(crate) use cursor::ChunkCursor;
+pub(crate) use encode::ChunkEncoder;
 pub(crate) use set::BlockSet;
 
 use crate::error::{Damage, FileError};
@@ -175,8 +179,8 @@ impl Block {
                             visit(id, (first_s, first_s.saturating_add(slots)), bytes);
                         }
                         Err(error) => {
-                            let within = bytes.as_ptr() as usize - self.bytes.as_ptr() as usize;
-                            self.report(within as u64, format!("chunk of series {id}: {error}"));
+                            let offset = self.offset_of(bytes).unwrap_or(0);
+                            self.report(offset, format!("chunk of series {id}: {error}"));
                         }
                     }
                 })

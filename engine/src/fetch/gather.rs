@@ -32,13 +32,12 @@ pub(crate) enum Coarse {
 }
 
 impl Coarse {
-    /// What is to be minded when a source of this kind and step is read.
-    pub(crate) fn of(kind: BlockKind, step_s: u32, entry: &Entry) -> Self {
-        if kind == BlockKind::RollUps || step_s > entry.step_s {
-            Self::Stored
-        } else {
-            Self::Computed
-        }
+    /// What is to be minded when a source of this kind and step is read for an answer of step
+    /// `window_s`.
+    pub(crate) fn of(kind: BlockKind, step_s: u32, window_s: u32, entry: &Entry) -> Self {
+        let is_coarse = kind == BlockKind::RollUps || step_s > entry.step_s;
+        // What is coarser than the answer takes no part in it, or fills what is left of it.
+        if is_coarse && step_s <= window_s { Self::Stored } else { Self::Computed }
     }
 
     /// What is to be minded when this and `other` are read.

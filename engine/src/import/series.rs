@@ -1,10 +1,9 @@
 //! One series as it is taken over: its archives, encoded.
 
+use crate::block::ChunkEncoder;
 use crate::head::FullChunk;
 use crate::schema::Retention;
-use crate::seal;
 use silverback_formats::block::BlockKind;
-use silverback_formats::chunk::{ChunkBuilder, SLOTS_MAX};
 use std::collections::BTreeMap;
 
 /// One archive of a series that is taken over.
@@ -44,6 +43,7 @@ impl ImportSeries {
         let rings: Vec<_> = archives.iter().map(ring).collect();
         let times = || archives.iter().flat_map(|archive| &archive.points).map(|point| point.0);
         let span_s = times().min().zip(times().max());
+        let mut encoder = ChunkEncoder::new();
         let mut series =
             Self { name: name.to_vec(), archives: Vec::with_capacity(archives.len()), points: 0 };
         for (level, (archive, mut slots)) in archives.iter().zip(rings).enumerate() {
@@ -58,9 +58,9 @@ impl ImportSeries {
             slots = slots.split_off(&first_s);
             series.points += slots.len() as u64;
             let (kind, chunks) = if level == 0 {
-                (BlockKind::Points, seal::encode(slots, step_s))
+                (BlockKind::Points, encoder.points(slots, step_s))
             } else {
-                (BlockKind::RollUps, encode_all(&slots, first_s, last_s, step_s))
+                (BlockKind::RollUps, encoder.roll_ups(&slots, (first_s, last_s), step_s))
             };
             series.archives.push(EncodedArchive { retention, kind, chunks });
         }
@@ -99,30 +99,6 @@ fn ring(archive: &ImportArchive) -> BTreeMap<u32, f64> {
     let step_s = archive.retention.step_s;
     let known = archive.points.iter().filter(|(_, value)| !value.is_nan());
     known.map(|&(time_s, value)| (time_s - time_s % step_s, value)).collect()
-}
-
-/// Chunks that speak for every slot from `first_s` to `last_s`.
-fn encode_all(
-    slots: &BTreeMap<u32, f64>,
-    first_s: u32,
-    last_s: u32,
-    step_s: u32,
-) -> Vec<FullChunk> {
-    let mut chunks = Vec::new();
-    let last_slot = (last_s - first_s) / step_s;
-    for begin in (0..=last_slot).step_by(SLOTS_MAX as usize) {
-        let end = last_slot.min(begin + (SLOTS_MAX - 1));
-        let time_s = |slot: u32| first_s + slot * step_s;
-        let mut samples: BTreeMap<u32, f64> = BTreeMap::from([(begin, f64::NAN), (end, f64::NAN)]);
-        let known = slots.range(time_s(begin)..=time_s(end));
-        samples.extend(known.map(|(slot_s, value)| ((slot_s - first_s) / step_s, *value)));
-        let samples = samples.into_iter().map(|(slot, value)| (slot - begin, value));
-        let chunk = ChunkBuilder::from_samples(time_s(begin), samples);
-        let mut bytes = Vec::new();
-        chunk.expect("slots are in order and within").encode_into(&mut bytes);
-        chunks.push(FullChunk { first_s: time_s(begin), last_s: time_s(end), bytes });
-    }
-    chunks
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@
 mod blocks;
 mod whisper;
 
-pub(crate) use blocks::BlockStore;
+pub(crate) use blocks::{BlockStore, Eagerness};
 pub(crate) use whisper::WhisperStore;
 
 use crate::block::Block;
@@ -132,6 +132,17 @@ pub(crate) trait Store: Debug + Send + Sync {
 
     /// What was found damaged since the database was opened.
     fn damage(&self) -> Vec<Damage>;
+
+    /// Merges files once, if there are any to be merged. Whether there may be more to do.
+    fn compact(
+        &self,
+        db: &Inner,
+        eagerness: Eagerness,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<bool, FileError> {
+        let _ = (db, eagerness, is_stopped);
+        Ok(false)
+    }
 
     /// Puts files with damaged parts aside and keeps what is good of them. Says how many.
     fn repair(&self, db: &Inner) -> Result<usize, FileError> {

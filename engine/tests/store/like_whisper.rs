@@ -136,6 +136,7 @@ enum Op {
     /// Seconds that pass.
     Wait(i64),
     Seal,
+    Compact,
     Kill,
     /// The file into another database, which goes on from there.
     Import,
@@ -146,14 +147,15 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         12 => (ago, -9..9_i32).prop_map(|(ago, value)| Op::Put(ago, value)),
         6 => prop_oneof![5 => 1..40_i64, 1 => 1..900_i64].prop_map(Op::Wait),
-        1 => Just(Op::Seal),
+        3 => Just(Op::Seal),
+        1 => Just(Op::Compact),
         1 => Just(Op::Kill),
         1 => Just(Op::Import),
     ]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
     #[test]
     fn a_database_answers_as_the_file_does(
         rule in rule(),
@@ -181,6 +183,7 @@ proptest! {
                     db.seal().unwrap();
                     db.expire().unwrap();
                 }
+                Op::Compact => _ = db.compact().unwrap(),
                 Op::Kill => {
                     storage = storage.after_kill();
                     db = bench.open(&storage);

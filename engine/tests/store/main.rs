@@ -3,6 +3,7 @@
 
 mod archives;
 mod basics;
+mod compact;
 mod damage;
 mod delete;
 mod each_failure;

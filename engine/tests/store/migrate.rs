@@ -152,3 +152,20 @@ fn the_power_may_go_at_any_moment() {
         assert_eq!((db.series_count(), db.verify()), (2, vec![]));
     }
 }
+
+#[test]
+fn files_that_are_to_stay_are_only_copied() {
+    let (bench, storage) = (rule().bench(), MemoryStorage::new());
+    let (bytes, mut model) = copy(old_file(40));
+    write(&storage, "/old/s.wsp", &bytes);
+    let db = open(&bench, &storage, AfterImport::Keep);
+    assert!(db.migrate().unwrap());
+    assert_eq!(paths(&storage, "/old"), 1);
+    put_both(&db, &mut model, NOW_S - 200, 1000.0);
+    compare(&db, &model, NOW_S, "copied");
+    drop(db);
+    let db = open(&bench, &storage, AfterImport::Keep);
+    compare(&db, &model, NOW_S, "beside the copy");
+    assert!(db.migrate().unwrap());
+    compare(&db, &model, NOW_S, "looked at again");
+}

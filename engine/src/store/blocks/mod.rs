@@ -1,7 +1,10 @@
 //! The native store: immutable blocks of many series.
 
+mod compact;
 mod import;
 mod repair;
+
+pub(crate) use compact::Eagerness;
 
 use super::{Sealed, Store};
 use crate::block::{Block, BlockSet, OpenBlockError, block_name};
@@ -18,6 +21,7 @@ use crate::series::SeriesId;
 use crate::storage::Storage;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
+use parking_lot::Mutex;
 use silverback_formats::block::BlockKind;
 use silverback_formats::manifest::BlockEntry;
 use std::path::PathBuf;
@@ -44,6 +48,9 @@ pub(crate) struct BlockStore {
     next_block: AtomicU64,
     /// Below all blocks: files that are not in blocks yet.
     old: ArcSwapOption<OldFiles>,
+    /// Held while blocks are merged: how many blocks there were, and the number of the next, when
+    /// nothing was to be merged.
+    compacting: Mutex<Option<(usize, u64)>>,
 }
 
 impl BlockStore {
@@ -56,8 +63,8 @@ impl BlockStore {
         old: Option<OldFiles>,
     ) -> Self {
         let blocks = ArcSwap::from_pointee(BlockSet::new(blocks));
-        let old = ArcSwapOption::new(old.map(Arc::new));
-        Self { storage, dir, blocks, next_block: AtomicU64::new(next_block), old }
+        let (old, compacting) = (ArcSwapOption::new(old.map(Arc::new)), Mutex::new(None));
+        Self { storage, dir, blocks, next_block: AtomicU64::new(next_block), old, compacting }
     }
 
     fn read(&self, db: &Inner, id: SeriesId, window: Window, entry: &Entry) -> Fetched {
@@ -82,8 +89,8 @@ impl BlockStore {
         let finest_s = steps.chain([entry.step_s]).min().unwrap_or(entry.step_s);
         for piece in window.pieces(finest_s, answer.step_s) {
             let (start_s, stop_s) = piece.span_s();
-            let coarse =
-                tiers(start_s, stop_s).map(|(step_s, kind)| Coarse::of(kind, step_s, entry));
+            let coarse = tiers(start_s, stop_s)
+                .map(|(step_s, kind)| Coarse::of(kind, step_s, answer.step_s, entry));
             let late = head.iter().filter(|head| head.late.iter().any(|late| late.archive > 0));
             let coarse = coarse.chain(late.map(|_| Coarse::Stored));
             let mut gather = Gather::new(piece, entry, coarse.fold(Coarse::Computed, Coarse::and));
@@ -178,6 +185,15 @@ impl Store for BlockStore {
 
     fn remove(&self, name: &[u8]) -> Result<(), FileError> {
         self.old.load().as_ref().map_or(Ok(()), |old| old.remove(name))
+    }
+
+    fn compact(
+        &self,
+        db: &Inner,
+        eagerness: Eagerness,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<bool, FileError> {
+        self.compact_once(db, eagerness, is_stopped)
     }
 
     fn repair(&self, db: &Inner) -> Result<usize, FileError> {

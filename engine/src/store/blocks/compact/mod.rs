@@ -1,0 +1,268 @@
+//! Many blocks → one: fewer to ask, in the shortest codec, without what was deleted, has expired
+//! or was overwritten.
+//!
+//! The merged block is written under a temporary name, synced and renamed as any other. One edit
+//! of the manifest lists it and unlists its parts; readers get the new set; then the parts are
+//! removed. A crash in between leaves either all parts, or the merged block and files that the
+//! next start removes; or, when it comes between naming and listing, all of them, which say the
+//! same. What was begun is begun again.
+
+mod plan;
+
+pub(crate) use plan::Eagerness;
+
+use super::BlockStore;
+use crate::block::{Batch, Block, ChunkCursor, ChunkEncoder, Tier, block_name, discard};
+use crate::clock::monotonic;
+use crate::counters::add;
+use crate::error::FileError;
+use crate::inner::Inner;
+use crate::series::SeriesId;
+use silverback_formats::chunk::Chunk;
+use silverback_formats::manifest::BlockEntry;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Longest sleep for the sake of the rate, so that stopping does not wait long.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
+/// Slots from which on a chunk is as long as it needs to be.
+const SLOTS_ENOUGH: u32 = 4096;
+
+/// Why a merge ended without a block.
+enum Unmerged {
+    Stopped,
+    /// A part is damaged; it is left alone from now on.
+    Damaged,
+    Failed(FileError),
+}
+
+impl From<FileError> for Unmerged {
+    fn from(error: FileError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl BlockStore {
+    /// Merges blocks once, if there are any to be merged. Whether something was done, so that
+    /// there may be more to do.
+    pub(super) fn compact_once(
+        &self,
+        db: &Inner,
+        eagerness: Eagerness,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<bool, FileError> {
+        let mut idle = self.compacting.lock();
+        let all: Vec<Arc<Block>> = self.blocks.load().iter().cloned().collect();
+        // To plan may mean to look into all of them, and they seldom change.
+        let seen = (all.len(), self.next_block.load(Ordering::Relaxed));
+        if eagerness == Eagerness::Patient && *idle == Some(seen) {
+            return Ok(false);
+        }
+        let Some(parts) = plan::next(&all, db.options.block_duration_s, eagerness) else {
+            *idle = Some(seen);
+            return Ok(false);
+        };
+        let started = monotonic();
+        match self.merge(db, &parts, is_stopped) {
+            Ok(adds) => {
+                let bytes = |entry: &BlockEntry| entry.len_bytes;
+                let before: u64 = parts.iter().map(|part| bytes(part.entry())).sum();
+                let after: u64 = adds.iter().map(bytes).sum();
+                add(&db.counters.compactions, 1);
+                add(&db.counters.compacted_bytes, after as usize);
+                let (count, ms) = (parts.len(), started.elapsed().as_millis());
+                tracing::info!("merged {count} blocks of {before} bytes into {after}, in {ms} ms");
+                Ok(true)
+            }
+            Err(Unmerged::Stopped) => Ok(false),
+            // Told when it was found; the next plan leaves the part out.
+            Err(Unmerged::Damaged) => Ok(true),
+            Err(Unmerged::Failed(error)) => Err(error),
+        }
+    }
+
+    fn merge(
+        &self,
+        db: &Inner,
+        parts: &[Arc<Block>],
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<Vec<BlockEntry>, Unmerged> {
+        let last = parts.last().expect("a plan has parts").entry();
+        let (step_s, kind, keep_s) = (last.step_s, last.kind, last.keep_s);
+        let tier = Tier { step_s, kind, aside: false, keep_s };
+        let mut batch = Batch::new(&self.storage, &self.dir, &self.next_block, last.order);
+        let oldest_s = db.options.clock.now_s() - i64::from(keep_s) - i64::from(step_s);
+        let mut merger = Merger::new(parts, oldest_s);
+        let pace = Pace::new(db.options.compaction_bytes_per_s);
+        // A series whose name was lost is not one that was deleted.
+        let keeps_unnamed = !db.damage.is_empty();
+        while let Some(id) = merger.next_series()? {
+            if keeps_unnamed || db.index.has(SeriesId(id)) {
+                for chunk in merger.chunks()? {
+                    batch.push(tier, id, (chunk.first_s, chunk.last_s), &chunk.bytes)?;
+                }
+            }
+            if is_stopped() || !pace.wait(merger.taken_bytes, is_stopped) {
+                return Err(Unmerged::Stopped);
+            }
+        }
+        let adds = batch.finish()?;
+        self.replace(db, parts, &adds)?;
+        Ok(adds)
+    }
+
+    /// Lets merged blocks count in the place of their parts.
+    fn replace(
+        &self,
+        db: &Inner,
+        parts: &[Arc<Block>],
+        adds: &[BlockEntry],
+    ) -> Result<(), Unmerged> {
+        let opened = adds.iter().map(|entry| self.open(*entry)).collect::<Result<Vec<_>, _>>()?;
+        let removes: Vec<u64> = parts.iter().map(|part| part.entry().number).collect();
+        let mut disk = db.disk.lock();
+        let listed = &disk.manifest.state().blocks;
+        if db.closed.load(Ordering::Acquire) || !removes.iter().all(|n| listed.contains_key(n)) {
+            // Some expired meanwhile.
+            discard(&*self.storage, &self.dir, adds);
+            return Err(Unmerged::Stopped);
+        }
+        disk.commit(|edit| {
+            edit.next_block = adds.iter().map(|add| add.number + 1).fold(edit.next_block, u64::max);
+            edit.adds = adds.to_vec();
+            edit.removes.clone_from(&removes);
+        })?;
+        self.blocks.store(Arc::new(self.blocks.load().edited(opened, &removes)));
+        for number in removes {
+            let path = self.dir.join(block_name(number));
+            if let Err(error) = self.storage.remove(&path) {
+                tracing::warn!("{}: {error}; removed at the next start", path.display());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Goes through blocks series by series.
+struct Merger<'a> {
+    cursors: Vec<ChunkCursor<'a>>,
+    parts: &'a [Arc<Block>],
+    step_s: u32,
+    /// Samples before this (Unix seconds) have expired.
+    oldest_s: i64,
+    /// Chunks of the series at hand, those of later blocks last.
+    gathered: Vec<&'a [u8]>,
+    taken_bytes: u64,
+    encoder: ChunkEncoder,
+    samples: Vec<(u32, f64)>,
+}
+
+impl<'a> Merger<'a> {
+    fn new(parts: &'a [Arc<Block>], oldest_s: i64) -> Self {
+        Self {
+            cursors: parts.iter().map(|part| part.cursor()).collect(),
+            parts,
+            step_s: parts[0].entry().step_s,
+            oldest_s,
+            gathered: Vec::new(),
+            taken_bytes: 0,
+            encoder: ChunkEncoder::new(),
+            samples: Vec::new(),
+        }
+    }
+
+    /// Gathers the chunks of the series that comes next.
+    fn next_series(&mut self) -> Result<Option<u32>, Unmerged> {
+        self.gathered.clear();
+        let next = self.cursors.iter_mut().filter_map(ChunkCursor::peek).min();
+        if let Some(id) = next {
+            for cursor in &mut self.cursors {
+                while cursor.peek() == Some(id) {
+                    let chunk = cursor.take().expect("there is one");
+                    self.taken_bytes += chunk.len() as u64;
+                    self.gathered.push(chunk);
+                }
+            }
+        }
+        if self.parts.iter().any(|part| !part.damage().is_empty()) {
+            return Err(Unmerged::Damaged);
+        }
+        Ok(next)
+    }
+
+    /// The chunks of the series at hand, merged.
+    fn chunks(&mut self) -> Result<Vec<crate::head::FullChunk>, Unmerged> {
+        let step_s = self.step_s;
+        self.samples.clear();
+        let mut values = Vec::new();
+        let mut in_order = true;
+        for bytes in &self.gathered {
+            let chunk = Chunk::parse(bytes, step_s).map_err(|error| self.damaged(bytes, &error))?;
+            let header = *chunk.header();
+            let slots = (header.slots() - 1).saturating_mul(step_s);
+            let last_s = header.start_s().saturating_add(slots);
+            if let [only] = self.gathered[..]
+                && header.slots() >= SLOTS_ENOUGH
+                && i64::from(header.start_s()) >= self.oldest_s
+            {
+                let first_s = header.start_s();
+                return Ok(vec![crate::head::FullChunk { first_s, last_s, bytes: only.to_vec() }]);
+            }
+            values.clear();
+            chunk.values_into(&mut values).map_err(|error| self.damaged(bytes, &error))?;
+            in_order &= self.samples.last().is_none_or(|&(slot_s, _)| slot_s < header.start_s());
+            let slots = chunk.presence().present_runs().flatten();
+            let times = slots.map(|slot| header.start_s().saturating_add(slot * step_s));
+            self.samples.extend(times.zip(values.iter().copied()));
+        }
+        if !in_order {
+            // Stable, so that of one slot the last is that of the latest block.
+            self.samples.sort_by_key(|&(slot_s, _)| slot_s);
+            self.samples.reverse();
+            self.samples.dedup_by_key(|sample| sample.0);
+            self.samples.reverse();
+        }
+        let oldest_s = self.oldest_s;
+        let kept = self.samples.iter().filter(|(slot_s, _)| i64::from(*slot_s) >= oldest_s);
+        Ok(self.encoder.points(kept.copied(), step_s))
+    }
+
+    /// Notes a chunk that cannot be decoded.
+    fn damaged(&self, bytes: &[u8], error: &dyn std::fmt::Display) -> Unmerged {
+        if let Some(part) = self.parts.iter().find(|part| part.offset_of(bytes).is_some()) {
+            part.report(part.offset_of(bytes).unwrap_or(0), error.to_string());
+        }
+        Unmerged::Damaged
+    }
+}
+
+/// Keeps reading at a rate.
+struct Pace {
+    bytes_per_s: u64,
+    started: Instant,
+}
+
+impl Pace {
+    fn new(bytes_per_s: u64) -> Self {
+        Self { bytes_per_s, started: monotonic() }
+    }
+
+    /// Sleeps until so many bytes may have been read; false when it is time to stop.
+    fn wait(&self, bytes: u64, is_stopped: &dyn Fn() -> bool) -> bool {
+        if self.bytes_per_s == 0 {
+            return true;
+        }
+        let due = Duration::from_secs_f64(bytes as f64 / self.bytes_per_s as f64);
+        loop {
+            let early = due.saturating_sub(monotonic().duration_since(self.started));
+            if early.is_zero() {
+                return true;
+            }
+            if is_stopped() {
+                return false;
+            }
+            std::thread::sleep(early.min(PAUSE_MAX));
+        }
+    }
+}
