@@ -29,7 +29,7 @@ fn api(folder: &std::path::Path) -> Arc<Api> {
     let schema = Schema::parse(schemas, None).unwrap();
     let clock = Arc::new(ManualClock::new(NOW_S));
     let db = Db::open(Options { schema, clock, ..Options::new(folder) }).unwrap();
-    for index in 0..300 {
+    for index in 0..100 {
         let name = format!("a.b{}.c{}.{}", index % 7, index % 5, "x".repeat(index % 50 + 1));
         let tagged = format!("m;host=h{index};dc={}", index % 3);
         for name in [name.as_bytes(), tagged.as_bytes()] {
@@ -101,24 +101,15 @@ async fn targets() {
         "a.".repeat(500_000),
         // Regular expressions of all kinds.
         format!("grep(a.**,'{}')", "(x*)*".repeat(20)),
-        format!("grep(a.**,'({}')", "a?".repeat(5_000)),
+        format!("grep(a.**,'({}')", "a?".repeat(1_000)),
         "grep(a.**,'((((x{1,100}){1,100}){1,100}){1,100})')".to_owned(),
         "aliasSub(a.**,'(x+x+)+y\\1','z')".to_owned(),
         format!("exclude(a.**,'{}')", "x".repeat(1_000_000)),
         "seriesByTag('host=~(h+)+$','dc=~((a*)*)*')".to_owned(),
         format!("seriesByTag('host=~{}')", "(h|h)".repeat(2_000)),
-        // Wide windows and far times.
-        "movingAverage(a.**,1000000000)".to_owned(),
-        "movingMedian(a.b0.c0.x,'1000000000s')".to_owned(),
-        "movingWindow(movingWindow(movingWindow(a.b0.c0.x,'10y'),'10y'),'10y')".to_owned(),
-        "summarize(a.b0.c0.x,'999999999999y')".to_owned(),
-        "timeStack(a.**,'1s',-1000000000,1000000000)".to_owned(),
-        "timeShift(a.**,'99999999999999999999y')".to_owned(),
-        "exponentialMovingAverage(a.b0.c0.x,1000000000)".to_owned(),
-        "delay(a.**,9223372036854775807)".to_owned(),
         // Much out of little.
-        format!("group({})", vec!["a.**"; 2_000].join(",")),
-        deep("stacked(", "a.**", ")", 50),
+        format!("group({})", vec!["a.**"; 500].join(",")),
+        deep("stacked(", "a.**", ")", 20),
         deep("timeStack(", "a.b0.c0.x", ",'1s',0,50)", 8),
         "timeFunction('x',1)".to_owned(),
         format!("group({})", vec!["timeFunction('x',1)"; 100].join(",")),
@@ -129,6 +120,30 @@ async fn targets() {
         "sumSeries(sumSeries(1e9999),-1e9999,nan)".to_owned(),
         format!("template(a.$x,x='{}')", "$x".repeat(100_000)),
         "applyByNode(a.**,3,'applyByNode(%.*,3,\"applyByNode(%.*,1,\\'%\\')\")')".to_owned(),
+    ];
+    for target in &targets {
+        let pairs = [("target", target.as_str()), ("from", "-10min"), ("format", "json")];
+        check(&api, "/render", &pairs).await;
+    }
+}
+
+#[tokio::test]
+async fn wide_windows_and_far_times() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = api(folder.path());
+    let targets = [
+        "movingAverage(a.**,1000000000)".to_owned(),
+        "movingMedian(a.b0.c0.x,'1000000000s')".to_owned(),
+        "movingWindow(movingWindow(movingWindow(a.b0.c0.x,'10y'),'10y'),'10y')".to_owned(),
+        "summarize(a.b0.c0.x,'999999999999y')".to_owned(),
+        "timeStack(a.**,'1s',-1000000000,1000000000)".to_owned(),
+        "timeShift(a.**,'99999999999999999999y')".to_owned(),
+        "exponentialMovingAverage(a.b0.c0.x,1000000000)".to_owned(),
+        "delay(a.**,9223372036854775807)".to_owned(),
+        "a.**".to_owned(),
+        "timeFunction('x',1)".to_owned(),
+        "randomWalk('x',1)".to_owned(),
+        "constantLine(1)".to_owned(),
     ];
     for target in &targets {
         for from in ["-10min", "0"] {
@@ -201,9 +216,9 @@ async fn parameters() {
 async fn many_targets_of_many_series() {
     let folder = tempfile::tempdir().unwrap();
     let api = api(folder.path());
-    let pairs = vec![("target", "a.**"); 60_000];
+    let pairs = vec![("target", "a.**"); 20_000];
     check(&api, "/render", &pairs).await;
-    let pairs = vec![("query", "a.**"); 60_000];
+    let pairs = vec![("query", "a.**"); 20_000];
     check(&api, "/metrics/expand", &pairs).await;
 }
 
@@ -224,7 +239,7 @@ async fn finds() {
         "\\".repeat(100_000),
     ];
     for query in &queries {
-        for format in ["treejson", "completer", "nodelist", "pickle", "msgpack", "json"] {
+        for format in ["treejson", "nodelist", "msgpack"] {
             check(&api, "/metrics/find", &[("query", query), ("format", format)]).await;
         }
         check(&api, "/metrics/expand", &[("query", query)]).await;
