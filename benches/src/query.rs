@@ -2,7 +2,7 @@
 //!
 //! One day of points a minute apart is loaded: sealed into a block every two hours, as a server
 //! would have done meanwhile, but for the last two hours, which stay in the head. Then a server
-//! is started on it and asked over one connection, question after question, uncompressed. The
+//! is started on it and asked question after question, each over one connection, uncompressed. The
 //! first answer to each question is counted: series or points that are missing fail the run.
 //! Elapsed times are those of the client, from the first byte sent to the last one received.
 
@@ -19,6 +19,7 @@ use crate::sender::Sender;
 use serde_json::Value;
 use silverback_engine::Clock;
 use silverback_engine::clock::{SystemClock, monotonic};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What is loaded, and how often is asked.
@@ -212,8 +213,7 @@ fn silverback(flags: &Flags, report: &mut Report) -> Result<(), BenchError> {
     let load = Load::new(flags);
     fill(&home, &load)?;
     let node = Node::start(&home)?;
-    let mut connections = [Connection::open(node.graphite)?, Connection::open(node.api)?];
-    ask::<Silverback>(flags, &load, &mut connections, node.process(), report)
+    ask::<Silverback>(flags, &load, (node.graphite, node.api), node.process(), report)
 }
 
 /// Loads the points as a server would have them now.
@@ -240,25 +240,24 @@ fn victoria_metrics(flags: &Flags, report: &mut Report) -> Result<bool, BenchErr
     sender.send(peer.carbon, 0..load.points.into())?;
     check(peer.stored_points()?, load.all_points())?;
     peer.flush()?;
-    let mut connections = [Connection::open(peer.http)?, Connection::open(peer.http)?];
-    ask::<VictoriaMetrics>(flags, &load, &mut connections, peer.process(), report)?;
+    ask::<VictoriaMetrics>(flags, &load, (peer.http, peer.http), peer.process(), report)?;
     Ok(true)
 }
 
-/// Asks all questions, for series over the first connection and for names over the second, and
-/// adds what the answers take.
+/// Asks all questions, for series at the first address and for names at the second, and adds what
+/// the answers take.
 fn ask<S: Asked>(
     flags: &Flags,
     load: &Load,
-    [series, names]: &mut [Connection; 2],
+    (series, names): (SocketAddr, SocketAddr),
     process: Process,
     report: &mut Report,
 ) -> Result<(), BenchError> {
     for question in &QUESTIONS {
-        let connection = match question.shape {
-            Shape::Names => &mut *names,
-            Shape::One | Shape::Many | Shape::Sum => &mut *series,
-        };
+        let connection = &mut Connection::open(match question.shape {
+            Shape::Names => names,
+            Shape::One | Shape::Many | Shape::Sum => series,
+        })?;
         let len = verify::<S>(load, question, connection)?;
         for nth in 1..WARM_UP {
             connection.get(&S::path(load, question, nth))?;

@@ -393,7 +393,7 @@ def main():
     missing = [name for name, _ in QUIRKS if f"`{name}`" not in page]
     assert not missing, f"docs/compatibility.md lacks {missing}"
     folder = tempfile.mkdtemp(prefix="silverback-differential-")
-    node = Node(str(pathlib.Path(flags.binary).resolve()), folder, SCHEMAS)
+    node = Node(str(pathlib.Path(flags.binary).resolve()), folder, schemas=SCHEMAS)
     web = None
     try:
         web = GraphiteWeb(str(pathlib.Path(flags.django_admin).absolute()), folder)
