@@ -131,6 +131,9 @@ impl Load {
 trait Asked {
     const SUBJECT: &'static str;
 
+    /// Whether it has an API for other nodes, which is asked for names.
+    const IS_NODE: bool;
+
     /// Path and query string of the `nth` request for an answer.
     fn path(load: &Load, question: &Question, nth: u32) -> String;
 
@@ -142,6 +145,7 @@ struct Silverback;
 
 impl Asked for Silverback {
     const SUBJECT: &'static str = "silverback";
+    const IS_NODE: bool = true;
 
     fn path(load: &Load, question: &Question, nth: u32) -> String {
         let target = match question.shape {
@@ -169,15 +173,14 @@ impl Asked for Silverback {
 
 impl Asked for VictoriaMetrics {
     const SUBJECT: &'static str = Self::PROGRAM;
+    const IS_NODE: bool = false;
 
     fn path(load: &Load, question: &Question, nth: u32) -> String {
         let query = match question.shape {
             Shape::One => format!("{{__name__=\"{}\"}}", load.one(nth)),
             Shape::Many => format!("{{__graphite__=\"{PATTERN}\"}}"),
             Shape::Sum => format!("sum({{__graphite__=\"{PATTERN}\"}})"),
-            Shape::Names => {
-                return format!("/metrics/find?format=completer&query={}", escaped(PATTERN));
-            }
+            Shape::Names => unreachable!("it has no API for other nodes"),
         };
         let (first_s, last_s, _) = load.newest(question.points);
         let query = escaped(&query);
@@ -186,10 +189,7 @@ impl Asked for VictoriaMetrics {
         )
     }
 
-    fn count(question: &Question, answer: &Value) -> (usize, usize) {
-        if matches!(question.shape, Shape::Names) {
-            return (answer["metrics"].as_array().map_or(0, Vec::len), 0);
-        }
+    fn count(_: &Question, answer: &Value) -> (usize, usize) {
         let series = answer["data"]["result"].as_array().map_or(&[][..], Vec::as_slice);
         let points = series.iter().filter_map(|series| series["values"].as_array());
         (series.len(), points.map(Vec::len).sum())
@@ -253,7 +253,8 @@ fn ask<S: Asked>(
     process: Process,
     report: &mut Report,
 ) -> Result<(), BenchError> {
-    for question in &QUESTIONS {
+    let asked = |question: &&Question| S::IS_NODE || !matches!(question.shape, Shape::Names);
+    for question in QUESTIONS.iter().filter(asked) {
         let connection = &mut Connection::open(match question.shape {
             Shape::Names => names,
             Shape::One | Shape::Many | Shape::Sum => series,
