@@ -84,7 +84,8 @@ pub(crate) struct Node {
     child: Child,
     /// Plaintext over TCP.
     pub(crate) carbon: SocketAddr,
-    api: SocketAddr,
+    /// The API for other nodes.
+    pub(crate) api: SocketAddr,
     /// The Graphite API.
     pub(crate) graphite: SocketAddr,
 }

@@ -2,7 +2,7 @@
 //!
 //! One day of points a minute apart is loaded: sealed into a block every two hours, as a server
 //! would have done meanwhile, but for the last two hours, which stay in the head. Then a server
-//! is started on it and asked over one connection, question after question, uncompressed. The
+//! is started on it and asked question after question, each over one connection, uncompressed. The
 //! first answer to each question is counted: series or points that are missing fail the run.
 //! Elapsed times are those of the client, from the first byte sent to the last one received.
 
@@ -19,6 +19,7 @@ use crate::sender::Sender;
 use serde_json::Value;
 use silverback_engine::Clock;
 use silverback_engine::clock::{SystemClock, monotonic};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What is loaded, and how often is asked.
@@ -56,6 +57,8 @@ enum Shape {
     Many,
     /// The sum of [`PATTERN`].
     Sum,
+    /// The names of [`PATTERN`], asked of the API for other nodes.
+    Names,
 }
 
 #[derive(Debug)]
@@ -66,11 +69,12 @@ struct Question {
     points: u16,
 }
 
-const QUESTIONS: [Question; 4] = [
+const QUESTIONS: [Question; 5] = [
     Question { name: "1 series, 3 h", shape: Shape::One, points: 180 },
     Question { name: "pattern, 3 h", shape: Shape::Many, points: 180 },
     Question { name: "sum of pattern, 3 h", shape: Shape::Sum, points: 180 },
     Question { name: "pattern, 1 day", shape: Shape::Many, points: 1440 },
+    Question { name: "names of pattern", shape: Shape::Names, points: 180 },
 ];
 
 /// Matches 1 250 of 100 000 series: five metrics of each host of one site.
@@ -127,30 +131,40 @@ impl Load {
 trait Asked {
     const SUBJECT: &'static str;
 
+    /// Whether it has an API for other nodes, which is asked for names.
+    const IS_NODE: bool;
+
     /// Path and query string of the `nth` request for an answer.
     fn path(load: &Load, question: &Question, nth: u32) -> String;
 
-    /// Series and known points of an answer.
-    fn count(answer: &Value) -> (usize, usize);
+    /// Series and known points of an answer; of an answer with names their number alone.
+    fn count(question: &Question, answer: &Value) -> (usize, usize);
 }
 
 struct Silverback;
 
 impl Asked for Silverback {
     const SUBJECT: &'static str = "silverback";
+    const IS_NODE: bool = true;
 
     fn path(load: &Load, question: &Question, nth: u32) -> String {
         let target = match question.shape {
             Shape::One => load.one(nth),
             Shape::Many => PATTERN.to_owned(),
             Shape::Sum => format!("sumSeries({PATTERN})"),
+            Shape::Names => {
+                return format!("/metrics/find/?format=json&query={}", escaped(PATTERN));
+            }
         };
         let (first_s, last_s, _) = load.newest(question.points);
         let (target, from_s) = (escaped(&target), first_s - STEP_S);
         format!("/render?format=json&from={from_s}&until={last_s}&target={target}")
     }
 
-    fn count(answer: &Value) -> (usize, usize) {
+    fn count(question: &Question, answer: &Value) -> (usize, usize) {
+        if matches!(question.shape, Shape::Names) {
+            return (answer["metrics"][0]["matches"].as_array().map_or(0, Vec::len), 0);
+        }
         let series = answer.as_array().map_or(&[][..], Vec::as_slice);
         let points = series.iter().filter_map(|series| series["datapoints"].as_array()).flatten();
         (series.len(), points.filter(|point| point[0].is_number()).count())
@@ -159,12 +173,14 @@ impl Asked for Silverback {
 
 impl Asked for VictoriaMetrics {
     const SUBJECT: &'static str = Self::PROGRAM;
+    const IS_NODE: bool = false;
 
     fn path(load: &Load, question: &Question, nth: u32) -> String {
         let query = match question.shape {
             Shape::One => format!("{{__name__=\"{}\"}}", load.one(nth)),
             Shape::Many => format!("{{__graphite__=\"{PATTERN}\"}}"),
             Shape::Sum => format!("sum({{__graphite__=\"{PATTERN}\"}})"),
+            Shape::Names => unreachable!("it has no API for other nodes"),
         };
         let (first_s, last_s, _) = load.newest(question.points);
         let query = escaped(&query);
@@ -173,7 +189,7 @@ impl Asked for VictoriaMetrics {
         )
     }
 
-    fn count(answer: &Value) -> (usize, usize) {
+    fn count(_: &Question, answer: &Value) -> (usize, usize) {
         let series = answer["data"]["result"].as_array().map_or(&[][..], Vec::as_slice);
         let points = series.iter().filter_map(|series| series["values"].as_array());
         (series.len(), points.map(Vec::len).sum())
@@ -197,8 +213,7 @@ fn silverback(flags: &Flags, report: &mut Report) -> Result<(), BenchError> {
     let load = Load::new(flags);
     fill(&home, &load)?;
     let node = Node::start(&home)?;
-    let mut connection = Connection::open(node.graphite)?;
-    ask::<Silverback>(flags, &load, &mut connection, node.process(), report)
+    ask::<Silverback>(flags, &load, (node.graphite, node.api), node.process(), report)
 }
 
 /// Loads the points as a server would have them now.
@@ -225,20 +240,25 @@ fn victoria_metrics(flags: &Flags, report: &mut Report) -> Result<bool, BenchErr
     sender.send(peer.carbon, 0..load.points.into())?;
     check(peer.stored_points()?, load.all_points())?;
     peer.flush()?;
-    let mut connection = Connection::open(peer.http)?;
-    ask::<VictoriaMetrics>(flags, &load, &mut connection, peer.process(), report)?;
+    ask::<VictoriaMetrics>(flags, &load, (peer.http, peer.http), peer.process(), report)?;
     Ok(true)
 }
 
-/// Asks all questions and adds what the answers take.
+/// Asks all questions, for series at the first address and for names at the second, and adds what
+/// the answers take.
 fn ask<S: Asked>(
     flags: &Flags,
     load: &Load,
-    connection: &mut Connection,
+    (series, names): (SocketAddr, SocketAddr),
     process: Process,
     report: &mut Report,
 ) -> Result<(), BenchError> {
-    for question in &QUESTIONS {
+    let asked = |question: &&Question| S::IS_NODE || !matches!(question.shape, Shape::Names);
+    for question in QUESTIONS.iter().filter(asked) {
+        let connection = &mut Connection::open(match question.shape {
+            Shape::Names => names,
+            Shape::One | Shape::Many | Shape::Sum => series,
+        })?;
         let len = verify::<S>(load, question, connection)?;
         for nth in 1..WARM_UP {
             connection.get(&S::path(load, question, nth))?;
@@ -272,14 +292,18 @@ fn verify<S: Asked>(
 ) -> Result<usize, BenchError> {
     let path = S::path(load, question, 0);
     let answer = connection.get(&path)?;
-    let found = serde_json::from_slice(answer).map_or((0, 0), |answer| S::count(&answer));
+    let found = serde_json::from_slice(answer).map_or((0, 0), |answer| S::count(question, &answer));
     let series = match question.shape {
         Shape::One => 1,
-        Shape::Many => load.matched,
+        Shape::Many | Shape::Names => load.matched,
         // The sum of none is no series.
         Shape::Sum => load.matched.min(1),
     };
-    let expected = (series, series * load.newest(question.points).2);
+    let points = match question.shape {
+        Shape::Names => 0,
+        Shape::One | Shape::Many | Shape::Sum => series * load.newest(question.points).2,
+    };
+    let expected = (series, points);
     let len = answer.len();
     if found == expected {
         return Ok(len);

@@ -13,11 +13,13 @@ use std::thread;
 /// Handfuls of items that make a helper worth its start.
 const HANDFULS_A_HELPER: usize = 4;
 
+/// Cores that this process may use; at least one.
+pub(crate) fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
+
 /// Helpers that may join now, of all requests.
-static IDLE: LazyLock<AtomicUsize> = LazyLock::new(|| {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    AtomicUsize::new(cores - 1)
-});
+static IDLE: LazyLock<AtomicUsize> = LazyLock::new(|| AtomicUsize::new(cores() - 1));
 
 /// Places of helpers, given back when dropped.
 struct Helpers(usize);
@@ -119,8 +121,7 @@ mod tests {
         });
         assert!(result.is_err());
         // Other tests may hold some for a moment, but never more than there are.
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let taken: Vec<Helpers> = (0..4).map(|_| Helpers::take(usize::MAX)).collect();
-        assert!(taken.iter().map(|helpers| helpers.0).sum::<usize>() < cores);
+        assert!(taken.iter().map(|helpers| helpers.0).sum::<usize>() < cores());
     }
 }

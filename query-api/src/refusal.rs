@@ -138,7 +138,7 @@ impl IntoResponse for Refusal {
         | Self::NotStored(_) = self
         {
             let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-            let body = json!({ "error": self.to_string() }).to_string();
+            let body = json!({ "error": self.line() }).to_string();
             return (status, reason, json, body).into_response();
         }
         let nosniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -4,15 +4,14 @@
 //! order. A client that reads slowly holds the series and a few pieces, but neither a thread nor
 //! a place at the gate; one that goes away drops the body, and nothing more is written.
 
+use crate::parallel::cores;
 use axum::body::{Body, Bytes};
 use futures_core::Stream;
 use std::collections::VecDeque;
 use std::io;
-use std::num::NonZero;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::thread;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -34,7 +33,7 @@ pub(crate) struct Desks(Arc<Semaphore>);
 
 impl Desks {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, NonZero::get))))
+        Self(Arc::new(Semaphore::new(cores())))
     }
 
     /// The body made of all pieces. Called on a blocking thread, where it writes the first one

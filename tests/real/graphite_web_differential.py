@@ -389,8 +389,11 @@ def main():
     parser.add_argument("binary")
     parser.add_argument("django_admin")
     flags = parser.parse_args()
+    page = (VECTORS.parents[2] / "docs" / "compatibility.md").read_text()
+    missing = [name for name, _ in QUIRKS if f"`{name}`" not in page]
+    assert not missing, f"docs/compatibility.md lacks {missing}"
     folder = tempfile.mkdtemp(prefix="silverback-differential-")
-    node = Node(str(pathlib.Path(flags.binary).resolve()), folder, SCHEMAS)
+    node = Node(str(pathlib.Path(flags.binary).resolve()), folder, schemas=SCHEMAS)
     web = None
     try:
         web = GraphiteWeb(str(pathlib.Path(flags.django_admin).absolute()), folder)

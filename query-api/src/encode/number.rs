@@ -42,8 +42,9 @@ impl Text<'_> {
             self.push(b'-');
         }
         let magnitude = value.abs();
-        if magnitude < EXACT_MAX && magnitude == magnitude as u64 as f64 {
-            self.unsigned(magnitude as u64);
+        // Signed, since processors convert those in one instruction.
+        if magnitude < EXACT_MAX && magnitude == magnitude as i64 as f64 {
+            self.unsigned(magnitude as i64 as u64);
             if !is_integer {
                 self.word(u64::from_le_bytes(*b".0      "), 2);
             }
@@ -108,10 +109,11 @@ impl Text<'_> {
         if !(1.0..EXACT_MAX).contains(&scaled) {
             return false;
         }
-        let scaled = scaled as u64;
+        let scaled = scaled as i64;
         if scaled as f64 / SCALE as f64 != value {
             return false;
         }
+        let scaled = scaled as u64;
         self.unsigned(scaled / SCALE);
         // Four zeros, the point in place of the last, and four decimals.
         let digits = eight_digits(scaled % SCALE);

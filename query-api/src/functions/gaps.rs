@@ -2,6 +2,7 @@
 
 use super::args::Call;
 use super::registry::{Fixed, Function, Group, Kind, Param, SERIES_LIST};
+use crate::consolidate::Consolidation;
 use crate::series::{Column, Series};
 use crate::target::Literal;
 
@@ -113,7 +114,8 @@ fn interpolated(values: &[f64], limit: usize) -> Vec<f64> {
 /// The series at the step at which it has values; itself when that is not seen.
 fn compressed(series: Series) -> Series {
     let Some((first, period)) = period(&series.values) else { return series };
-    let last = |chunk: &[f64]| chunk.iter().copied().rfind(|v| !v.is_nan()).unwrap_or(f64::NAN);
+    let share = series.x_files_factor;
+    let last = |chunk: &[f64]| Consolidation::Last.group(chunk, period, share);
     let values: Vec<f64> = series.values[first..].chunks(period).map(last).collect();
     let step_s = series.step_s * period as i64;
     let start_s = series.start_s + series.step_s * first as i64;

@@ -6,6 +6,7 @@ use super::args::Call;
 use super::registry::{Fixed, Function, Group, Kind, Param, SERIES_LIST};
 use crate::encode::repr;
 use crate::series::Series;
+use std::collections::BTreeMap;
 
 pub(super) const FUNCTIONS: [Function; 2] = [
     Function::new(
@@ -122,18 +123,33 @@ fn legend_value(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
         types.pop();
     }
     call.each(|mut series| {
+        // Few letters may name one type very often.
+        let mut known: BTreeMap<&str, Value> = BTreeMap::new();
         for kind in &types {
-            let value = Value::of(&series, kind);
+            let value = *known.entry(kind).or_insert_with(|| Value::of(&series, kind));
             match prefixes {
                 None => series.name.extend([" (", kind, ": ", &value.plain(), ")"]),
                 Some(prefixes) => {
+                    pad(&mut series.name, NAME_COLUMN);
                     let shown = value.shortened(prefixes);
-                    series.name = format!("{:<20}{kind:<5}{shown:<10}", series.name);
+                    series.name += &format!("{kind:<5}{shown:<10}");
                 }
             }
         }
         series
     })
+}
+
+/// Characters of the column that names stand in.
+const NAME_COLUMN: usize = 20;
+
+/// Appends blanks up to `width` characters.
+fn pad(text: &mut String, width: usize) {
+    // No need to count what is long in any case.
+    if text.len() < width * char::MAX.len_utf8() {
+        let blanks = width.saturating_sub(text.chars().count());
+        text.extend(std::iter::repeat_n(' ', blanks));
+    }
 }
 
 /// A value to show.

@@ -268,9 +268,9 @@ async fn an_answer_with_a_damaged_part_says_so() {
     db.seal().unwrap();
     db.append(&[point(b"kept", 2.5)]).unwrap();
     let block = std::fs::read_dir(folder.path().join("blocks")).unwrap().next().unwrap().unwrap();
-    // The block is mapped, so the change is seen at once; its first page follows 36 bytes of header.
+    // The block is mapped, so the change is seen at once; its first page follows 44 bytes of header.
     let file = std::fs::OpenOptions::new().write(true).open(block.path()).unwrap();
-    std::os::unix::fs::FileExt::write_all_at(&file, b"\xff", 40).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"\xff", 48).unwrap();
 
     let api = Arc::new(Api::new(db, Limits::default()));
     let range = format!("from={}&until={}", super::NOW_S - 300, super::NOW_S);

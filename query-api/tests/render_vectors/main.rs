@@ -288,6 +288,16 @@ async fn recorded_answers() {
     assert!(passed >= 1_235, "{counts}: functions were lost");
 }
 
+/// People look ids up in the list of deviations.
+#[test]
+fn every_deviation_is_documented() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/compatibility.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    for (id, _) in DEVIATIONS.iter().chain(&[("crash", ""), ("hang", ""), ("tagged-branch", "")]) {
+        assert!(page.contains(&format!("`{id}`")), "docs/compatibility.md lacks {id}");
+    }
+}
+
 /// Wide reads shared by many targets answer what each target alone is answered.
 #[tokio::test]
 async fn targets_together_equal_targets_alone() {
