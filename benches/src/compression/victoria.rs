@@ -14,8 +14,9 @@ use std::time::Duration;
 /// Longest wait for it to count what it was sent, and for a merge to end.
 const WAIT_MAX: Duration = Duration::from_secs(120);
 
-/// How long its files have to stay as they are to count as merged.
-const QUIET: Duration = Duration::from_secs(3);
+/// How long its files have to stay as they are to count as written, or merged: longer than the 5
+/// seconds that it keeps new points in memory.
+const QUIET: Duration = Duration::from_secs(8);
 
 /// Bytes a point of its data files, names left out; `None` when it is not installed.
 pub(super) fn bytes_per_point(set: &Set) -> Result<Option<f64>, BenchError> {
@@ -32,8 +33,10 @@ pub(super) fn bytes_per_point(set: &Set) -> Result<Option<f64>, BenchError> {
     }
     ingest::check(peer.stored_points()?, points)?;
     peer.flush()?;
+    let data = folder.path().join("data");
+    settled(&data)?;
     peer.merge()?;
-    let bytes = settled(&folder.path().join("data"))?;
+    let bytes = settled(&data)?;
     Ok(Some(bytes as f64 / points as f64))
 }
 
@@ -54,7 +57,7 @@ fn send(set: &Set, peer: &VictoriaMetrics) -> std::io::Result<()> {
 fn settled(folder: &Path) -> Result<u64, BenchError> {
     let begin = monotonic();
     let (mut bytes, mut since) = (process::file_bytes(folder)?, monotonic());
-    while since.elapsed() < QUIET && begin.elapsed() < WAIT_MAX {
+    while (bytes == 0 || since.elapsed() < QUIET) && begin.elapsed() < WAIT_MAX {
         std::thread::sleep(Duration::from_millis(200));
         let now = process::file_bytes(folder)?;
         if now != bytes {
