@@ -158,7 +158,7 @@ def answers(port, name_of, until_s):
 def settled(points, name, window_s, until_s):
     """Without the newest points of coarser archives of compressed files: until its finer points
     are no longer in the buffer of the file, go-carbon makes up such a point without regard to
-    xFilesFactor, or does not see it (docs/compatibility.md)."""
+    xFilesFactor, or does not see it (docs/format/cwhisper.md)."""
     step_s = WINDOWS_S[window_s]
     limit_s = until_s - 4 * step_s if step_s > 1 and "packed" in name else until_s
     return {time_s: value for time_s, value in points.items() if time_s <= limit_s}
@@ -220,9 +220,14 @@ def main():
         compare("silverback after go-carbon", before, answers(node.node_api, str, until_s), until_s, 300)
         written = points_of(chance, first_s + 900, 200)
         feed(node, written)
-        files.wait_for(written)
+        last = {name: value for name, value, time_s in sorted(written, key=lambda point: point[2])}
+        wait_until("the last points", lambda: all(
+            value in node.fetch([name], first_s, first_s + 1100)[name].values()
+            for name, value in last.items()
+        ))
         until_s = first_s + 1100
         before = answers(node.node_api, str, until_s)
+        # A stop brings into files what is not there yet.
         node.stop()
         peer = GoCarbon(go_carbon, node)
         wait_until("go-carbon has its index", lambda: fetch(peer.node_api, [NAMES[0]], first_s, until_s))

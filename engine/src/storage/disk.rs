@@ -1,6 +1,7 @@
 //! Files on the machine's disk.
 
 use super::{Access, FileBytes, FileLock, InPlaceFile, Storage, StorageFile, Walked};
+use rustix::fs::OFlags;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::fs::{self, DirEntry, File, OpenOptions};
@@ -92,9 +93,7 @@ impl Storage for DiskStorage {
     ) -> io::Result<Box<dyn InPlaceFile>> {
         let mut options = OpenOptions::new();
         options.read(true).write(access != Access::Read).create_new(access == Access::CreateNew);
-        // Or opening a pipe of that name would wait for its other end.
-        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-        let file = options.open(path)?;
+        let file = open_placed(&mut options, path)?;
         match (lock, access) {
             (FileLock::None, _) => {}
             (FileLock::Flock, Access::Read) => file.lock_shared()?,
@@ -131,6 +130,19 @@ impl Storage for DiskStorage {
         rustix::fs::sync();
         Ok(())
     }
+}
+
+/// Opens a file without letting reads change its time of access, which would write its inode at
+/// the first read after every write. That is for the owner of a file alone.
+fn open_placed(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    // Or opening a pipe of that name would wait for its other end.
+    let flags = OFlags::NONBLOCK;
+    #[cfg(target_os = "linux")]
+    match options.custom_flags((flags | OFlags::NOATIME).bits().cast_signed()).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+        opened => return opened,
+    }
+    options.custom_flags(flags.bits().cast_signed()).open(path)
 }
 
 /// A walk over all files below a folder, by a list of folders that are still to be read.

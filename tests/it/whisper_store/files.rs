@@ -175,3 +175,30 @@ fn a_restart_waits_for_no_walk() {
         assert!(!finds(&node, &format!("unseen.n{round}")));
     }
 }
+
+/// After a stop all points are in files, whatever the limits: another daemon may be next.
+#[test]
+fn a_stop_leaves_nothing_behind() {
+    let whisper = "max-updates-per-second = 1\nmax-creates-per-second = 1\n";
+    let setup = Setup { whisper, ..Setup::default() };
+    let node = setup.start();
+    let first_s = now_s() - 60;
+    let (points, slots) = (seconds(first_s, 10), first_s..first_s + 10);
+    let names: Vec<String> = (0..50).map(|at| format!("stop.n{at}")).collect();
+    for name in &names {
+        send(&node, name, &points);
+    }
+    node.wait_for("answers", |node| {
+        let all = node.fetch("stop.*", slots.clone());
+        all.len() == names.len() && all.iter().all(|series| series.points.len() == 10)
+    });
+    let files: Vec<_> = names.iter().map(|name| path_of(&node, name)).collect();
+    assert!(!files.iter().all(|file| file.exists()), "there was nothing left to do");
+    node.signal("TERM");
+    let (status, folder) = node.wait();
+    assert_eq!(status.code(), Some(0));
+    for name in &names {
+        let file = folder.path().join("whisper").join(name.replace('.', "/")).with_extension("wsp");
+        assert_eq!(stored(&file, slots.clone()).as_ref(), Some(&points), "{name}");
+    }
+}
