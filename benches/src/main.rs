@@ -74,6 +74,14 @@ enum Bench {
     Codec(codec::Flags),
     /// Bytes and time a point, in our chunks and their rivals, over recorded series
     Compression(compression::Flags),
+    /// Make a new file of an index; what `index` measures
+    #[command(hide = true)]
+    Merge {
+        /// The file to make it of
+        old: PathBuf,
+        /// The new one
+        new: PathBuf,
+    },
     /// Run the server itself; what `ingest`, `query` and `whisper` start
     #[command(hide = true)]
     Serve {
@@ -93,6 +101,7 @@ fn main() -> ExitCode {
         Bench::Index(flags) => index::run(flags, runs, &mut report),
         Bench::Codec(flags) => codec::run(flags, runs, &mut report),
         Bench::Compression(flags) => compression::run(flags, runs, json),
+        Bench::Merge { old, new } => index::merge_files(old, new),
         Bench::Serve { config } => {
             return silverback::commands::run(["-config".into(), config.display().to_string()]);
         }

@@ -134,6 +134,12 @@ impl Db {
         Ok(series.collect())
     }
 
+    /// How many series lie below a path; all where it is empty. Takes about as long for many.
+    #[must_use]
+    pub fn count_below(&self, path: &[u8]) -> usize {
+        self.inner().index.count_below(path)
+    }
+
     /// Name and id of every tagged series that passes all filters, sorted by name.
     ///
     /// # Errors

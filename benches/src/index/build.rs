@@ -10,12 +10,14 @@ use silverback_engine::storage::{DiskStorage, Storage};
 use silverback_engine::{SeriesId, index::LiveIndex};
 use silverback_formats::index::PushError;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 /// Names in memory of an index that was sealed a while ago: one in so many.
 const LIVE_SHARE: usize = 20;
+/// Names that come one after the other, as those of a few hosts do.
+const RUN: usize = 1000;
 
 /// Enters all names into an empty live index, by so many threads at once.
 pub(super) fn live(names: &Names, threads: usize, report: &mut Report) -> Result<(), BenchError> {
@@ -27,8 +29,6 @@ pub(super) fn live(names: &Names, threads: usize, report: &mut Report) -> Result
             for thread in 0..threads {
                 let index = &index;
                 scope.spawn(move || {
-                    // In runs, as senders have them.
-                    const RUN: usize = 256;
                     for run in (thread * RUN..names.len()).step_by(threads * RUN) {
                         for (name, id) in names.of(run..(run + RUN).min(names.len())) {
                             index.insert(name, id);
@@ -65,8 +65,9 @@ pub(super) fn sealed(
     names.of(0..names.len()).for_each(|(name, id)| _ = index.insert(name, id));
     let sealing = index.begin_seal(SeriesId(names.len() as u32));
     let path = folder.join("all.index");
-    let cost = write(&sealing, &path)?;
-    report.add("sealed", "build cpu", "s", cost.cpu.as_secs_f64());
+    let (written, cpu) = cpu_of(|| write(&sealing, &path))?;
+    written?;
+    report.add("sealed", "build cpu", "s", cpu.as_secs_f64());
     drop((sealing, index));
 
     let before = monotonic();
@@ -78,76 +79,77 @@ pub(super) fn sealed(
     Ok(Index::over(base, SeriesId(names.len() as u32)))
 }
 
-/// Most names in a file, and the last ones in memory.
+/// Most names in a file, and some hosts of every kind in memory.
 pub(super) fn mixed(
     names: &Names,
     folder: &Path,
     report: &mut Report,
 ) -> Result<Index, BenchError> {
-    let from = names.len() - names.len() / LIVE_SHARE;
+    let runs = || (0..names.len()).step_by(RUN).map(|from| from..(from + RUN).min(names.len()));
+    let of = |is_new: bool| {
+        let runs = runs().enumerate().filter(move |(run, _)| (run % LIVE_SHARE == 1) == is_new);
+        runs.flat_map(|(_, run)| names.of(run)).map(|(name, _)| name)
+    };
     let index = Index::new();
-    names.of(0..from).for_each(|(name, id)| _ = index.insert(name, id));
-    let first = SeriesId(from as u32);
+    of(false).zip((0..).map(SeriesId)).for_each(|(name, id)| _ = index.insert(name, id));
+    let first = SeriesId(index.len() as u32);
     let path = folder.join("most.index");
     write(&index.begin_seal(first), &path)?;
     let index = Index::over(open(&path)?, first);
     let before = index.memory_bytes();
     let ((), cpu) = cpu_of(|| {
-        names.of(from..names.len()).for_each(|(name, id)| _ = index.insert(name, id));
+        of(true).zip((first.0..).map(SeriesId)).for_each(|(name, id)| _ = index.insert(name, id));
     })?;
-    let (bytes, new) = ((index.memory_bytes() - before) as f64, (names.len() - from) as f64);
-    report.add("mixed", "memory of new names", "B/name", bytes / new);
+    let new = (names.len() - first.0 as usize) as f64;
+    report.add(
+        "mixed",
+        "memory of new names",
+        "B/name",
+        (index.memory_bytes() - before) as f64 / new,
+    );
     report.add("mixed", "insert cpu", "us/name", cpu.as_secs_f64() * 1e6 / new);
     let (found, cpu) = cpu_of(|| {
         let step = (names.len() / 200_000).max(1);
-        let sample = (0..names.len()).step_by(step).map(|at| names.get(at));
-        sample.filter(|&(name, id)| index.lookup(name) == Some(id)).count()
+        let sample = (0..names.len()).step_by(step).map(|at| names.get(at).0);
+        sample.filter(|name| index.lookup(name).is_some()).count()
     })?;
     report.add("mixed", "name to id, cpu", "us/name", cpu.as_secs_f64() * 1e6 / found as f64);
     Ok(index)
 }
 
-/// Makes a new file of the old one and the names in memory, and puts it in their place.
-pub(super) fn merge(index: &Index, folder: &Path, report: &mut Report) -> Result<(), BenchError> {
-    let sealing = index.begin_seal(SeriesId(u32::MAX));
-    let path = folder.join("merged.index");
-    let cost = write(&sealing, &path)?;
-    index.finish_seal(open(&path)?);
-    report.add("merge", "cpu", "s", cost.cpu.as_secs_f64());
-    report.add("merge", "memory, most", "MB", cost.memory_bytes / 1e6);
+/// Makes a new file of the mixed index's in a process of its own, and says what that takes.
+pub(super) fn merge(folder: &Path, report: &mut Report) -> Result<(), BenchError> {
+    let (old, new) = (folder.join("most.index"), folder.join("merged.index"));
+    let mut program = Command::new(std::env::current_exe().trying("path of this program")?);
+    let mut child = program.arg("merge").args([&old, &new]).spawn().trying("start of a merge")?;
+    let process = Process::new(child.id());
+    let (mut most_bytes, mut cpu) = (0.0, Duration::ZERO);
+    while child.try_wait().trying("end of a merge")?.is_none() {
+        if let (Ok(memory), Ok(used)) = (process.memory(), process.cpu()) {
+            most_bytes = memory.anonymous_bytes.max(most_bytes);
+            cpu = used.total.max(cpu);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    report.add("merge", "cpu", "s", cpu.as_secs_f64());
+    report.add("merge", "memory, most", "MB", most_bytes / 1e6);
     Ok(())
 }
 
-struct Cost {
-    cpu: Duration,
-    /// Anonymous memory beyond what there was before, at its most.
-    memory_bytes: f64,
+/// Writes the names of one file into another.
+pub(crate) fn merge_files(old: &Path, new: &Path) -> Result<(), BenchError> {
+    let index = Index::over(open(old)?, SeriesId(0));
+    write(&index.begin_seal(SeriesId(u32::MAX)), new)
 }
 
 /// Writes a sealed index, synced.
-fn write(sealing: &Sealing, path: &Path) -> Result<Cost, BenchError> {
-    let before = anonymous_bytes()?;
-    let is_done = AtomicBool::new(false);
-    let (written, most_bytes) = std::thread::scope(|scope| {
-        let watch = scope.spawn(|| {
-            let mut most = before;
-            while !is_done.load(Ordering::Relaxed) {
-                most = anonymous_bytes().unwrap_or(most).max(most);
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            most
-        });
-        let written = cpu_of(|| {
-            let mut file = std::fs::File::create(path)?;
-            sealing.write(&mut |bytes| Ok::<(), WriteError>(file.write_all(bytes)?))?;
-            Ok::<(), WriteError>(file.sync_all()?)
-        });
-        is_done.store(true, Ordering::Relaxed);
-        (written, watch.join().unwrap_or(before))
-    });
-    let (written, cpu) = written?;
-    written.map_err(|WriteError(error)| error).trying(path.display().to_string())?;
-    Ok(Cost { cpu, memory_bytes: most_bytes - before })
+fn write(sealing: &Sealing, path: &Path) -> Result<(), BenchError> {
+    let write = || {
+        let mut file = std::fs::File::create(path)?;
+        sealing.write(&mut |bytes| Ok::<(), WriteError>(file.write_all(bytes)?))?;
+        Ok::<(), WriteError>(file.sync_all()?)
+    };
+    write().map_err(|WriteError(error)| error).trying(path.display().to_string())
 }
 
 struct WriteError(std::io::Error);
@@ -167,7 +169,7 @@ impl From<PushError> for WriteError {
 fn open(path: &Path) -> Result<SealedIndex, BenchError> {
     let bytes = DiskStorage.read(path).trying(path.display().to_string())?;
     let opened = SealedIndex::open(bytes).map_err(std::io::Error::other);
-    opened.trying(PathBuf::from(path).display().to_string())
+    opened.trying(path.display().to_string())
 }
 
 fn anonymous_bytes() -> Result<f64, BenchError> {

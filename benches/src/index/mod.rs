@@ -2,8 +2,8 @@
 //!
 //! The names of a file, one a line, in the order of the file: entered into a live index by one
 //! thread and by two, sealed into a file, and found by the patterns of another file, one a line
-//! as `CLASS<TAB>PATTERN`. The patterns are asked of the sealed index alone, and of one that has
-//! the last twentieth of the names in memory. Every answer is counted, so that two programs, or
+//! as `CLASS<TAB>PATTERN`. The patterns are asked of the sealed index alone, and of one that has a
+//! twentieth of the names in memory. Every answer is counted, so that two programs, or
 //! two runs, can be compared by their counts.
 //!
 //! | module | what |
@@ -17,6 +17,8 @@ mod beside;
 mod build;
 mod find;
 mod restart;
+
+pub(crate) use build::merge_files;
 
 use crate::error::{BenchError, Trying};
 use crate::report::Report;
@@ -51,8 +53,8 @@ pub(crate) fn run(flags: &Flags, runs: u16, report: &mut Report) -> Result<(), B
         let mixed = build::mixed(&names, folder.path(), report)?;
         find::run("mixed", &mixed, &queries, report)?;
         beside::run(&mixed, names.len(), report)?;
-        build::merge(&mixed, folder.path(), report)?;
         drop(mixed);
+        build::merge(folder.path(), report)?;
         if flags.restart {
             restart::run(&names, folder.path(), report)?;
         }

@@ -342,8 +342,8 @@ enum Passing {
 
 /// Whether a name has tags: each part after the first `;` is `TAG=VALUE`.
 pub(super) fn is_tagged(name: &[u8]) -> bool {
-    let mut parts = name.split(|&byte| byte == b';').skip(1).peekable();
-    parts.peek().is_some() && parts.all(|part| part.contains(&b'='))
+    let Some(first) = memchr::memchr(b';', name) else { return false };
+    name[first + 1..].split(|&byte| byte == b';').all(|part| part.contains(&b'='))
 }
 
 /// The tags of a tagged name.

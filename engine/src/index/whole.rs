@@ -129,18 +129,22 @@ impl Index {
     /// # Panics
     /// When the id is below the first one of this index.
     pub fn insert(&self, path: &[u8], id: SeriesId) -> SeriesId {
-        let id = self.insert_into_live(|parts| {
+        let first = self.insert_into_live(|parts| {
             parts.lookup_below(path).unwrap_or_else(|| parts.live.names.insert(path, id))
         });
-        self.tags.insert(path, id);
-        id
+        if first == id {
+            self.tags.insert(path, id);
+        }
+        first
     }
 
     /// The same for a path of which is known that the parts below the live one do not have it.
     pub(crate) fn insert_new(&self, path: &[u8], id: SeriesId) -> SeriesId {
-        let id = self.insert_into_live(|parts| parts.live.names.insert(path, id));
-        self.tags.insert(path, id);
-        id
+        let first = self.insert_into_live(|parts| parts.live.names.insert(path, id));
+        if first == id {
+            self.tags.insert(path, id);
+        }
+        first
     }
 
     fn insert_into_live(&self, insert: impl Fn(&Parts) -> SeriesId) -> SeriesId {
