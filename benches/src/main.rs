@@ -1,5 +1,5 @@
-//! Measures Silverback: `silverback-bench ingest`, `query`, `whisper`, `engine`, `codec`,
-//! `compression`.
+//! Measures Silverback: `silverback-bench ingest`, `query`, `whisper`, `engine`, `index`,
+//! `codec`, `compression`.
 //!
 //! Processor time and not elapsed time is what counts in every figure that has "cpu" in its
 //! name, so that a busy machine spoils a run less. Each figure is taken in several runs and shown
@@ -11,6 +11,7 @@
 //! | [`query`] | questions to a server over HTTP, and to its peers |
 //! | [`whisper`] | lines over loopback into whisper files, and into those of go-carbon |
 //! | [`engine`] | the database without sockets |
+//! | [`index`] | names, and finding them |
 //! | [`codec`] | Gorilla over recorded series |
 //! | [`compression`] | our chunks and their rivals over recorded series |
 //! | [`lines`] | what senders say |
@@ -26,6 +27,7 @@ mod engine;
 mod error;
 mod go_carbon;
 mod http;
+mod index;
 mod ingest;
 mod lines;
 mod node;
@@ -66,10 +68,20 @@ enum Bench {
     Whisper(whisper::Flags),
     /// The database in this process, without sockets
     Engine(engine::Flags),
+    /// Names, and finding them
+    Index(index::Flags),
     /// Gorilla over recorded series
     Codec(codec::Flags),
     /// Bytes and time a point, in our chunks and their rivals, over recorded series
     Compression(compression::Flags),
+    /// Make a new file of an index; what `index` measures
+    #[command(hide = true)]
+    Merge {
+        /// The file to make it of
+        old: PathBuf,
+        /// The new one
+        new: PathBuf,
+    },
     /// Run the server itself; what `ingest`, `query` and `whisper` start
     #[command(hide = true)]
     Serve {
@@ -86,8 +98,10 @@ fn main() -> ExitCode {
         Bench::Query(flags) => query::run(flags, runs, &mut report),
         Bench::Whisper(flags) => whisper::run(flags, runs, &mut report),
         Bench::Engine(flags) => engine::run(flags, runs, &mut report),
+        Bench::Index(flags) => index::run(flags, runs, &mut report),
         Bench::Codec(flags) => codec::run(flags, runs, &mut report),
         Bench::Compression(flags) => compression::run(flags, runs, json),
+        Bench::Merge { old, new } => index::merge_files(old, new),
         Bench::Serve { config } => {
             return silverback::commands::run(["-config".into(), config.display().to_string()]);
         }

@@ -48,7 +48,11 @@ impl Process {
             let kib = line.and_then(|rest| rest.trim().split(' ').next()?.parse::<f64>().ok());
             kib.unwrap_or(0.0) * 1024.0
         };
-        Ok(Memory { rss_bytes: bytes("Rss:"), pss_bytes: bytes("Pss:") })
+        Ok(Memory {
+            rss_bytes: bytes("Rss:"),
+            pss_bytes: bytes("Pss:"),
+            anonymous_bytes: bytes("Anonymous:"),
+        })
     }
 
     /// Calls that read and that write files, up to now.
@@ -79,11 +83,22 @@ pub(crate) struct Calls {
 pub(crate) struct Memory {
     pub(crate) rss_bytes: f64,
     pub(crate) pss_bytes: f64,
+    /// Not of files.
+    pub(crate) anonymous_bytes: f64,
 }
 
 /// Processor time that this process spends in `work`, by all its threads.
 pub(crate) fn cpu_of<T>(work: impl FnOnce() -> T) -> Result<(T, Duration), BenchError> {
-    let now = || ClockId::CLOCK_PROCESS_CPUTIME_ID.now().trying("clock of this process");
+    time_of(ClockId::CLOCK_PROCESS_CPUTIME_ID, work)
+}
+
+/// Processor time that this thread spends in `work`.
+pub(crate) fn thread_cpu_of<T>(work: impl FnOnce() -> T) -> Result<(T, Duration), BenchError> {
+    time_of(ClockId::CLOCK_THREAD_CPUTIME_ID, work)
+}
+
+fn time_of<T>(clock: ClockId, work: impl FnOnce() -> T) -> Result<(T, Duration), BenchError> {
+    let now = || clock.now().trying("clock of this process");
     let before: Duration = now()?.into();
     let done = work();
     let after: Duration = now()?.into();

@@ -62,6 +62,30 @@ fn engine() {
     check(&["engine", "--series", "200", "--points", "5"], 2, &measures);
 }
 
+#[test]
+fn index() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let names = (0..4000).map(|i| format!("servers.web{}.cpu.{}.user\n", i / 40, i % 40));
+    let names = file("names", &names.collect::<String>());
+    let queries = file("queries", "one_star\tservers.*.cpu.7.user\ndeep\t*.*.*.*.*\n");
+    let measures = [
+        "insert rate, 2 threads",
+        "memory, as allocated",
+        "file, with id maps",
+        "one_star: nodes",
+        "all: sorted list of paths, cpu",
+        "beside the heaviest find: p99",
+        "from open to the first answer",
+        "first point after a start, cpu",
+    ];
+    check(&["index", "--names", &names, "--queries", &queries, "--restart"], 1, &measures);
+}
+
 fn compressed(folder: &Path, name: &str, text: &str) -> String {
     let level = ruzstd::encoding::CompressionLevel::Fastest;
     let bytes = ruzstd::encoding::compress_to_vec(text.as_bytes(), level);

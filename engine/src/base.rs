@@ -90,8 +90,9 @@ pub(crate) fn open(
     }
 }
 
-/// Makes new files when they are wanted, until `stop` is closed.
+/// Enters the tags of the names in the file, and makes new files when they are wanted, until `stop` is closed.
 pub(crate) fn work(inner: &Inner, stop: &Receiver<()>) {
+    inner.index.load_tags(|| inner.closed.load(Ordering::Acquire));
     let (mut tick, mut not_before, mut failures) = (0_u64, 0, 0);
     while stop.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
         tick += 1;

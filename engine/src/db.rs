@@ -11,7 +11,7 @@ use crate::events::StoredEvent;
 use crate::export::{self, ExportError, ExportEvent, ExportOptions};
 use crate::fetch::{FetchRange, Fetched};
 use crate::import::{self, ImportError, ImportEvent, ImportOptions};
-use crate::index::{Dialect, FindLimits, Found, NodeKind, Pattern};
+use crate::index::{Completion, Dialect, FindLimits, Found, NodeKind, Pattern, TagFilter};
 use crate::inner::Inner;
 use crate::open;
 use crate::options::{Options, WhisperOptions};
@@ -133,6 +133,52 @@ impl Db {
             NodeKind::Directory => None,
         });
         Ok(series.collect())
+    }
+
+    /// How many series lie below a path; all where it is empty. Takes about as long for many.
+    #[must_use]
+    pub fn count_below(&self, path: &[u8]) -> usize {
+        self.inner().index.count_below(path)
+    }
+
+    /// Name and id of every tagged series that passes all filters, sorted by name.
+    ///
+    /// # Errors
+    /// When a limit is passed.
+    pub fn tagged_series(
+        &self,
+        filters: &[TagFilter<'_>],
+        limits: &FindLimits,
+    ) -> Result<Vec<(Vec<u8>, SeriesId)>, FindError> {
+        self.inner().index.tagged_series(filters, limits)
+    }
+
+    /// The tags of the tagged series that pass all filters, sorted; `name` is one of them.
+    ///
+    /// # Errors
+    /// When a limit is passed.
+    pub fn tags(
+        &self,
+        filters: &[TagFilter<'_>],
+        completion: Completion<'_>,
+        limits: &FindLimits,
+    ) -> Result<Vec<Vec<u8>>, FindError> {
+        self.inner().index.tags(filters, completion, limits)
+    }
+
+    /// The values of a tag on the tagged series that pass all filters, sorted, and how many series
+    /// have each.
+    ///
+    /// # Errors
+    /// When a limit is passed.
+    pub fn tag_values(
+        &self,
+        tag: &[u8],
+        filters: &[TagFilter<'_>],
+        completion: Completion<'_>,
+        limits: &FindLimits,
+    ) -> Result<Vec<(Vec<u8>, usize)>, FindError> {
+        self.inner().index.tag_values(tag, filters, completion, limits)
     }
 
     /// Deletes series, and says how many of the ids were there. When this returns, that is
@@ -368,6 +414,7 @@ impl Db {
             ("names.bytes", inner.names.memory_bytes() as f64),
             ("index.bytes", inner.index.memory_bytes() as f64),
             ("index.fileBytes", inner.index.base().map_or(0, |base| base.len_bytes()) as f64),
+            ("index.tagged", inner.index.tagged_len() as f64),
             ("index.unsealed", inner.index.unsealed().0 as f64),
             ("wal.bytes", inner.wal.written_bytes() as f64),
             ("damage", damage as f64),

@@ -82,7 +82,7 @@ pub use import::{
     AfterImport, ImportArchive, ImportError, ImportEvent, ImportOptions, ImportOutcome,
     ImportSeries, Importer, moved_folder,
 };
-pub use index::{Dialect, FindLimits, Found, NodeKind};
+pub use index::{Completion, Dialect, FindLimits, Found, NodeKind, TagFilter, TagTest};
 pub use job::{JobEvent, JobFile};
 pub use options::{MigrationOptions, Options, StoreOptions, WhisperOptions, WriteStrategy};
 pub use series::{SeriesId, SeriesInfo};

@@ -5,6 +5,8 @@
 //! matches empty text also matches series without the tag.
 
 use fancy_regex::Regex;
+use silverback_engine::{TagFilter, TagTest};
+use std::cell::RefCell;
 
 /// Why an expression is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,6 +93,25 @@ impl TagExpr {
             }
         }
         if exprs.is_empty() { Ok(exprs) } else { Err(TagExprError::MatchesAll) }
+    }
+
+    /// The expression as the database takes it. A regular expression that needs too many steps is
+    /// kept in `failed`, and does not hold.
+    pub(crate) fn filter<'a>(&'a self, failed: &'a RefCell<Option<TagExprError>>) -> TagFilter<'a> {
+        let test = match (&self.test, self.negated) {
+            (Test::Equals(value), false) => TagTest::Is(value.as_bytes()),
+            (Test::Equals(value), true) => TagTest::IsNot(value.as_bytes()),
+            (Test::Matches(_), _) => TagTest::Passes(Box::new(|value| {
+                // After a failure the answer does not count any more.
+                let holds = || self.holds(&String::from_utf8_lossy(value));
+                failed.borrow().is_none()
+                    && holds().unwrap_or_else(|error| {
+                        failed.replace(Some(error));
+                        false
+                    })
+            })),
+        };
+        TagFilter { tag: self.tag.as_bytes(), test }
     }
 
     /// Whether a series whose tag has this value fits; empty for a series without the tag.

@@ -5,6 +5,8 @@
 
 use super::LiveIndex;
 use super::blocks::{Blocks, Inserted, Root};
+use super::door::Door;
+use super::leaves::Order;
 use super::sync::pin;
 use crate::series::SeriesId;
 use ::loom::thread;
@@ -191,5 +193,28 @@ fn an_insert_beside_a_removal_stands_or_not() {
         let expected = (inserted == SeriesId(1)).then_some(inserted);
         assert_eq!(index.lookup(b"a"), expected);
         assert_eq!(index.len(), usize::from(expected.is_some()));
+    });
+}
+
+/// An insert gets in before the door is closed, and is among the leaves that the sealer reads; or
+/// it finds the door closed, and goes elsewhere.
+#[test]
+fn no_insert_is_lost_behind_the_door() {
+    model(|| {
+        let part = Arc::new((LiveIndex::new(), Door::default()));
+        let other = Arc::clone(&part);
+        let thread = thread::spawn(move || {
+            let inside = other.1.enter();
+            inside.map(|_inside| other.0.insert(b"a", SeriesId(0)))
+        });
+        part.1.close();
+        let mut leaves = part.0.leaves(Order::Segments);
+        let mut sealed = Vec::new();
+        while let Some(id) = leaves.next() {
+            sealed.push(id);
+        }
+        let inserted = thread.join().unwrap();
+        assert_eq!(sealed, Vec::from_iter(inserted));
+        assert!(part.1.enter().is_none());
     });
 }

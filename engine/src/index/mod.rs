@@ -16,6 +16,7 @@
 //! | `walk` | the pattern over the tree |
 //! | `sealed` | [`SealedIndex`]: the names of a moment, in a mapped file |
 //! | `sealed_walk` | the pattern over that |
+//! | `tags` | tagged series by their tags |
 //! | `sync` | atomics and epochs, or Loom's |
 //!
 //! Beside the tests, two checks of the concurrency. Miri needs a nightly toolchain, Tree Borrows
@@ -48,6 +49,7 @@ mod sealed_walk;
 mod segments;
 mod states;
 mod sync;
+mod tags;
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests;
@@ -57,6 +59,7 @@ mod whole;
 pub use glob::Pattern;
 pub use live::LiveIndex;
 pub use sealed::SealedIndex;
+pub use tags::{Completion, TagFilter, TagTest, ValueTest};
 pub use whole::{Index, Sealing};
 
 use crate::series::SeriesId;

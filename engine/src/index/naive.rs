@@ -186,14 +186,46 @@ fn both(names: &BTreeSet<String>) -> (LiveIndex, SealedIndex) {
     (live, super::tests::seal(names))
 }
 
+/// The names in three parts, among others that were removed from each of them.
+fn whole(names: &BTreeSet<String>) -> Index {
+    let decoys: BTreeSet<String> =
+        names.iter().flat_map(|name| [format!("{name}c"), format!("{name}.b")]).collect();
+    let mut index = Index::new();
+    let mut removed = Vec::new();
+    let all: BTreeSet<&String> = names.iter().chain(&decoys).collect();
+    let third = all.len() / 3;
+    for (number, name) in all.into_iter().enumerate() {
+        if number == third {
+            index = super::tests::sealed_over(&index, SeriesId(number as u32));
+        } else if number == 2 * third {
+            let _stays = index.begin_seal(SeriesId(number as u32));
+        }
+        let id = SeriesId(number as u32);
+        assert_eq!(index.insert(name.as_bytes(), id), id);
+        if !names.contains(name) {
+            removed.push(id);
+        }
+    }
+    assert!(removed.into_iter().all(|id| index.remove(id)));
+    assert_eq!(index.len(), names.len());
+    index
+}
+
 fn check(dialect: Dialect, pattern: &[Part], names: &BTreeSet<String>) {
     let (index, sealed) = both(names);
+    let whole = whole(names);
     let mut text = String::new();
     write(pattern, &mut text);
     let compiled = Pattern::compile(text.as_bytes(), dialect).unwrap();
     let found = index.find(&compiled, &FindLimits::default()).unwrap();
     let in_sealed = sealed.find(&compiled, &FindLimits::default()).unwrap();
     assert_eq!(in_sealed, found, "{text} ({dialect:?}), sealed");
+    let in_whole = whole.find(&compiled, &FindLimits::default()).unwrap();
+    let paths = |found: &[Found]| -> Vec<(Vec<u8>, bool)> {
+        let is_leaf = |found: &Found| found.kind != NodeKind::Directory;
+        found.iter().map(|found| (found.path.clone(), is_leaf(found))).collect()
+    };
+    assert_eq!(paths(&in_whole), paths(&found), "{text} ({dialect:?}), in parts");
     let found: Vec<(String, bool)> = found
         .into_iter()
         .map(|found| (String::from_utf8(found.path).unwrap(), found.kind != NodeKind::Directory))

@@ -7,6 +7,43 @@ use crate::clock;
 use crate::error::FindError;
 use std::ops::ControlFlow;
 
+/// Looks at the clock, and whether somebody still waits, every few steps.
+pub(super) struct Watch<'a> {
+    limits: &'a FindLimits,
+    /// What is asked, for the error.
+    text: &'a str,
+    steps: u32,
+}
+
+impl<'a> Watch<'a> {
+    pub(super) fn new(text: &'a str, limits: &'a FindLimits) -> Self {
+        Self { limits, text, steps: 0 }
+    }
+
+    /// To be called for everything looked at.
+    ///
+    /// # Errors
+    /// When there is no time left.
+    pub(super) fn step(&mut self) -> Result<(), FindError> {
+        self.steps += 1;
+        if self.steps < STEPS_PER_CHECK {
+            return Ok(());
+        }
+        self.steps = 0;
+        self.check()
+    }
+
+    /// Whether there is time left.
+    pub(super) fn check(&self) -> Result<(), FindError> {
+        let is_late = self.limits.deadline.is_some_and(|deadline| clock::monotonic() >= deadline);
+        let cancelled = self.limits.cancelled.as_deref();
+        if is_late || cancelled.is_some_and(|cancelled| cancelled.load(Ordering::Relaxed)) {
+            return Err(FindError::Deadline { pattern: self.text.to_owned() });
+        }
+        Ok(())
+    }
+}
+
 /// Nodes between two looks at the clock.
 const STEPS_PER_CHECK: u32 = 512;
 
@@ -21,7 +58,7 @@ pub(super) struct Report<'a> {
     /// Directories that were handed on already.
     is_known: Option<IsKnown<'a>>,
     found: usize,
-    steps: u32,
+    watch: Watch<'a>,
     error: Option<FindError>,
 }
 
@@ -31,7 +68,15 @@ impl<'a> Report<'a> {
         limits: &'a FindLimits,
         visit: &'a mut dyn FnMut(&[u8], NodeKind) -> ControlFlow<()>,
     ) -> Self {
-        Self { pattern, limits, visit, is_known: None, found: 0, steps: 0, error: None }
+        Self {
+            pattern,
+            limits,
+            visit,
+            is_known: None,
+            found: 0,
+            watch: Watch::new(pattern.text(), limits),
+            error: None,
+        }
     }
 
     /// The pattern whose matches are reported.
@@ -62,23 +107,24 @@ impl<'a> Report<'a> {
 
     /// To be called for every node looked at.
     pub(super) fn step(&mut self) -> ControlFlow<()> {
-        self.steps += 1;
-        if self.steps < STEPS_PER_CHECK {
-            return ControlFlow::Continue(());
-        }
-        self.steps = 0;
-        self.check()
+        let stepped = self.watch.step();
+        self.go_on(stepped)
     }
 
     /// Whether there is time left.
     pub(super) fn check(&mut self) -> ControlFlow<()> {
-        let is_late = self.limits.deadline.is_some_and(|deadline| clock::monotonic() >= deadline);
-        let cancelled = self.limits.cancelled.as_deref();
-        if is_late || cancelled.is_some_and(|cancelled| cancelled.load(Ordering::Relaxed)) {
-            self.error = Some(FindError::Deadline { pattern: self.pattern.text().to_owned() });
-            return ControlFlow::Break(());
+        let checked = self.watch.check();
+        self.go_on(checked)
+    }
+
+    fn go_on(&mut self, result: Result<(), FindError>) -> ControlFlow<()> {
+        match result {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                self.error = Some(error);
+                ControlFlow::Break(())
+            }
         }
-        ControlFlow::Continue(())
     }
 
     /// The limit that was passed, if any.

@@ -9,7 +9,7 @@
 use super::leaves::{Below, Leaves, Order, Tree};
 use super::removed::Removed;
 use super::segments::SegmentId;
-use super::states::Texts;
+use super::states::{Run, Texts};
 use crate::series::SeriesId;
 use crate::storage::FileBytes;
 use silverback_formats::index::{Entry, IndexError, IndexView, Layout, Node, verify};
@@ -133,7 +133,7 @@ impl SealedIndex {
     /// Calls `visit` with the path and id of every series, in order of the paths' bytes, until it
     /// breaks.
     pub fn for_each_leaf(&self, visit: &mut dyn FnMut(&[u8], SeriesId) -> ControlFlow<()>) {
-        let mut leaves = Leaves::new(self, Order::Bytes);
+        let mut leaves = self.leaves(Order::Bytes);
         while let Some(id) = leaves.next() {
             if visit(leaves.path(), id).is_break() {
                 return;
@@ -145,6 +145,15 @@ impl SealedIndex {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.removed.memory_bytes()
+    }
+
+    pub(super) fn leaves(&self, order: Order) -> Leaves<'_, Self> {
+        Leaves::new(self, order)
+    }
+
+    /// Whether some path node holds this byte.
+    pub(super) fn has_text_with(&self, byte: u8) -> bool {
+        memchr::memchr(byte, self.view().dictionary()).is_some()
     }
 
     pub(super) fn removed(&self) -> &Removed {
@@ -251,5 +260,18 @@ impl Texts for IndexView<'_> {
 
     fn range_with(&self, prefix: &[u8]) -> Range<u32> {
         if prefix.is_empty() { 0..self.segments() } else { self.segments_with(prefix) }
+    }
+
+    fn run(&self, range: &Range<u32>) -> Option<Run<'_>> {
+        let (view, range) = (*self, range.start..range.end.min(self.segments()));
+        let start = view.segment_start(range.start) as usize;
+        let texts = view.dictionary().get(start..view.segment_start(range.end) as usize)?;
+        Some(Run {
+            texts,
+            segment_at: Box::new(move |at| view.segment_of_byte((start + at) as u32)),
+            end_of: Box::new(move |segment| {
+                (view.segment_start(segment + 1) as usize).saturating_sub(start)
+            }),
+        })
     }
 }

@@ -3,15 +3,22 @@
 //! A walk keeps, for each directory, the set of pattern states that the path so far may be in.
 //! Sets are numbered when first met and their consequences worked out once. Each edge remembers
 //! which segments passed its test, so a segment is tested about once per edge, however often it
-//! is met.
+//! is met. Where the texts lie in a row and an edge's matches all hold a keyword, many tests are
+//! replaced by one search for the keyword through all of the texts.
 
 use super::glob::{Edge, NodeTest, Pattern, Shape, is_tagged};
 use super::segments::SegmentId;
+use memchr::memmem;
 use std::collections::HashMap;
 use std::ops::Range;
 
 /// Tests of an edge before their results are worth remembering.
-const TESTS_BEFORE_MEMO: usize = 256;
+const TESTS_BEFORE_MEMO: usize = if cfg!(test) { 3 } else { 256 };
+/// Bytes that are searched in the time of one test and what leads to it: after as many tests as
+/// the search would take, it is made, so at most half of the time is lost.
+const BYTES_PER_TEST: usize = if cfg!(test) { 8 } else { 600 };
+/// Shorter keywords are in too many texts.
+const KEYWORD_BYTES_MIN: usize = 2;
 
 /// The distinct segments of an index.
 pub(super) trait Texts {
@@ -24,6 +31,18 @@ pub(super) trait Texts {
 
     /// Numbers among which all segments are that begin with `prefix`.
     fn range_with(&self, prefix: &[u8]) -> Range<u32>;
+
+    /// The texts of some segments, without anything between them, where they lie so.
+    fn run(&self, range: &Range<u32>) -> Option<Run<'_>>;
+}
+
+/// Texts in a row.
+pub(super) struct Run<'a> {
+    pub(super) texts: &'a [u8],
+    /// The number of the segment of which byte `at` of `texts` is part.
+    pub(super) segment_at: Box<dyn Fn(usize) -> u32 + 'a>,
+    /// Where in `texts` a segment ends.
+    pub(super) end_of: Box<dyn Fn(u32) -> usize + 'a>,
 }
 
 /// A set of pattern states and what follows from it.
@@ -56,11 +75,16 @@ enum Test<'a> {
     Shape(&'a Shape, Range<u32>, Memo),
 }
 
-/// Which segments passed a test: two bits each, "tested" and "passed".
+/// Which segments passed a test: two bits each, "tested" and "passed"; or, after a search for the
+/// keyword, those that passed and no others.
 #[derive(Default)]
 struct Memo {
     tests: usize,
     bits: Vec<u64>,
+    /// Tests after which a search is made; 0 where that is not known yet.
+    tests_before_search: usize,
+    /// What the search found: a bit each.
+    found: Option<Vec<u64>>,
 }
 
 /// See the module.
@@ -258,9 +282,7 @@ impl Test<'_> {
             Self::Segments(segments) => segments.binary_search(&segment).is_ok(),
             Self::Shape(_, range, _) if !range.contains(&segment.0) => false,
             Self::Shape(shape, ..) if shape.is_any() => true,
-            Self::Shape(shape, _, memo) => {
-                memo.get_or_test(segment, texts, |text| shape.matches(text))
-            }
+            Self::Shape(shape, range, memo) => memo.get_or_test(segment, texts, shape, range),
         }
     }
 }
@@ -270,19 +292,28 @@ impl Memo {
         &mut self,
         segment: SegmentId,
         texts: &impl Texts,
-        test: impl Fn(&[u8]) -> bool,
+        shape: &Shape,
+        range: &Range<u32>,
     ) -> bool {
         const PER_WORD: usize = 32;
+        if let Some(found) = &self.found {
+            let word = found.get(segment.0 as usize / 64);
+            return word.is_some_and(|word| word >> (segment.0 % 64) & 1 == 1);
+        }
         let (word, shift) = (segment.0 as usize / PER_WORD, segment.0 as usize % PER_WORD * 2);
         if let Some(bits) = self.bits.get(word)
             && bits >> shift & 1 == 1
         {
             return bits >> shift & 2 != 0;
         }
-        let passed = test(texts.text(segment));
+        let passed = shape.matches(texts.text(segment));
         self.tests += 1;
         if self.tests == TESTS_BEFORE_MEMO {
             self.bits = vec![0; texts.end() as usize / PER_WORD + 1];
+            self.tests_before_search = tests_before_search(texts, shape, range);
+        }
+        if self.tests == self.tests_before_search {
+            self.found = search(texts, shape, range);
         }
         // Segments that came after the memo was made are tested each time.
         if let Some(bits) = self.bits.get_mut(word) {
@@ -290,4 +321,34 @@ impl Memo {
         }
         passed
     }
+}
+
+/// After how many tests a search is worth its time; never where none can be made.
+fn tests_before_search(texts: &impl Texts, shape: &Shape, range: &Range<u32>) -> usize {
+    if shape.keyword().len() < KEYWORD_BYTES_MIN {
+        return usize::MAX;
+    }
+    let bytes = texts.run(range).map(|run| run.texts.len());
+    bytes.map_or(usize::MAX, |bytes| (bytes / BYTES_PER_TEST).max(TESTS_BEFORE_MEMO))
+}
+
+/// The segments of a range that match, by the keyword that they hold.
+fn search(texts: &impl Texts, shape: &Shape, range: &Range<u32>) -> Option<Vec<u64>> {
+    let run = texts.run(range)?;
+    let finder = memmem::Finder::new(shape.keyword());
+    let mut found = vec![0; texts.end() as usize / 64 + 1];
+    let mut at = 0;
+    while let Some(hit) = run.texts.get(at..).and_then(|rest| finder.find(rest)) {
+        let segment = SegmentId((run.segment_at)(at + hit));
+        // A hit may reach into the next text: the whole text decides.
+        if shape.matches(texts.text(segment))
+            && let Some(word) = found.get_mut(segment.0 as usize / 64)
+        {
+            *word |= 1 << (segment.0 % 64);
+        }
+        let next = (run.end_of)(segment.0);
+        // Only a damaged file has texts that end before they begin.
+        at = if next > at + hit { next } else { at + hit + 1 };
+    }
+    Some(found)
 }

@@ -39,6 +39,20 @@ fn seal_bytes(mut names: Vec<(&[u8], SeriesId)>) -> Vec<u8> {
     file
 }
 
+/// The index that a start would find after all names of this one, with ids below `end`, were
+/// sealed.
+pub(super) fn sealed_over(index: &Index, end: SeriesId) -> Index {
+    let mut file = Vec::new();
+    let append = &mut |bytes: &[u8]| {
+        file.extend_from_slice(bytes);
+        Ok::<(), PushError>(())
+    };
+    index.begin_seal(end).write(append).unwrap();
+    let base = SealedIndex::open(FileBytes::owned(file)).unwrap();
+    base.verify().unwrap();
+    Index::over(base, end)
+}
+
 /// The sealed index answers as the model does.
 #[track_caller]
 fn check_sealed(model: &BTreeMap<Vec<u8>, SeriesId>) {
@@ -381,5 +395,87 @@ fn writers_in_one_directory_lose_nothing() {
     assert_eq!(index.len(), 4 * count as usize);
     for id in (0..4 * count).map(SeriesId) {
         assert_eq!(index.lookup(format!("w.{}", id.0).as_bytes()), Some(id));
+    }
+}
+
+/// Names that stay, among others that come and go in all parts while the index is sealed again and
+/// again: every find gives all that stay, each once, and of the others none that never was.
+#[cfg(not(miri))] // too slow there
+#[test]
+fn finds_are_right_while_names_come_and_go() {
+    const STAY: u32 = 1000;
+    let name = |i: u32| format!("s{}.h{}.m{}", i % 3, i % 61, i % 9973).into_bytes();
+    let names: Vec<Vec<u8>> = (0..STAY).map(name).collect::<BTreeSet<_>>().into_iter().collect();
+    let (index, alone) = (Index::new(), LiveIndex::new());
+    for (name, id) in names.iter().zip((0..).map(SeriesId)) {
+        index.insert(name, id);
+        alone.insert(name, id);
+    }
+    let (next_id, is_done) = (std::sync::Mutex::new(names.len() as u32), AtomicBool::new(false));
+    // In directories of those that stay, and in some of their own.
+    let passing = |i: u32| format!("s{}.h{}.x{}", i % 4, i % 67, i % 89).into_bytes();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in 0.. {
+                let mut next_id = next_id.lock().unwrap();
+                if is_done.load(Ordering::Acquire) {
+                    break;
+                }
+                let id = SeriesId(*next_id);
+                *next_id += u32::from(index.insert(&passing(i), id) == id);
+            }
+        });
+        scope.spawn(|| {
+            for i in (0..).step_by(7) {
+                if is_done.load(Ordering::Acquire) {
+                    break;
+                }
+                index.lookup(&passing(i)).map(|id| index.remove(id));
+            }
+        });
+        scope.spawn(|| {
+            while !is_done.load(Ordering::Acquire) {
+                let sealing = index.begin_seal(SeriesId(*next_id.lock().unwrap()));
+                let mut file = Vec::new();
+                let append = &mut |bytes: &[u8]| {
+                    file.extend_from_slice(bytes);
+                    Ok::<(), PushError>(())
+                };
+                sealing.write(append).unwrap();
+                index.finish_seal(SealedIndex::open(FileBytes::owned(file)).unwrap());
+            }
+        });
+        for round in 0..20 {
+            for pattern in ["*", "*.*", "*.*.*", "s1.h{3,7,31}.*", "s?.*.m*9", "*.h6*.*[1-3]"] {
+                let expected = find(&alone, pattern.as_bytes(), Dialect::Carbon);
+                let compiled = Pattern::compile(pattern.as_bytes(), Dialect::Carbon).unwrap();
+                let found = index.find(&compiled, &FindLimits::default()).unwrap();
+                assert!(found.is_sorted_by(|a, b| a < b), "{pattern} gives something twice");
+                let found: BTreeSet<Found> = found.into_iter().collect();
+                for stays in &expected {
+                    assert!(found.contains(stays), "{pattern} misses {stays:?} in round {round}");
+                }
+                let expected: BTreeSet<&Found> = expected.iter().collect();
+                for other in found.iter().filter(|found| !expected.contains(found)) {
+                    let text = String::from_utf8(other.path.clone()).unwrap();
+                    let is_leaf = other.kind != NodeKind::Directory;
+                    assert!(is_leaf == text.contains(".x") && text.len() < 12, "{other:?}");
+                }
+            }
+        }
+        is_done.store(true, Ordering::Release);
+    });
+    // What is left is the same by every way to it.
+    let mut left = Vec::new();
+    index.for_each_leaf(&mut |path, id| {
+        left.push((path.to_vec(), id));
+        ControlFlow::Continue(())
+    });
+    assert!(left.is_sorted_by(|a, b| a.0 < b.0));
+    assert_eq!(left.len(), index.len());
+    for (path, id) in left {
+        let mut back = Vec::new();
+        assert!(index.has(id) && index.path_into(id, &mut back));
+        assert_eq!((index.lookup(&path), back), (Some(id), path));
     }
 }

@@ -8,7 +8,7 @@ use super::glob::Pattern;
 use super::live::{Child, DirectoryId, LiveIndex, TOP};
 use super::report::Report;
 use super::segments::{SegmentId, Segments};
-use super::states::{States, Texts};
+use super::states::{Run, States, Texts};
 use super::sync::{Guard, pin};
 use super::{FindLimits, Found, NodeKind};
 use crate::error::FindError;
@@ -86,6 +86,10 @@ impl Texts for LiveTexts<'_> {
 
     fn range_with(&self, _: &[u8]) -> Range<u32> {
         0..u32::MAX
+    }
+
+    fn run(&self, _: &Range<u32>) -> Option<Run<'_>> {
+        None
     }
 }
 

@@ -27,8 +27,9 @@ use super::glob::Pattern;
 use super::leaves::Order;
 use super::live::LiveIndex;
 use super::merged::Merged;
-use super::report::Report;
+use super::report::{Report, Watch};
 use super::sealed::SealedIndex;
+use super::tags::{Completion, TagFilter, Tags, is_tagged};
 use super::{FindLimits, Found, NodeKind};
 use crate::error::FindError;
 use crate::series::SeriesId;
@@ -37,7 +38,13 @@ use parking_lot::Mutex;
 use silverback_formats::index::{IndexBuilder, PushError};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+/// Time between two looks whether tags are loaded.
+const LOADING: Duration = Duration::from_millis(1);
+/// Names that are read between two looks whether loading is to stop.
+const TAGS_BETWEEN_LOOKS: usize = 4096;
 /// Bytes of a new base that are gathered before they are handed on.
 const PIECE_BYTES: usize = 1 << 20;
 
@@ -47,6 +54,11 @@ pub struct Index {
     parts: ArcSwap<Parts>,
     /// Series that were removed since sealing began; held while the parts are swapped.
     removed: Mutex<Vec<SeriesId>>,
+    tags: Tags,
+    /// Whether the tags of the names that the base had at first are entered.
+    tags_loaded: AtomicBool,
+    /// Held while they are.
+    tags_loading: Mutex<()>,
 }
 
 #[derive(Debug, Clone)]
@@ -98,7 +110,14 @@ impl Index {
 
     fn of(base: Option<Arc<SealedIndex>>, first_id: SeriesId) -> Self {
         let parts = Parts { base, sealing: None, live: Live::starting_at(first_id) };
-        Self { parts: ArcSwap::from_pointee(parts), removed: Mutex::default() }
+        let tags_loaded = AtomicBool::new(parts.base.is_none());
+        Self {
+            parts: ArcSwap::from_pointee(parts),
+            removed: Mutex::default(),
+            tags: Tags::default(),
+            tags_loaded,
+            tags_loading: Mutex::default(),
+        }
     }
 
     /// Enters a canonical path (not empty, no empty parts) under `id` and answers the id that it
@@ -110,14 +129,22 @@ impl Index {
     /// # Panics
     /// When the id is below the first one of this index.
     pub fn insert(&self, path: &[u8], id: SeriesId) -> SeriesId {
-        self.insert_into_live(|parts| {
+        let first = self.insert_into_live(|parts| {
             parts.lookup_below(path).unwrap_or_else(|| parts.live.names.insert(path, id))
-        })
+        });
+        if first == id {
+            self.tags.insert(path, id);
+        }
+        first
     }
 
     /// The same for a path of which is known that the parts below the live one do not have it.
     pub(crate) fn insert_new(&self, path: &[u8], id: SeriesId) -> SeriesId {
-        self.insert_into_live(|parts| parts.live.names.insert(path, id))
+        let first = self.insert_into_live(|parts| parts.live.names.insert(path, id));
+        if first == id {
+            self.tags.insert(path, id);
+        }
+        first
     }
 
     fn insert_into_live(&self, insert: impl Fn(&Parts) -> SeriesId) -> SeriesId {
@@ -135,6 +162,10 @@ impl Index {
     /// False when no series has this id.
     pub fn remove(&self, id: SeriesId) -> bool {
         let mut removed = self.removed.lock();
+        let mut name = Vec::new();
+        if self.path_into(id, &mut name) {
+            self.tags.remove(&name, id);
+        }
         let parts = self.parts.load();
         let is_sealing = parts.sealing.is_some();
         let is_removed = parts.live.names.remove(id)
@@ -247,6 +278,109 @@ impl Index {
         Ok(found)
     }
 
+    /// Enters the tags of the names that the base had at first, unless that is done or
+    /// `is_stopped` says so meanwhile.
+    pub fn load_tags(&self, is_stopped: impl Fn() -> bool) {
+        let Some(_only_one) = self.tags_loading.try_lock() else { return };
+        if self.tags_loaded.load(Ordering::Acquire) {
+            return;
+        }
+        let parts = self.parts.load_full();
+        if let Some(base) = parts.base.as_ref().filter(|base| base.has_text_with(b';')) {
+            let mut leaves = base.leaves(Order::Segments);
+            let mut left = 0;
+            while let Some(id) = leaves.next() {
+                if left == 0 && is_stopped() {
+                    return;
+                }
+                left = if left == 0 { TAGS_BETWEEN_LOOKS } else { left - 1 };
+                if is_tagged(leaves.path()) {
+                    // So that nobody removes it meanwhile.
+                    let _removal = self.removed.lock();
+                    if self.has(id) {
+                        self.tags.insert(leaves.path(), id);
+                    }
+                }
+            }
+        }
+        self.tags_loaded.store(true, Ordering::Release);
+    }
+
+    /// Name and id of the series that pass all filters, sorted by name.
+    ///
+    /// # Errors
+    /// When a limit is passed.
+    pub fn tagged_series(
+        &self,
+        filters: &[TagFilter<'_>],
+        limits: &FindLimits,
+    ) -> Result<Vec<(Vec<u8>, SeriesId)>, FindError> {
+        self.ask_tags(filters, limits, |watch| {
+            let ids = self.tags.series(filters, watch)?;
+            if let Some(limit) = limits.nodes.filter(|&limit| ids.len() > limit as u64) {
+                return Err(FindError::TooMany { pattern: shown(filters), limit });
+            }
+            let mut series = Vec::new();
+            for id in ids.iter().map(SeriesId) {
+                watch.step()?;
+                let mut name = Vec::new();
+                if self.path_into(id, &mut name) {
+                    series.push((name, id));
+                }
+            }
+            series.sort_unstable();
+            Ok(series)
+        })
+    }
+
+    /// The tags of the series that pass all filters, sorted.
+    ///
+    /// # Errors
+    /// When a limit is passed.
+    pub fn tags(
+        &self,
+        filters: &[TagFilter<'_>],
+        completion: Completion<'_>,
+        limits: &FindLimits,
+    ) -> Result<Vec<Vec<u8>>, FindError> {
+        self.ask_tags(filters, limits, |watch| self.tags.tags(filters, completion, watch))
+    }
+
+    /// The values of a tag on the series that pass all filters, sorted, and how many have each.
+    ///
+    /// # Errors
+    /// When a limit is passed.
+    pub fn tag_values(
+        &self,
+        tag: &[u8],
+        filters: &[TagFilter<'_>],
+        completion: Completion<'_>,
+        limits: &FindLimits,
+    ) -> Result<Vec<(Vec<u8>, usize)>, FindError> {
+        self.ask_tags(filters, limits, |watch| self.tags.counts(tag, filters, completion, watch))
+    }
+
+    fn ask_tags<T>(
+        &self,
+        filters: &[TagFilter<'_>],
+        limits: &FindLimits,
+        ask: impl FnOnce(&mut Watch<'_>) -> Result<T, FindError>,
+    ) -> Result<T, FindError> {
+        let text = shown(filters);
+        let mut watch = Watch::new(&text, limits);
+        watch.check()?;
+        while !self.tags_loaded.load(Ordering::Acquire) {
+            self.load_tags(|| watch.check().is_err());
+            if self.tags_loaded.load(Ordering::Acquire) {
+                break;
+            }
+            watch.check()?;
+            // Another thread loads them.
+            std::thread::sleep(LOADING);
+        }
+        ask(&mut watch)
+    }
+
     /// How many series there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -310,7 +444,13 @@ impl Index {
         self.parts.store(Arc::new(Parts { base, sealing: None, live }));
     }
 
-    /// Bytes of memory that the index has allocated; the file of the base is not among them.
+    /// How many series have tags, as far as they are loaded.
+    #[must_use]
+    pub fn tagged_len(&self) -> usize {
+        self.tags.len()
+    }
+
+    /// Bytes of memory that the index has allocated, but for tags; the file of the base is not among them.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let parts = self.parts.load();
@@ -318,6 +458,12 @@ impl Index {
             + parts.sealing.as_ref().map_or(0, |sealing| sealing.memory_bytes())
             + parts.base.as_ref().map_or(0, |base| base.memory_bytes())
     }
+}
+
+/// Filters as messages show them.
+fn shown(filters: &[TagFilter<'_>]) -> String {
+    let filters: Vec<String> = filters.iter().map(|filter| format!("{filter:?}")).collect();
+    filters.join(",")
 }
 
 impl Parts {

@@ -64,6 +64,12 @@ impl<'a> IndexView<'a> {
         self.segments
     }
 
+    /// The texts of all segments, sorted, without separators.
+    #[must_use]
+    pub fn dictionary(&self) -> &'a [u8] {
+        self.dictionary
+    }
+
     /// The text of a segment; empty when there is no such segment.
     #[inline]
     #[must_use]
@@ -91,8 +97,16 @@ impl<'a> IndexView<'a> {
         start..first(self.segments, |segment| is_past(&segment)).max(start)
     }
 
-    pub(super) fn segment_start(&self, segment: u32) -> u32 {
+    /// Where in the dictionary a segment begins; for the number of segments, where the last ends.
+    #[must_use]
+    pub fn segment_start(&self, segment: u32) -> u32 {
         word(self.offsets, segment as usize)
+    }
+
+    /// The segment of which a byte of the dictionary is part.
+    #[must_use]
+    pub fn segment_of_byte(&self, at: u32) -> u32 {
+        first(self.segments, |segment| self.segment_start(segment) > at).saturating_sub(1)
     }
 
     /// A word of the directories.

@@ -1,68 +1,43 @@
 //! `/tags`: which tags there are, their values, and the series that have them.
 //!
-//! Answered by visiting every series: right at any size, and fast up to some hundred thousand of
-//! them. A series is in here when its name carries tags; one without `;` is not.
+//! A series is in here when its name carries tags; one without `;` is not.
 
 use super::json_text::{self, Charset};
 use crate::api::Api;
-use crate::listing::visit_names;
 use crate::refusal::Refusal;
 use crate::request::{Reply, Request};
 use crate::tag_expr::{TagExpr, TagExprError, anchored};
 use fancy_regex::Regex;
 use serde::Serialize;
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use silverback_engine::{Completion, FindError, FindLimits, TagFilter};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 /// How many entries the auto-completion answers when no limit is given.
 const LIMIT: usize = 100;
 
-/// Tags of one series, `name` included.
-struct Tags<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
-
-impl<'a> Tags<'a> {
-    /// The tags that a canonical name carries; `None` without any.
-    fn of(name: &'a [u8]) -> Option<Self> {
-        let mut parts = name.split(|&b| b == b';');
-        let metric = String::from_utf8_lossy(parts.next()?);
-        let mut tags = vec![(Cow::Borrowed("name"), metric)];
-        for part in parts {
-            let equals = memchr::memchr(b'=', part)?;
-            let (tag, value) = (&part[..equals], &part[equals + 1..]);
-            tags.push((String::from_utf8_lossy(tag), String::from_utf8_lossy(value)));
-        }
-        (tags.len() > 1).then_some(Self(tags))
-    }
-
-    /// The value of a tag; empty when the series does not have it.
-    fn value(&self, tag: &str) -> &str {
-        self.0.iter().find(|(name, _)| name == tag).map_or("", |(_, value)| value)
-    }
-
-    fn fit(&self, exprs: &[TagExpr]) -> Result<bool, TagExprError> {
-        for expr in exprs {
-            if !expr.holds(self.value(&expr.tag))? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-}
-
-/// Calls `visit` with the name and tags of each tagged series that fits all `exprs`.
-fn visit_tagged(
+/// Asks the database about the tagged series that fit all `exprs`.
+fn ask<T>(
     api: &Api,
     request: &Request,
     exprs: &[TagExpr],
-    mut visit: impl FnMut(&[u8], &Tags<'_>),
-) -> Result<(), Refusal> {
-    visit_names(api, request, |name| {
-        let Some(tags) = Tags::of(name) else { return Ok(()) };
-        if tags.fit(exprs)? {
-            visit(name, &tags);
-        }
-        Ok(())
+    ask: impl FnOnce(&[TagFilter<'_>], &FindLimits) -> Result<T, FindError>,
+) -> Result<T, Refusal> {
+    let failed = RefCell::new(None);
+    let filters: Vec<TagFilter<'_>> = exprs.iter().map(|expr| expr.filter(&failed)).collect();
+    let answer = ask(&filters, &request.find_limits(api));
+    if let Some(error) = failed.take() {
+        return Err(error.into());
+    }
+    answer.map_err(|error| match error {
+        FindError::TooMany { limit, .. } => Refusal::too_many_names(limit),
+        error => Refusal::find(error, api.limits.request_timeout),
     })
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 impl From<TagExprError> for Refusal {
@@ -117,7 +92,7 @@ struct TagEntry<'a> {
 /// On a bad filter or limit, and passed limits.
 pub fn list(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let (filter, limit) = (filter(request)?, limit(request)?.unwrap_or(usize::MAX));
-    let tags = tags_of(api, request, &[])?;
+    let tags = tags_of(api, request, &[], Completion::ALL)?;
     let mut entries = Vec::new();
     for tag in &tags {
         if entries.len() < limit && passes(filter.as_ref(), tag)? {
@@ -127,17 +102,15 @@ pub fn list(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     json(&entries, request)
 }
 
-/// The distinct tags of the series that fit all `exprs`.
-fn tags_of(api: &Api, request: &Request, exprs: &[TagExpr]) -> Result<BTreeSet<String>, Refusal> {
-    let mut found = BTreeSet::new();
-    visit_tagged(api, request, exprs, |_, tags| {
-        for (tag, _) in &tags.0 {
-            if !found.contains(tag.as_ref()) {
-                found.insert(tag.clone().into_owned());
-            }
-        }
-    })?;
-    Ok(found)
+/// The tags of the series that fit all `exprs`, sorted.
+fn tags_of(
+    api: &Api,
+    request: &Request,
+    exprs: &[TagExpr],
+    completion: Completion<'_>,
+) -> Result<Vec<String>, Refusal> {
+    let tags = ask(api, request, exprs, |filters, limits| api.db.tags(filters, completion, limits));
+    Ok(tags?.into_iter().map(text).collect())
 }
 
 #[derive(Debug, Serialize)]
@@ -163,12 +136,12 @@ pub fn values_of(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let (filter, limit) = (filter(request)?, limit(request)?.unwrap_or(usize::MAX));
     let tag = request.path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let tag = percent_decoded(tag);
-    let counts = counts_of(api, request, &tag, &[])?;
+    let counts = counts_of(api, request, &tag, &[], Completion::ALL)?;
     if counts.is_empty() {
         return json(&(), request);
     }
     let mut values = Vec::new();
-    for (value, &count) in &counts {
+    for &(ref value, count) in &counts {
         if values.len() < limit && passes(filter.as_ref(), value)? {
             values.push(ValueEntry { id: stable_id(value), value, count });
         }
@@ -183,27 +156,18 @@ fn percent_decoded(segment: &str) -> String {
     decoded.map(|(name, _)| name.into_owned()).unwrap_or_default()
 }
 
-/// The values of a tag on the series that fit all `exprs`, and how many have each.
+/// The values of a tag on the series that fit all `exprs`, sorted, and how many have each.
 fn counts_of(
     api: &Api,
     request: &Request,
     tag: &str,
     exprs: &[TagExpr],
-) -> Result<BTreeMap<String, usize>, Refusal> {
-    let mut counts = BTreeMap::new();
-    visit_tagged(api, request, exprs, |_, tags| {
-        let value = tags.value(tag);
-        if value.is_empty() {
-            return;
-        }
-        match counts.get_mut(value) {
-            Some(count) => *count += 1,
-            None => {
-                counts.insert(value.to_owned(), 1);
-            }
-        }
-    })?;
-    Ok(counts)
+    completion: Completion<'_>,
+) -> Result<Vec<(String, usize)>, Refusal> {
+    let counts = ask(api, request, exprs, |filters, limits| {
+        api.db.tag_values(tag.as_bytes(), filters, completion, limits)
+    });
+    Ok(counts?.into_iter().map(|(value, count)| (text(value), count)).collect())
 }
 
 /// Answers `/tags/findSeries`: the names of the series that fit all expressions, sorted.
@@ -226,10 +190,8 @@ pub(crate) fn tagged_names(
     request: &Request,
     exprs: &[TagExpr],
 ) -> Result<Vec<Vec<u8>>, Refusal> {
-    let mut names = Vec::new();
-    visit_tagged(api, request, exprs, |name, _| names.push(name.to_vec()))?;
-    names.sort_unstable();
-    Ok(names)
+    let series = ask(api, request, exprs, |filters, limits| api.db.tagged_series(filters, limits))?;
+    Ok(series.into_iter().map(|(name, _)| name).collect())
 }
 
 /// Answers `/tags/autoComplete/tags`: tags to narrow the expressions with, so without those that
@@ -240,9 +202,11 @@ pub(crate) fn tagged_names(
 pub fn complete_tags(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let (exprs, limit) = (exprs(request)?, limit(request)?.unwrap_or(LIMIT));
     let prefix = request.params.last("tagPrefix").unwrap_or_default();
-    let tags = tags_of(api, request, &exprs)?;
     let used: BTreeSet<&str> = exprs.iter().map(|expr| expr.tag.as_str()).collect();
-    let fresh = tags.iter().filter(|tag| !used.contains(tag.as_str()) && tag.starts_with(prefix));
+    let most = limit.saturating_add(used.len());
+    let completion = Completion { prefix: prefix.as_bytes(), most };
+    let tags = tags_of(api, request, &exprs, completion)?;
+    let fresh = tags.iter().filter(|tag| !used.contains(tag.as_str()));
     json(&fresh.take(limit).collect::<Vec<_>>(), request)
 }
 
@@ -256,7 +220,7 @@ pub fn complete_values(api: &Api, request: &Request) -> Result<Reply, Refusal> {
         return Err(Refusal::BadJsonRequest("no tag specified".into()));
     };
     let prefix = request.params.last("valuePrefix").unwrap_or_default();
-    let counts = counts_of(api, request, tag, &exprs)?;
-    let values = counts.keys().filter(|value| value.starts_with(prefix));
-    json(&values.take(limit).collect::<Vec<_>>(), request)
+    let completion = Completion { prefix: prefix.as_bytes(), most: limit };
+    let counts = counts_of(api, request, tag, &exprs, completion)?;
+    json(&counts.into_iter().map(|(value, _)| value).collect::<Vec<_>>(), request)
 }

@@ -30,6 +30,8 @@ pub(in crate::index) struct Shape {
     form: Form,
     /// What every match begins with.
     prefix: Vec<u8>,
+    /// The longest text that every match holds; empty where there is none.
+    keyword: Vec<u8>,
     /// Graphite: without `;` in the pattern's node, nodes of tagged names do not match.
     skips_tagged: bool,
 }
@@ -56,8 +58,9 @@ impl NodeTest {
             return Some(Self::Texts(texts));
         }
         let skips_tagged = dialect == Dialect::Graphite && !names_tag_mark(items);
-        let (form, prefix) = (Form::compile(items, dialect)?, prefix(items, dialect));
-        Some(Self::Shape(Shape { form, prefix, skips_tagged }))
+        let form = Form::compile(items, dialect)?;
+        let (prefix, keyword) = (prefix(items, dialect), keyword(items, dialect));
+        Some(Self::Shape(Shape { form, prefix, keyword, skips_tagged }))
     }
 }
 
@@ -70,6 +73,11 @@ impl Shape {
     /// What the text of every match begins with.
     pub(in crate::index) fn prefix(&self) -> &[u8] {
         &self.prefix
+    }
+
+    /// A text that every match holds.
+    pub(in crate::index) fn keyword(&self) -> &[u8] {
+        &self.keyword
     }
 
     /// Whether a node of this text matches.
@@ -147,6 +155,15 @@ fn prefix(items: &[Item], dialect: Dialect) -> Vec<u8> {
         Some(Item::Literal(text)) if is_aligned(text, dialect) => text.clone(),
         _ => Vec::new(),
     }
+}
+
+/// The longest text that every match holds.
+fn keyword(items: &[Item], dialect: Dialect) -> Vec<u8> {
+    let texts = items.iter().filter_map(|item| match item {
+        Item::Literal(text) if is_aligned(text, dialect) => Some(text),
+        _ => None,
+    });
+    texts.max_by_key(|text| text.len()).cloned().unwrap_or_default()
 }
 
 /// A regular automaton over the symbols, written as UTF-8.

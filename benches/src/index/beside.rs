@@ -1,0 +1,66 @@
+//! Inserts by one thread, alone and while another finds everything five levels deep.
+
+use crate::error::BenchError;
+use crate::process::thread_cpu_of;
+use crate::report::Report;
+use silverback_engine::clock::monotonic;
+use silverback_engine::index::{Index, Pattern};
+use silverback_engine::{Dialect, FindLimits, SeriesId};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Names that are inserted at a time: hosts of so many names.
+const INSERTS: usize = 100_000;
+const NAMES_A_HOST: usize = 200;
+/// Touches every directory of five levels.
+const HEAVIEST: &[u8] = b"*.*.*.*.*";
+
+/// Enters names that are not there yet under ids from `first` on.
+pub(super) fn run(index: &Index, first: usize, report: &mut Report) -> Result<(), BenchError> {
+    let pattern = Pattern::compile(HEAVIEST, Dialect::Carbon)?;
+    let alone = insert(index, first)?;
+    let (is_done, finds) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let beside = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(Ordering::Relaxed) {
+                let visit = &mut |_: &[u8], _| ControlFlow::Continue(());
+                if index.walk(&pattern, &FindLimits::default(), visit).is_ok() {
+                    finds.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        let inserted = insert(index, first + INSERTS);
+        is_done.store(true, Ordering::Relaxed);
+        inserted
+    })?;
+    for (measure, Inserts { cpu, p99 }) in [("alone", alone), ("beside the heaviest find", beside)]
+    {
+        let each_us = cpu.as_secs_f64() * 1e6 / INSERTS as f64;
+        report.add("insert", format!("{measure}: cpu"), "us/name", each_us);
+        report.add("insert", format!("{measure}: p99"), "us", p99.as_secs_f64() * 1e6);
+    }
+    report.add("insert", "finds beside", "", finds.into_inner() as f64);
+    Ok(())
+}
+
+struct Inserts {
+    cpu: Duration,
+    p99: Duration,
+}
+
+fn insert(index: &Index, first: usize) -> Result<Inserts, BenchError> {
+    let names: Vec<String> = (first..first + INSERTS)
+        .map(|at| format!("beside.host{}.cpu.{}.user", at / NAMES_A_HOST, at % NAMES_A_HOST))
+        .collect();
+    let mut took = Vec::with_capacity(INSERTS);
+    let ((), cpu) = thread_cpu_of(|| {
+        for (name, id) in names.iter().zip(first..) {
+            let before = monotonic();
+            index.insert(name.as_bytes(), SeriesId(id as u32));
+            took.push(before.elapsed());
+        }
+    })?;
+    took.sort_unstable();
+    Ok(Inserts { cpu, p99: took[INSERTS * 99 / 100] })
+}

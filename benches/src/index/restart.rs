@@ -1,0 +1,66 @@
+//! A database with a series of each name, opened again: most of them in the file of the index,
+//! the last half million in the logs alone.
+
+use super::Names;
+use crate::error::BenchError;
+use crate::node::options;
+use crate::process::cpu_of;
+use crate::report::Report;
+use silverback_engine::clock::monotonic;
+use silverback_engine::{Db, Dialect, FindLimits, Point};
+use std::path::Path;
+
+/// Series that are in the logs alone.
+const UNSEALED: usize = 500_000;
+/// Points of a batch.
+const BATCH_POINTS: usize = 1024;
+
+pub(super) fn run(names: &Names, folder: &Path, report: &mut Report) -> Result<(), BenchError> {
+    let folder = folder.join("database");
+    let sealed = names.len() - UNSEALED.min(names.len() / 2);
+    let db = Db::open(options(&folder))?;
+    let now_s = db.now_s();
+    let (created, cpu) = cpu_of(|| append(&db, names, 0..sealed, now_s - 60))?;
+    created?;
+    let micros = |cpu: std::time::Duration, series: usize| cpu.as_secs_f64() * 1e6 / series as f64;
+    report.add("database", "create a series, cpu", "us/series", micros(cpu, sealed));
+    db.seal()?;
+    db.seal_index()?;
+    append(&db, names, sealed..names.len(), now_s - 60)?;
+    drop(db);
+
+    let started = monotonic();
+    let (db, cpu) = cpu_of(|| Db::open(options(&folder)))?;
+    let db = db?;
+    report.add("database", "open, cpu", "s", cpu.as_secs_f64());
+    let found = db.find(b"*", Dialect::Carbon, &FindLimits::default())?.len();
+    report.add("database", "from open to the first answer", "s", started.elapsed().as_secs_f64());
+    report.add("database", "nodes of the first answer", "", found as f64);
+    let (appended, cpu) = cpu_of(|| append(&db, names, 0..sealed, now_s))?;
+    appended?;
+    report.add("database", "first point after a start, cpu", "us/series", micros(cpu, sealed));
+    let (appended, cpu) = cpu_of(|| append(&db, names, 0..sealed, now_s))?;
+    appended?;
+    report.add("database", "further points, cpu", "us/series", micros(cpu, sealed));
+    Ok(())
+}
+
+/// A point of each series.
+fn append(
+    db: &Db,
+    names: &Names,
+    range: std::ops::Range<usize>,
+    time_s: i64,
+) -> Result<(), BenchError> {
+    let mut batch = Vec::with_capacity(BATCH_POINTS);
+    let (mut at, end) = (range.start, range.end);
+    while at < end {
+        let next = (at + BATCH_POINTS).min(end);
+        batch.clear();
+        let points = names.of(at..next);
+        batch.extend(points.map(|(name, _)| Point { name, time_s, value: 1.0 }));
+        db.append(&batch)?;
+        at = next;
+    }
+    Ok(())
+}
