@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn points_find_their_grid() {
-        let points = vec![(130, 2.0), (69, 1.0), (190, 3.0), (185, 9.0), (430, 4.0), (370, 0.5)];
+        let points = vec![(130, 2.0), (70, 1.0), (190, 3.0), (185, 9.0), (430, 4.0), (370, 0.5)];
         let series = Series::from_points("a".into(), None, points).unwrap();
         assert_eq!((series.step_s, series.start_s), (60, 60));
         let some = Some;
