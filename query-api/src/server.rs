@@ -4,7 +4,7 @@
 //! a net under panics; the route. A route reads the body, waits at the gate, and runs its handler
 //! on a blocking thread, because the engine is synchronous. When the client goes away the future
 //! of the request is dropped, and with it a guard that tells the handler to stop. Large answers
-//! are written while they are sent; see [`stream`](crate::stream).
+//! are written while they are sent; see `stream`.
 
 use crate::api::{Api, Cors};
 use crate::counters::Endpoint;

@@ -31,7 +31,7 @@ pub(crate) struct Flags {
     /// File of names, one a line, each once
     #[arg(long)]
     names: PathBuf,
-    /// File of patterns, a line as CLASS<TAB>PATTERN
+    /// File of patterns, a line as `CLASS`, tab, `PATTERN`
     #[arg(long)]
     queries: PathBuf,
     /// Also create a series of each name in a database, and open it again

@@ -42,6 +42,12 @@ impl WhisperDir {
         }
     }
 
+    /// What a walk calls the file of a series; `None` when no file can have its name.
+    pub(crate) fn walked_name(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let path = self.naming.path(name).ok()?;
+        self.naming.name(path.strip_prefix(self.root()).ok()?)
+    }
+
     /// Removes the file of a series, the one of late points beside it and the folders that are
     /// empty then. Answers whether there was a file.
     ///

@@ -4,6 +4,7 @@ use super::{
     Points, Setup, agreed, as_of, check, finds, golden, info, own, path_of, place, rendered,
     seconds, send, stored, told,
 };
+use crate::support::node::Node;
 use crate::support::now_s;
 use std::fs;
 
@@ -140,9 +141,19 @@ fn names_and_paths() {
         // Tagged series have answers, which go-carbon's have not, also after a restart.
         let tagged = "t.m;a=1;b=2";
         assert_eq!(told(&node, tagged, time_s..time_s + 1), Some(expected.clone()));
-        let node = setup.start_in(node.kill());
+        let folder = node.kill();
+        let files = folder.path().join("whisper");
+        fs::copy(files.join("odd/dots.wsp"), files.join("later.wsp")).unwrap();
+        let node = setup.start_in(folder);
         assert_eq!(told(&node, tagged, time_s..time_s + 1), Some(expected.clone()));
         assert_eq!(told(&node, "odd.dots", time_s..time_s + 1), Some(expected));
+        // When the folder was looked through, no file became a series for a second time.
+        let find = |node: &Node, query: &str| {
+            node.get("graphite-api", &format!("/metrics/find?query={query}"))
+        };
+        node.wait_for("look at the folder", |node| find(node, "later").contains("later"));
+        let doubles = find(&node, "_tagged.*.*.*");
+        assert!(!hashed || doubles.trim() == "[]", "{doubles}");
     }
 }
 

@@ -13,10 +13,13 @@ use crate::inner::Inner;
 use crate::series::SeriesId;
 use crate::whisper_dir::WalkedFile;
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+/// Where the files of tagged series lie, as a walk names them.
+const TAGGED: &[u8] = b"_tagged.";
 /// Names that are taken over at once.
 const BATCH: usize = 1024;
 /// Time between two lines that say how far the walk is.
@@ -85,6 +88,7 @@ pub(super) fn scan(
         seen: Seen::up_to(*db.next_id.lock()),
         is_whole: true,
         new: Vec::new(),
+        hashed: Vec::new(),
         found: Scanned::default(),
         progress: monotonic(),
     };
@@ -104,7 +108,7 @@ pub(super) fn scan(
     });
     broken?;
     walked.map_err(|source| ScanError::Walk { path: store.dir.root().to_path_buf(), source })?;
-    walk.take_over()?;
+    walk.take_over_hashed()?;
     if walk.is_whole {
         walk.forget_the_unseen()?;
     }
@@ -119,6 +123,8 @@ struct Walk<'a> {
     is_whole: bool,
     /// Names of files that are no series yet.
     new: Vec<Vec<u8>>,
+    /// The same of files below [`TAGGED`], whose paths may be those of tagged series.
+    hashed: Vec<Vec<u8>>,
     found: Scanned,
     /// When the last line about it was logged.
     progress: Instant,
@@ -146,6 +152,7 @@ impl Walk<'_> {
         self.found.files += 1;
         match self.db.series(name) {
             Some(id) => self.seen.add(id),
+            None if name.starts_with(TAGGED) => self.hashed.push(name.to_vec()),
             None => self.new.push(name.to_vec()),
         }
         if self.new.len() >= BATCH { self.take_over() } else { Ok(()) }
@@ -156,6 +163,31 @@ impl Walk<'_> {
         let names = std::mem::take(&mut self.new);
         self.found.created += adopt(self.db, &names)? as u64;
         Ok(())
+    }
+
+    /// Makes series of the names found below [`TAGGED`], but for those of files that belong to
+    /// tagged series: a file is there after its series, so at the end of the walk all are known.
+    fn take_over_hashed(&mut self) -> Result<(), ScanError> {
+        let hashed = std::mem::take(&mut self.hashed);
+        let mut tagged = HashMap::new();
+        if !hashed.is_empty() {
+            self.db.index.for_each_leaf(&mut |name, id| {
+                if name.contains(&b';') {
+                    tagged.extend(self.store.dir.walked_name(name).map(|walked| (walked, id)));
+                }
+                ControlFlow::Continue(())
+            });
+        }
+        for name in hashed {
+            match tagged.get(&name) {
+                Some(&id) => self.seen.add(id),
+                None => self.new.push(name),
+            }
+            if self.new.len() >= BATCH {
+                self.take_over()?;
+            }
+        }
+        self.take_over()
     }
 
     /// Removes the series that were there when the walk began and have neither file nor samples.
