@@ -150,12 +150,20 @@ fn answer(
     Ok(Answer { fetched, file: info })
 }
 
-/// Whether the finest archive alone answers, and no point is so new that it would take the place
-/// of another in the window.
+/// Whether the finest archive alone answers, and no point would take the place of another in the
+/// window: neither one newer than the window, nor one a whole turn of the archive older than its
+/// last slot.
 fn is_answered_by_finest(info: &FileInfo, head: Batch<'_>, window: Window) -> bool {
-    let reach_s = info.archives.first().map_or(0, |finest| finest.reach_s());
-    window.now_s - window.from_s <= reach_s
-        && head.points.iter().all(|point| i64::from(point.time_s) <= window.now_s)
+    let Some(finest) = info.archives.first() else { return false };
+    let (step_s, reach_s) = (i64::from(finest.step_s), finest.reach_s());
+    let slot_s = |time_s: i64| time_s - time_s.rem_euclid(step_s);
+    let (oldest_s, newest_s) = (slot_s(window.now_s) - reach_s + step_s, window.now_s);
+    let takes_no_place = |point: &Point| {
+        let time_s = i64::from(point.time_s);
+        let too_old = time_s < head.taken_s - reach_s;
+        too_old || (oldest_s..=newest_s).contains(&slot_s(time_s)) && time_s <= newest_s
+    };
+    window.now_s - window.from_s <= reach_s && head.points.iter().all(takes_no_place)
 }
 
 /// Puts the points that go to the finest archive into values of it.

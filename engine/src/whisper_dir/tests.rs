@@ -152,7 +152,9 @@ impl Twin {
             self.bytes = new.unwrap_or(old);
         } else {
             let mut file = Whisper::open(bytes, Rules::SILVERBACK).unwrap();
-            file.update_many(points, now_s).unwrap();
+            // What the finest archive has already is not written to a coarser one again.
+            let points = file.without_written(points, now_s).unwrap();
+            file.update_many(&points, now_s).unwrap();
             self.bytes = file.into_inner();
         }
     }
@@ -467,6 +469,22 @@ fn the_future_is_laid_over_the_past() {
         assert!(known.contains(&&2.0_f64.to_bits()));
         assert_eq!(known.contains(&&1.0_f64.to_bits()), settings.compressed);
     }
+}
+
+/// A late point that a file still takes may be a whole turn older than the newest slot, and take
+/// its place.
+#[test]
+fn the_past_is_laid_over_the_present() {
+    let storage = MemoryStorage::new();
+    let (dir, policy) = (dir(&storage, STANDARD), small());
+    let now_s = NOW_S - NOW_S % 10 + 4;
+    dir.update(NAME, &policy, batch(&points(&[(now_s, 1.0)]), now_s)).unwrap();
+    let late = points(&[(now_s - 595, 2.0)]);
+    let before = answers(&dir, &policy, batch(&late, now_s), now_s);
+    dir.update(NAME, &policy, batch(&late, now_s)).unwrap();
+    assert_eq!(answers(&dir, &policy, NOTHING, now_s), before);
+    let known = &before[3].as_ref().unwrap().3;
+    assert!(known.iter().all(|&bits| f64::from_bits(bits).is_nan()));
 }
 
 /// Points of a file of late points count in the holes, in answers and for those who move them.
