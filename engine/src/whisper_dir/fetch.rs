@@ -8,8 +8,7 @@ use super::failure::Failure;
 use super::file::{ArchivePoints, FileInfo, SeriesFile};
 use super::front::Front;
 use super::update::Batch;
-use super::{FileFailure, WhisperDir};
-use crate::schema::Policy;
+use super::{FileFailure, NewFile, WhisperDir};
 use crate::storage::Access;
 use silverback_formats::whisper::compressed::sidecar;
 use silverback_formats::whisper::{Fetched, Point, Rules, Whisper};
@@ -36,22 +35,22 @@ pub(crate) struct Answer {
 }
 
 impl WhisperDir {
-    /// The values of a series with those `head` points that are not in its file yet. The rules
-    /// count where there is no file.
+    /// The values of a series with those `head` points that are not in its file yet. Where there
+    /// is no file, `new` is asked what it is to be.
     ///
     /// # Errors
     /// When the file cannot be opened or read.
     pub(crate) fn fetch(
         &self,
         name: &[u8],
-        policy: &Policy,
+        new: impl FnOnce() -> NewFile,
         head: Batch<'_>,
         window: Window,
     ) -> Result<Answer, FileFailure> {
         let path = self.naming.path(name)?;
         let _reader = self.stripe(&path).read();
         let Some(file) = self.open(&path, Access::Read)? else {
-            return self.answer_without_file(&path, policy, head, window);
+            return self.answer_without_file(&path, &new(), head, window);
         };
         let late = self.sidecar(&path, &file);
         answer(file, late.as_ref(), head, window).map_err(|failure| failure.at(&path))
@@ -65,22 +64,21 @@ impl WhisperDir {
     pub(crate) fn fetch_head(
         &self,
         name: &[u8],
-        policy: &Policy,
+        new: &NewFile,
         head: Batch<'_>,
         window: Window,
     ) -> Result<Answer, FileFailure> {
-        self.answer_without_file(&self.naming.path(name)?, policy, head, window)
+        self.answer_without_file(&self.naming.path(name)?, new, head, window)
     }
 
     fn answer_without_file(
         &self,
         path: &Path,
-        policy: &Policy,
+        new: &NewFile,
         head: Batch<'_>,
         window: Window,
     ) -> Result<Answer, FileFailure> {
-        // Answers do not depend on the kind, and the standard one takes less work.
-        let file = SeriesFile::create(policy, false, self.settings().dialect);
+        let file = SeriesFile::create(&new.policy, new.compressed, self.settings().dialect);
         file.and_then(|file| answer(file, None, head, window)).map_err(|failure| failure.at(path))
     }
 

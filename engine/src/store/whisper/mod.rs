@@ -35,7 +35,8 @@ use crate::schema::Policy;
 use crate::series::SeriesId;
 use crate::storage::{FileLock, Storage};
 use crate::whisper_dir::{
-    Batch, FileFailure, FileInfo, Limiter, Quarantine, Settings, Unusable, WhisperDir, Window,
+    Batch, FileFailure, FileInfo, Limiter, NewFile, Quarantine, Settings, Unusable, WhisperDir,
+    Window,
 };
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -386,11 +387,15 @@ impl Store for WhisperStore {
         let batch = Batch { points: &points, taken_s: self.taken_s(db) };
         let FetchRange { from_s, until_s, now_s } = range;
         let window = Window { from_s, until_s, now_s };
-        match self.dir.fetch(&name, &policy, batch, window) {
+        let new = || {
+            let by_rules = rules::new_file(db, &self.options.load(), &name);
+            NewFile { policy: Arc::clone(&policy), ..by_rules }
+        };
+        match self.dir.fetch(&name, &new, batch, window) {
             Ok(answer) => Ok(answer.fetched.map(|fetched| fetched_of(fetched, false))),
             Err(failure) => {
                 self.read_failed(id.0, &failure);
-                let answer = self.dir.fetch_head(&name, &policy, batch, window).ok();
+                let answer = self.dir.fetch_head(&name, &new(), batch, window).ok();
                 Ok(answer
                     .and_then(|answer| answer.fetched)
                     .map(|fetched| fetched_of(fetched, true)))
