@@ -391,7 +391,7 @@ impl Store for WhisperStore {
             let by_rules = rules::new_file(db, &self.options.load(), &name);
             NewFile { policy: Arc::clone(&policy), ..by_rules }
         };
-        match self.dir.fetch(&name, &new, batch, window) {
+        match self.dir.fetch(&name, new, batch, window) {
             Ok(answer) => Ok(answer.fetched.map(|fetched| fetched_of(fetched, false))),
             Err(failure) => {
                 self.read_failed(id.0, &failure);
