@@ -89,8 +89,8 @@ impl LogFile {
         self.len_bytes
     }
 
-    /// Appends whole frames and makes them durable. After an error they are cut off by the next
-    /// append; should the process end before, they may be there or not.
+    /// Appends whole frames and makes them durable. After an error they are cut off, at the latest
+    /// by the next append; should the process end before, they may be there or not.
     pub(crate) fn append(&mut self, frames: &[u8]) -> Result<(), FileError> {
         let io = |source| FileError { path: self.path.clone(), source };
         let Some(file) = &self.file else { return self.create(frames) };
@@ -98,7 +98,12 @@ impl LogFile {
             file.truncate(self.len_bytes).map_err(io)?;
         }
         self.torn = true;
-        file.append(frames).and_then(|()| file.sync()).map_err(io)?;
+        if let Err(source) = file.append(frames).and_then(|()| file.sync()) {
+            // At once, if it can be: what a failed sync leaves must not be read at the next start,
+            // whose own sync would go well and write nothing.
+            self.torn = file.truncate(self.len_bytes).is_err();
+            return Err(io(source));
+        }
         self.torn = false;
         self.len_bytes += frames.len() as u64;
         Ok(())
@@ -106,14 +111,22 @@ impl LogFile {
 
     /// Begins the file. One that an error leaves is replaced by the next attempt.
     fn create(&mut self, frames: &[u8]) -> Result<(), FileError> {
-        let io = |source| FileError { path: self.path.clone(), source };
         let mut bytes = Vec::new();
         frame::header_into(self.kind, 0, &mut bytes);
         bytes.extend_from_slice(frames);
-        let file = self.storage.create(&self.path).map_err(io)?;
-        file.append(&bytes).and_then(|()| file.sync()).map_err(io)?;
         let dir = self.path.parent().expect("the log is in a folder");
-        self.storage.sync_dir(dir).map_err(io)?;
+        let create = || {
+            let file = self.storage.create(&self.path)?;
+            file.append(&bytes)?;
+            file.sync()?;
+            self.storage.sync_dir(dir)?;
+            Ok(file)
+        };
+        let file = create().map_err(|source| {
+            // What a failed sync leaves of it may be anything after a power cut.
+            let _ = self.storage.remove(&self.path);
+            FileError { path: self.path.clone(), source }
+        })?;
         self.len_bytes = bytes.len() as u64;
         self.file = Some(file);
         Ok(())

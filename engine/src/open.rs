@@ -284,6 +284,10 @@ fn begin_wal(
         let file = storage.open_append(&path).map_err(|source| file_error(&path, source))?;
         unsynced.push((segment, file));
     }
+    if !unsynced.is_empty() {
+        // Nor may their names be lost when that of the new one is not: it would count as damage.
+        storage.sync_dir(&folders.wal).map_err(|source| file_error(&folders.wal, source))?;
+    }
     let next = replayed.segments.last().map_or(floor, |last| floor.max(last + 1));
     Wal::create(Arc::clone(storage), folders.wal.clone(), next, unsynced)
 }
@@ -314,7 +318,7 @@ struct Loader {
     /// Series with ids below this one are in the index's file, or were removed.
     sealed_end: u32,
     next_id: u32,
-    /// Series that were removed since.
+    /// Series that were removed since, or of which the series log says that they have no name.
     removed: HashSet<u32>,
     /// Those of which the series log does not say so.
     removed_since: Vec<u32>,
@@ -372,9 +376,15 @@ impl Loader {
 impl Replay for Loader {
     fn series(&mut self, id: u32, name: &[u8]) {
         self.next_id = self.next_id.max(id.saturating_add(1));
-        // Without a name: the log says so of an id whose name was lost, or which was removed,
-        // before it got there.
-        if id < self.sealed_end || name.is_empty() || self.removed.contains(&id) {
+        if id < self.sealed_end || self.removed.contains(&id) {
+            return;
+        }
+        if name.is_empty() {
+            // The log says so of an id whose name was lost, or which was removed, before it got
+            // there. Should the WAL name it and have lost its removal to a power cut, it stays
+            // removed: the log would not name it again, and its samples would lose their name
+            // with that part of the WAL.
+            self.removed.insert(id);
             return;
         }
         // A name is created again only after the series that had it was removed, so of two series

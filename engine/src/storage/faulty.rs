@@ -21,6 +21,11 @@ pub enum Fault {
     },
     /// Syncs fail; what was written since the last one may be lost.
     Sync,
+    /// The device fails: every change and every sync is an I/O error. What is there can be read.
+    Broken,
+    /// The file system was remounted read-only, as some do by themselves when the device fails:
+    /// files that are open cannot be written either.
+    ReadOnly,
     /// The process is killed: the first write writes this many bytes at most, and that is the
     /// last that happens; everything else fails. A write in place ends where a page does, for the
     /// system looks for the signal between pages.
@@ -91,6 +96,8 @@ impl Switch {
     fn small_change(&self) -> io::Result<()> {
         match self.change() {
             Fault::Killed { .. } => Err(killed()),
+            Fault::Broken => Err(broken()),
+            Fault::ReadOnly => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
             Fault::None | Fault::Full { .. } | Fault::Sync => Ok(()),
         }
     }
@@ -99,6 +106,8 @@ impl Switch {
         match self.change() {
             Fault::Full { .. } => Err(io::ErrorKind::StorageFull.into()),
             Fault::Killed { .. } => Err(killed()),
+            Fault::Broken => Err(broken()),
+            Fault::ReadOnly => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
             Fault::None | Fault::Sync => Ok(()),
         }
     }
@@ -107,7 +116,9 @@ impl Switch {
         match self.change() {
             Fault::Sync => Err(io::Error::other("injected sync failure")),
             Fault::Killed { .. } => Err(killed()),
-            Fault::None | Fault::Full { .. } => Ok(()),
+            Fault::Broken => Err(broken()),
+            // There is nothing that could be written.
+            Fault::ReadOnly | Fault::None | Fault::Full { .. } => Ok(()),
         }
     }
 
@@ -122,6 +133,8 @@ impl Switch {
         let torn = |torn_bytes: usize| &bytes[..torn_bytes.min(bytes.len())];
         match self.change() {
             Fault::None | Fault::Sync => write(bytes),
+            Fault::Broken => Err(broken()),
+            Fault::ReadOnly => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
             Fault::Full { torn_bytes } => {
                 write(torn(torn_bytes))?;
                 Err(io::ErrorKind::StorageFull.into())
@@ -138,9 +151,17 @@ impl Switch {
     fn read(&self) -> io::Result<()> {
         match self.0.lock().fault {
             Fault::Killed { .. } => Err(killed()),
-            Fault::None | Fault::Full { .. } | Fault::Sync => Ok(()),
+            Fault::None
+            | Fault::Full { .. }
+            | Fault::Sync
+            | Fault::Broken
+            | Fault::ReadOnly => Ok(()),
         }
     }
+}
+
+fn broken() -> io::Error {
+    io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error())
 }
 
 fn killed() -> io::Error {

@@ -11,10 +11,10 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::io;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A file system in memory. Clones are handles to the same one.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +28,8 @@ pub struct MemoryStorage {
 #[derive(Default)]
 struct Syncs {
     count: AtomicU64,
+    /// Whether they fail.
+    failing: AtomicBool,
     before: Mutex<Option<BeforeSync>>,
 }
 
@@ -65,6 +67,8 @@ struct Content {
     bytes: Vec<u8>,
     /// How many of the bytes are durable, while none but appends were made.
     synced_bytes: usize,
+    /// Those of them that are not, though a later sync went well: the one before it failed.
+    lost: Vec<Range<usize>>,
     /// Once it was opened in place.
     placed: Option<Placed>,
 }
@@ -102,7 +106,33 @@ impl Change {
 impl Content {
     /// A file of durable bytes.
     fn durable(bytes: Vec<u8>) -> Self {
-        Self { synced_bytes: bytes.len(), bytes, placed: None }
+        Self { synced_bytes: bytes.len(), lost: Vec::new(), bytes, placed: None }
+    }
+
+    /// The durable bytes and at most the first `torn_bytes` of what followed them.
+    fn kept(&self, torn_bytes: usize) -> Vec<u8> {
+        let kept = self.synced_bytes.saturating_add(torn_bytes).min(self.bytes.len());
+        let mut bytes = self.bytes[..kept].to_vec();
+        self.lost.iter().for_each(|lost| bytes[lost.clone()].fill(0));
+        bytes
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.change(Change::Len(len));
+        self.synced_bytes = self.synced_bytes.min(len);
+        self.lost.retain_mut(|lost| {
+            lost.end = lost.end.min(len);
+            lost.start < lost.end
+        });
+    }
+
+    /// A sync that fails: the system takes the unsynced bytes for written from now on.
+    fn fail_sync(&mut self) {
+        self.lost.push(self.synced_bytes..self.bytes.len());
+        self.synced_bytes = self.bytes.len();
+        if let Some(placed) = &mut self.placed {
+            placed.unsynced.clear();
+        }
     }
 
     fn place(&mut self) {
@@ -155,10 +185,7 @@ impl MemoryStorage {
             let content = content.lock();
             let bytes = match &content.placed {
                 Some(placed) => placed.durable.clone(),
-                None => {
-                    let kept = content.synced_bytes.saturating_add(torn_bytes);
-                    content.bytes[..kept.min(content.bytes.len())].to_vec()
-                }
+                None => content.kept(torn_bytes),
             };
             files.insert(path.clone(), Arc::new(Mutex::new(Content::durable(bytes))));
         }
@@ -187,7 +214,7 @@ impl MemoryStorage {
                     changes.for_each(|(_, change)| change.apply(&mut bytes));
                     bytes
                 }
-                None => content.bytes[..content.synced_bytes].to_vec(),
+                None => content.kept(0),
             };
             files.insert(path.clone(), Arc::new(Mutex::new(Content::durable(bytes))));
         }
@@ -212,6 +239,13 @@ impl MemoryStorage {
         };
         let (live, durable) = (copy(&tree.live), copy(&tree.durable));
         Self::of(Tree { live, durable })
+    }
+
+    /// Whether syncs of files fail from now on. The system tells of a failed sync once: it takes
+    /// what was to be written for written, so that a later sync goes well, and a power cut finds
+    /// zeros there.
+    pub fn fail_syncs(&self, failing: bool) {
+        self.syncs.failing.store(failing, Ordering::SeqCst);
     }
 
     /// How many times anything was synced so far.
@@ -398,6 +432,10 @@ impl StorageFile for MemoryFile {
 
     fn sync(&self) -> io::Result<()> {
         self.syncs.begin();
+        if self.syncs.failing.load(Ordering::SeqCst) {
+            self.content.lock().fail_sync();
+            return Err(io::Error::other("injected sync failure"));
+        }
         self.content.lock().sync();
         self.syncs.end();
         Ok(())
@@ -406,8 +444,7 @@ impl StorageFile for MemoryFile {
     fn truncate(&self, len_bytes: u64) -> io::Result<()> {
         let content = &mut *self.content.lock();
         let len = content.bytes.len().min(usize::try_from(len_bytes).unwrap_or(usize::MAX));
-        content.change(Change::Len(len));
-        content.synced_bytes = content.synced_bytes.min(len);
+        content.truncate(len);
         Ok(())
     }
 }
@@ -484,6 +521,29 @@ mod tests {
         assert_eq!(&*after.read(kept).unwrap(), b"safeto");
         assert_eq!(after.read(lost).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert_eq!(&*storage.after_kill().read(kept).unwrap(), b"safetorn");
+    }
+
+    #[test]
+    fn what_a_failed_sync_dropped_is_zeros_after_a_cut_though_the_next_one_goes_well() {
+        let storage = MemoryStorage::new();
+        let path = Path::new("/d/file");
+        let file = storage.create(path).unwrap();
+        storage.sync_dir(Path::new("/d")).unwrap();
+        file.append(b"kept").unwrap();
+        file.sync().unwrap();
+        file.append(b"lost").unwrap();
+        storage.fail_syncs(true);
+        file.sync().unwrap_err();
+        storage.fail_syncs(false);
+        file.append(b"more").unwrap();
+        file.sync().unwrap();
+        let bytes = |storage: &MemoryStorage| storage.read(path).unwrap().to_vec();
+        assert_eq!(bytes(&storage), b"keptlostmore");
+        assert_eq!(bytes(&storage.after_power_cut(0)), b"kept\0\0\0\0more");
+        file.truncate(6).unwrap();
+        file.append(b"!").unwrap();
+        file.sync().unwrap();
+        assert_eq!(bytes(&storage.after_power_cut(0)), b"kept\0\0!");
     }
 
     #[test]

@@ -233,7 +233,11 @@ fn create_segment(storage: &dyn Storage, dir: &Path, segment: u64) -> Result<Seg
     };
     match create() {
         Ok(file) => Ok(Segment { number: segment, file, len_bytes: header.len() as u64 }),
-        Err(source) => Err(FileError { path, source }),
+        Err(source) => {
+            // What a failed sync leaves of it may be anything after a power cut.
+            let _ = storage.remove(&path);
+            Err(FileError { path, source })
+        }
     }
 }
 
