@@ -109,7 +109,7 @@ impl Inner {
             scratch.frame = Vec::new();
         }
         self.scratch.lock().push(scratch);
-        self.count(&appended, result.is_err());
+        self.count(&appended, result.as_ref().err());
         result.map(|()| appended)
     }
 
@@ -153,12 +153,7 @@ impl Inner {
         if self.closed.load(Ordering::Acquire) {
             return Err(AppendError::Closed);
         }
-        // Sealing begins at the budget; beyond twice of it, it cannot keep up or cannot write.
-        let (head_bytes, limit_bytes) =
-            (self.held_bytes(), self.options.head_budget_bytes.saturating_mul(2));
-        if head_bytes > limit_bytes {
-            return Err(AppendError::Full { head_bytes, limit_bytes });
-        }
+        self.check_room()?;
         let now_s = self.options.clock.now_s();
         self.resolve(points, scratch, &mut appended.refused);
         if !scratch.unknown.is_empty() {
@@ -182,9 +177,22 @@ impl Inner {
         Ok(applied.gone)
     }
 
-    /// Bytes of samples in memory, those being sealed excluded.
-    fn held_bytes(&self) -> usize {
-        self.head.bytes() + self.store.waiting_bytes()
+    /// Whether there is room for samples. Sealing begins at the budgets, and as much again may
+    /// come meanwhile; beyond that it cannot keep up or cannot write, and senders have to wait.
+    fn check_room(&self) -> Result<(), AppendError> {
+        let (open, sealing) = (self.head.held(), self.head.held_sealing());
+        let waiting = self.store.waiting_size();
+        let head_bytes = open.bytes + sealing.bytes + waiting.bytes;
+        let limit_bytes = self.options.head_budget_bytes.saturating_mul(2);
+        if head_bytes > limit_bytes {
+            return Err(AppendError::Full { head_bytes, limit_bytes });
+        }
+        let head_points = open.points + sealing.points + waiting.points;
+        let limit_points = self.options.head_budget_points.saturating_mul(2);
+        if head_points > limit_points {
+            return Err(AppendError::FullOfPoints { head_points, limit_points });
+        }
+        Ok(())
     }
 
     /// Points → rows. Names are hashed in one pass and looked up in the next, so that the
@@ -379,7 +387,7 @@ impl Inner {
         Ok(())
     }
 
-    fn count(&self, appended: &Appended, failed: bool) {
+    fn count(&self, appended: &Appended, error: Option<&AppendError>) {
         let Appended { stored, refused } = appended;
         let counters = &self.counters;
         add(&counters.stored, *stored);
@@ -389,7 +397,13 @@ impl Inner {
         add(&counters.refused_bad_time, refused.bad_time);
         add(&counters.refused_too_old, refused.too_old);
         add(&counters.refused_nan, refused.not_a_number);
-        add(&counters.append_errors, usize::from(failed));
+        match error {
+            None => {}
+            Some(AppendError::Full { .. } | AppendError::FullOfPoints { .. }) => {
+                add(&counters.head_full, 1);
+            }
+            Some(_) => add(&counters.append_errors, 1),
+        }
     }
 }
 

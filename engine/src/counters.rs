@@ -48,6 +48,8 @@ counters! {
         refused_nan => "refused.notANumber",
         /// Batches that could not be written to the WAL.
         append_errors => "wal.appendErrors",
+        /// Batches that were not taken because the head was full.
+        head_full => "head.full",
         /// Syncs of the WAL that failed.
         sync_errors => "wal.syncErrors",
         /// Syncs of the WAL.
@@ -56,11 +58,9 @@ counters! {
         torn_bytes => "wal.tornBytes",
         /// Seals done.
         seals => "seal.done",
-        /// Times that a new file of the index was made.
-    index_seals => "index.seals",
-    /// Times that making one failed.
-    index_seal_errors => "index.sealErrors",
-    /// Seals that failed and are tried again.
+        /// Seals that were begun early: head or WAL were over their budgets.
+        early_seals => "seal.early",
+        /// Seals that failed and are tried again.
         seal_errors => "seal.errors",
         /// Bytes of blocks written by seals.
         sealed_bytes => "seal.bytes",
@@ -70,6 +70,12 @@ counters! {
         compactions => "compact.done",
         /// Bytes of the blocks that this made.
         compacted_bytes => "compact.bytes",
+        /// Times that a new file of the index was made.
+        index_seals => "index.seals",
+        /// Times that making one failed.
+        index_seal_errors => "index.sealErrors",
+        /// Times that a background thread panicked, and began again.
+        panics => "panics",
     }
 }
 

@@ -405,11 +405,15 @@ impl Db {
         let inner = self.inner();
         let mut counters = inner.counters.snapshot();
         let (active, state_bytes) = inner.head.stats();
+        let (held, sealing) = (inner.head.held(), inner.head.held_sealing());
         let damage = inner.damage.len() + inner.store.damage().len();
         counters.extend([
             ("series", inner.index.len() as f64),
             ("head.series", active as f64),
-            ("head.bytes", inner.head.bytes() as f64),
+            ("head.bytes", held.bytes as f64),
+            ("head.points", held.points as f64),
+            ("head.sealingBytes", sealing.bytes as f64),
+            ("head.sealingPoints", sealing.points as f64),
             ("head.stateBytes", state_bytes as f64),
             ("names.bytes", inner.names.memory_bytes() as f64),
             ("index.bytes", inner.index.memory_bytes() as f64),

@@ -85,6 +85,14 @@ pub enum AppendError {
         /// Most bytes that the head may hold.
         limit_bytes: usize,
     },
+    /// The same, counted in points.
+    #[error("{head_points} points wait to be sealed, the limit is {limit_points}")]
+    FullOfPoints {
+        /// Points in the head.
+        head_points: usize,
+        /// Most points that the head may hold.
+        limit_points: usize,
+    },
     /// The database was closed.
     #[error("the database is closed")]
     Closed,

@@ -147,6 +147,11 @@ fn read_manifest(
             if torn_bytes > 0 {
                 tracing::warn!("manifest: a crash cut its last {torn_bytes} bytes");
             }
+            // Files go by what it says, and it may not be durable yet: the process that wrote it
+            // may have been killed, or told that the write failed.
+            let path = manifest::path(&folders.root);
+            let synced = storage.open_append(&path).and_then(|file| file.sync());
+            synced.map_err(|source| file_error(&path, source))?;
             Ok(state)
         }
         Found::Damaged(found) => {
@@ -420,6 +425,8 @@ impl Replay for Loader {
                 self.rows.push(*row);
             } else if row.id >= self.sealed_end && !self.removed.contains(&row.id) {
                 self.unnamed_samples += 1;
+                // Another series of this id would get them, once its name is known before the WAL.
+                self.next_id = self.next_id.max(row.id.saturating_add(1));
             }
         }
         self.head.apply(&self.rows, i64::from(now_s), &self.policies);

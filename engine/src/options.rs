@@ -122,9 +122,11 @@ pub struct Options {
     pub wal_sync_interval: Duration,
     /// Span of one L0 block in seconds: the head is sealed when the clock passes a multiple of it.
     pub block_duration_s: u32,
-    /// Bytes of samples in the head above which it is sealed early. Above twice of it appends
-    /// are refused, until a seal succeeds.
+    /// Bytes of samples in the head above which it is sealed early. Above twice of it, with those
+    /// that are being sealed, appends are refused until a seal succeeds.
     pub head_budget_bytes: usize,
+    /// The same in points. A point that replaces another one counts too, until the next seal.
+    pub head_budget_points: usize,
     /// Bytes of WAL above which the head is sealed early, so that the WAL can be dropped. A
     /// sender that rewrites the same slots again and again grows the one and not the other.
     pub wal_budget_bytes: u64,
@@ -160,6 +162,7 @@ impl Options {
             wal_sync_interval: Duration::from_secs(1),
             block_duration_s: 7200,
             head_budget_bytes: 512 << 20,
+            head_budget_points: usize::MAX,
             wal_budget_bytes: 4 << 30,
             compaction_bytes_per_s: 32 << 20,
             event_budget_bytes: 256 << 20,

@@ -263,7 +263,12 @@ const WHISPER: &[Key] = &[
 ];
 
 const CACHE: &[Key] = &[
-    key("max-size", Count(1_000_000), Later, "points held in memory; 0: no limit"),
+    key(
+        "max-size",
+        Count(0),
+        AtStart,
+        "points held in memory, beyond which senders wait; sealing begins at half of it; 0: as head-budget says",
+    ),
     key(
         "write-strategy",
         Word { default: "max", allowed: &["max", "sorted", "noop"] },

@@ -74,6 +74,8 @@ pub struct Config {
     pub wal_budget_bytes: u64,
     /// Bytes of points in memory above which a block is sealed early.
     pub head_budget_bytes: usize,
+    /// The same in points; half of `cache.max-size`, at which points wait.
+    pub head_budget_points: usize,
     /// Whether names with `;` are tagged series.
     pub tags: bool,
     /// Where carbon lines are received over TCP.
@@ -214,7 +216,7 @@ impl Config {
     fn from_settings(settings: Settings) -> Self {
         let common = settings.table("common");
         let whisper = settings.table("whisper");
-        let block = settings.table("block");
+        let (block, cache) = (settings.table("block"), settings.table("cache"));
         let carbonserver = settings.table("carbonserver");
         let graphite_api = settings.table("graphite-api");
         let slow_request = graphite_api.duration("slow-request");
@@ -242,6 +244,10 @@ impl Config {
             wal_budget_bytes: u64::try_from(settings.table("wal").int("budget"))
                 .unwrap_or(u64::MAX),
             head_budget_bytes: limit(block.int("head-budget")),
+            // Beyond twice of a budget points wait: at what the key says.
+            head_budget_points: Some(limit(cache.int("max-size")))
+                .filter(|&points| points > 0)
+                .map_or(usize::MAX, |points| points.div_ceil(2)),
             tags: settings.table("tags").flag("enabled"),
             tcp: listener(&settings.table("tcp")),
             udp: listener(&settings.table("udp")),

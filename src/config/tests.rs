@@ -110,12 +110,7 @@ fn a_go_carbon_file_of_some_age() {
     let later = config.settings.given_with(keys::Status::Later);
     assert_eq!(
         later,
-        [
-            "cache.max-size",
-            "carbonserver.buckets",
-            "receiver.second.listen",
-            "receiver.second.protocol",
-        ]
+        ["carbonserver.buckets", "receiver.second.listen", "receiver.second.protocol",]
     );
     let without_effect = config.settings.given_with(keys::Status::NoEffect);
     assert_eq!(

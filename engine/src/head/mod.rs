@@ -28,8 +28,43 @@ const NO_CHUNK: u32 = u32::MAX;
 #[derive(Debug)]
 pub(crate) struct Head {
     shards: Box<[Mutex<Shard>]>,
-    /// Bytes of samples, taken ones excluded.
+    /// Samples that are not taken.
+    open: Size,
+    /// Samples that are taken and not sealed yet.
+    sealing: Size,
+}
+
+/// How much a part of the head holds.
+#[derive(Debug, Default)]
+struct Size {
     bytes: AtomicIsize,
+    /// Points that came; those that replaced others count again.
+    points: AtomicIsize,
+}
+
+impl Size {
+    fn add(&self, bytes: isize, points: isize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.points.fetch_add(points, Ordering::Relaxed);
+    }
+
+    fn clear(&self) {
+        self.bytes.store(0, Ordering::Relaxed);
+        self.points.store(0, Ordering::Relaxed);
+    }
+
+    fn held(&self) -> Held {
+        let load = |size: &AtomicIsize| usize::try_from(size.load(Ordering::Relaxed)).unwrap_or(0);
+        Held { bytes: load(&self.bytes), points: load(&self.points) }
+    }
+}
+
+/// Samples in memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) bytes: usize,
+    /// Points that came; those that replaced others count again.
+    pub(crate) points: usize,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +75,8 @@ struct Shard {
     chunks: Vec<OpenChunk>,
     /// Chunks of series whose step changed since.
     displaced: Vec<OpenChunk>,
+    /// Points that came since the last seal.
+    points: usize,
     sealing: Option<Arc<Taken>>,
 }
 
@@ -76,7 +113,8 @@ enum Pushed {
 
 impl Head {
     pub(crate) fn new() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), bytes: AtomicIsize::new(0) }
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self { shards, open: Size::default(), sealing: Size::default() }
     }
 
     /// Makes room for series `id`; before that no row may name it.
@@ -105,7 +143,7 @@ impl Head {
     pub(crate) fn remove_series(&self, id: u32) {
         let (shard, place) = place(id);
         let freed = self.shards[shard].lock().remove(id, place);
-        self.bytes.fetch_sub(freed as isize, Ordering::Relaxed);
+        self.open.add(-(freed.bytes as isize), -(freed.points as isize));
     }
 
     /// The policy of series `id`, if it was added.
@@ -126,7 +164,7 @@ impl Head {
             // Not before the lock is held: a change of rules adds a policy first and gives it to
             // the series under this lock, so the policies as they are now name all in the shard.
             let policies = policies.load();
-            let mut grown = 0;
+            let (mut grown, stored) = (0, applied.stored);
             for row in &rest[..run] {
                 match guard.push(row, now_s, &policies) {
                     Pushed::Grown(bytes) => {
@@ -137,8 +175,10 @@ impl Head {
                     Pushed::Gone => applied.gone += 1,
                 }
             }
+            let points = applied.stored - stored;
+            guard.points += points;
             drop(guard);
-            self.bytes.fetch_add(grown, Ordering::Relaxed);
+            self.open.add(grown, points as isize);
             rest = &rest[run..];
         }
         applied
@@ -191,8 +231,10 @@ impl Head {
             shard.series[place(chunk.id).1].chunk = NO_CHUNK;
         }
         chunks.sort_by_key(|chunk| chunk.id);
-        let bytes: usize = chunks.iter().map(chunk_bytes).sum();
-        self.bytes.fetch_sub(bytes as isize, Ordering::Relaxed);
+        let bytes = chunks.iter().map(chunk_bytes).sum::<usize>() as isize;
+        let points = std::mem::take(&mut shard.points) as isize;
+        self.sealing.add(bytes, points);
+        self.open.add(-bytes, -points);
         let taken = Arc::new(Taken(chunks));
         shard.sealing = Some(Arc::clone(&taken));
         taken
@@ -204,11 +246,17 @@ impl Head {
             let sealed = shard.lock().sealing.take();
             drop(sealed);
         }
+        self.sealing.clear();
     }
 
-    /// Bytes of samples in the head, those being sealed excluded.
-    pub(crate) fn bytes(&self) -> usize {
-        usize::try_from(self.bytes.load(Ordering::Relaxed)).unwrap_or(0)
+    /// What the head holds, but for what is being sealed.
+    pub(crate) fn held(&self) -> Held {
+        self.open.held()
+    }
+
+    /// What is being sealed.
+    pub(crate) fn held_sealing(&self) -> Held {
+        self.sealing.held()
     }
 
     /// Series that got samples since the last seal, and bytes for the states of all series.
@@ -278,13 +326,20 @@ impl Shard {
         self.series[place].chunk = self.chunks.len() as u32 - 1;
     }
 
-    /// Takes a series out and answers how many bytes of samples it had.
-    fn remove(&mut self, id: u32, place: usize) -> usize {
-        let Some(series) = self.series.get_mut(place) else { return 0 };
+    /// Takes a series out and answers what it had.
+    fn remove(&mut self, id: u32, place: usize) -> Held {
+        let mut freed = Held::default();
+        let Some(series) = self.series.get_mut(place) else { return freed };
         series.policy = PolicyId::NONE;
         self.displace(place);
-        let gone = self.displaced.extract_if(.., |chunk| chunk.id == id);
-        gone.map(|chunk| chunk_bytes(&chunk)).sum()
+        for chunk in self.displaced.extract_if(.., |chunk| chunk.id == id) {
+            freed.bytes += chunk_bytes(&chunk);
+            freed.points += chunk.samples();
+        }
+        // About as many: what was replaced was counted, and finished chunks count their gaps.
+        freed.points = freed.points.min(self.points);
+        self.points -= freed.points;
+        freed
     }
 
     /// Puts the series' chunk of another policy aside.

@@ -151,11 +151,9 @@ impl Switch {
     fn read(&self) -> io::Result<()> {
         match self.0.lock().fault {
             Fault::Killed { .. } => Err(killed()),
-            Fault::None
-            | Fault::Full { .. }
-            | Fault::Sync
-            | Fault::Broken
-            | Fault::ReadOnly => Ok(()),
+            Fault::None | Fault::Full { .. } | Fault::Sync | Fault::Broken | Fault::ReadOnly => {
+                Ok(())
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) use whisper::WhisperStore;
 use crate::block::Block;
 use crate::error::{Damage, FetchError, FileError};
 use crate::fetch::{FetchRange, Fetched};
-use crate::head::{FullChunk, Taken};
+use crate::head::{FullChunk, Held, Taken};
 use crate::import::{Gathered, ImportError, OldFiles};
 use crate::inner::Inner;
 use crate::options::WhisperOptions;
@@ -77,9 +77,9 @@ pub(crate) trait Store: Debug + Send + Sync {
         false
     }
 
-    /// Bytes of memory that those take.
-    fn waiting_bytes(&self) -> usize {
-        0
+    /// How many those are, and the memory that they take.
+    fn waiting_size(&self) -> Held {
+        Held::default()
     }
 
     /// Shows readers what was sealed. The head still holds it.

@@ -172,7 +172,10 @@ impl Model {
     }
 
     pub(crate) fn add_event(&mut self, what: &str, outcome: Outcome) {
-        self.events.entry(what.to_owned()).or_insert_with(|| History::new(false)).write(true, outcome);
+        self.events
+            .entry(what.to_owned())
+            .or_insert_with(|| History::new(false))
+            .write(true, outcome);
     }
 
     /// All that was acknowledged is durable.
@@ -264,7 +267,9 @@ impl Model {
                 let told = |entry: &Entry| entry.bits.map(f64::from_bits);
                 let allowed: Vec<_> = slot.allowed().iter().map(told).collect();
                 let value = bits.map(f64::from_bits);
-                return Err(format!("{name} has {value:?} at {slot_s}, and not one of {allowed:?}"));
+                return Err(format!(
+                    "{name} has {value:?} at {slot_s}, and not one of {allowed:?}"
+                ));
             };
             // The log may hold older ones, which are stored or not at each restart as the rules say.
             let is_settled = slot.writes.iter().all(|entry| entry.age_s <= SHORTEST_S);

@@ -2,6 +2,7 @@
 
 use crate::model::{Loss, Model, Outcome, Rule, Sample, Wrong};
 use crate::rng::Rng;
+use parking_lot::Mutex;
 use silverback_engine::clock::ManualClock;
 use silverback_engine::schema::{RuleFile, Schema};
 use silverback_engine::storage::{Fault, FaultyStorage, MemoryStorage, Unsynced};
@@ -10,7 +11,7 @@ use silverback_engine::{
 };
 use silverback_formats::carbon::Point;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// 2023-11-14 22:13:20 UTC.
@@ -180,7 +181,7 @@ impl World {
             background: false,
             clock: Arc::clone(&self.clock) as _,
             storage: Arc::new(self.faulty.clone()),
-            ..Options::new("/db")
+            ..DEFAULTS.get_or_init(|| Options::new("/db")).clone()
         }
     }
 
@@ -298,7 +299,7 @@ impl World {
             _ => return Err(format!("{deleted:?} series deleted, and {name} is there")),
         };
         self.model.delete(name, outcome);
-        self.note(format!("delete {name}: {deleted:?} DBG {id:?}"));
+        self.note(format!("delete {name}: {deleted:?}"));
         Ok(())
     }
 
@@ -438,8 +439,6 @@ impl World {
         self.faulty = FaultyStorage::new(Arc::new(self.memory.clone()));
         self.fault = Fault::None;
         self.note(told);
-        let p: Vec<_> = self.memory.paths().iter().map(|p| p.display().to_string()).collect();
-        self.note(format!("{p:?}"));
         // It works on the disk that was.
         self.db = None;
         loss
@@ -475,9 +474,6 @@ impl World {
         }
         self.set_fault(Fault::None);
         self.note("opened".to_owned());
-        let mut ids = Vec::new();
-        self.db().for_each_series(&mut |n, id| { ids.push(format!("{}={}", String::from_utf8_lossy(n), id.0)); std::ops::ControlFlow::Continue(()) });
-        self.note(format!("DBG {ids:?} {:?}", self.db().damage()));
         self.model.restart(loss, self.rule);
         let damage = self.db().damage();
         // With what a failed sync dropped, names may be gone whose samples came after it.
@@ -495,7 +491,8 @@ impl World {
     fn look_at_one(&mut self) -> Result<(), Wrong> {
         let name = NAMES[self.rng.below(NAMES.len())];
         let spelling = self.rng.pick(name);
-        let (canonical, other) = (self.db().series(name[0].as_bytes()), self.db().series(spelling.as_bytes()));
+        let (canonical, other) =
+            (self.db().series(name[0].as_bytes()), self.db().series(spelling.as_bytes()));
         if canonical != other {
             return Err(format!("{} is {canonical:?} and {spelling} is {other:?}", name[0]));
         }
@@ -563,15 +560,23 @@ impl World {
     }
 }
 
+/// Rules are compiled once.
+static DEFAULTS: OnceLock<Options> = OnceLock::new();
+static SCHEMAS: Mutex<BTreeMap<(&str, &str), Schema>> = Mutex::new(BTreeMap::new());
+
 /// One rule for all names.
-fn schema(rule: Rule, method: &str) -> Schema {
-    let schemas = format!("[all]\npattern = ^\nretentions = {}\n", rule.retentions);
-    let rules = format!("[all]\npattern = ^\naggregationMethod = {method}\nxFilesFactor = 0\n");
-    let schema = Schema::parse(
-        RuleFile { name: "schemas", text: schemas.as_bytes() },
-        Some(RuleFile { name: "aggregation", text: rules.as_bytes() }),
-    );
-    schema.expect("the rules are right")
+fn schema(Rule { retentions, .. }: Rule, method: &'static str) -> Schema {
+    let mut known = SCHEMAS.lock();
+    let parse = || {
+        let schemas = format!("[all]\npattern = ^\nretentions = {retentions}\n");
+        let rules = format!("[all]\npattern = ^\naggregationMethod = {method}\nxFilesFactor = 0\n");
+        let schema = Schema::parse(
+            RuleFile { name: "schemas", text: schemas.as_bytes() },
+            Some(RuleFile { name: "aggregation", text: rules.as_bytes() }),
+        );
+        schema.expect("the rules are right")
+    };
+    known.entry((retentions, method)).or_insert_with(parse).clone()
 }
 
 /// A glob of `*` and `{a,b}` as whole nodes or at the end of one.

@@ -292,18 +292,17 @@ impl Seals {
 
     fn are_wanted(&self, db: &Inner, tick: u64) -> bool {
         let options = &db.options;
-        let over_budget = db.head.bytes() > options.head_budget_bytes
-            || db.wal.kept_bytes() > options.wal_budget_bytes;
         // A clock that was far ahead and is set right must not put the next seal off.
         let duration_s = i64::from(options.block_duration_s.max(1));
         let is_due = !(self.due_s - duration_s..self.due_s).contains(&options.clock.now_s());
-        let wanted = is_due || over_budget || db.seal_wanted.load(Ordering::Acquire);
+        let wanted = is_due || is_over_budget(db) || db.seal_wanted.load(Ordering::Acquire);
         wanted && tick >= self.not_before_tick
     }
 
     fn seal(&mut self, db: &Inner, tick: u64) -> Result<(), Closed> {
         // Before the seal: a sync that fails meanwhile may be of what the seal leaves.
         let asked = db.seal_wanted.swap(false, Ordering::AcqRel);
+        add(&db.counters.early_seals, usize::from(is_over_budget(db)));
         match db.seal() {
             Ok(()) => {
                 self.failures = 0;
@@ -320,6 +319,14 @@ impl Seals {
         }
         Ok(())
     }
+}
+
+/// Whether head or WAL hold more than they should.
+fn is_over_budget(db: &Inner) -> bool {
+    let (options, held) = (&db.options, db.head.held());
+    held.bytes > options.head_budget_bytes
+        || held.points > options.head_budget_points
+        || db.wal.kept_bytes() > options.wal_budget_bytes
 }
 
 /// The next multiple of the block duration.

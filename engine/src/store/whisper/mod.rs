@@ -27,7 +27,7 @@ use crate::clock::monotonic;
 use crate::counters::{add, counters};
 use crate::error::{Closed, Damage, FetchError, FileError, SealError};
 use crate::fetch::{FetchRange, Fetched};
-use crate::head::Taken;
+use crate::head::{Held, Taken};
 use crate::inner::Inner;
 use crate::options::WhisperOptions;
 use crate::policies::Times;
@@ -447,8 +447,8 @@ impl Store for WhisperStore {
         self.waiting.holds(id.0)
     }
 
-    fn waiting_bytes(&self) -> usize {
-        self.waiting.bytes()
+    fn waiting_size(&self) -> Held {
+        Held { bytes: self.waiting.bytes(), points: self.waiting.samples() }
     }
 
     /// Files keep a fixed number of points.
