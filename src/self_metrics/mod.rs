@@ -11,9 +11,10 @@ use crate::config::Config;
 use process::CpuTime;
 use round::{Round, Sample};
 use silverback_carbon_ingest::ReceiverCounters;
-use silverback_engine::Db;
+use silverback_engine::{AppendError, Db};
 use silverback_formats::carbon::Point;
 use silverback_query_api::Api;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -63,13 +64,20 @@ pub struct SelfMetrics {
     sources: Sources,
     round: Round,
     cpu: CpuTime,
+    /// Rounds that could not be stored, oldest first, with their times: what was dropped or waited
+    /// for while the disk took nothing would not be seen otherwise.
+    waiting: VecDeque<(i64, Vec<Sample>)>,
 }
+
+/// Rounds that are kept until they can be stored; older ones are lost.
+const ROUNDS_WAITING: usize = 120;
 
 impl SelfMetrics {
     /// Metrics of `sources`; differences begin now.
     #[must_use]
     pub fn new(sources: Sources) -> Self {
-        Self { sources, round: Round::default(), cpu: CpuTime::now() }
+        let (round, waiting) = (Round::default(), VecDeque::new());
+        Self { sources, round, cpu: CpuTime::now(), waiting }
     }
 
     /// Publishes round after round until `shutdown` is cancelled. A change of `publishing`
@@ -93,7 +101,14 @@ impl SelfMetrics {
                 }
                 () = sleep_until(due) => {
                     let samples = self.measure();
-                    store(&self.sources.db, &how.prefix, samples).await;
+                    for Sample { name, value } in &samples {
+                        tracing::debug!(target: "stat", value, "{name}");
+                    }
+                    if self.waiting.len() == ROUNDS_WAITING {
+                        self.waiting.pop_front();
+                    }
+                    self.waiting.push_back((self.sources.db.now_s(), samples));
+                    self.store(&how.prefix).await;
                     // Rounds missed while the machine slept are not made up for.
                     due = Instant::now().max(due + how.interval);
                 }
@@ -119,31 +134,40 @@ impl SelfMetrics {
         self.round.engine(&db.counters());
         self.round.take()
     }
+
+    /// Stores what waits, until that fails.
+    async fn store(&mut self, prefix: &str) {
+        while let Some((time_s, samples)) = self.waiting.pop_front() {
+            if !store(&self.sources.db, prefix, time_s, &samples).await {
+                self.waiting.push_front((time_s, samples));
+                return;
+            }
+        }
+    }
 }
 
-/// Appends the samples to the database at its present time.
-async fn store(db: &Db, prefix: &str, samples: Vec<Sample>) {
-    for Sample { name, value } in &samples {
-        tracing::debug!(target: "stat", value, "{name}");
-    }
+/// Appends the samples of a round to the database; false when that cannot be done now.
+async fn store(db: &Db, prefix: &str, time_s: i64, samples: &[Sample]) -> bool {
     let db = db.clone();
-    let prefix = format!("{prefix}.");
+    let named = |sample: &Sample| (format!("{prefix}.{}", sample.name), sample.value);
+    let named: Vec<(String, f64)> = samples.iter().map(named).collect();
     let stored = tokio::task::spawn_blocking(move || {
-        let time_s = db.now_s();
-        let names: Vec<String> =
-            samples.iter().map(|sample| format!("{prefix}{}", sample.name)).collect();
-        let points = names.iter().zip(&samples);
-        let points = points.map(|(name, sample)| Point {
-            name: name.as_bytes(),
-            time_s,
-            value: sample.value,
-        });
+        let points = named.iter();
+        let points =
+            points.map(|(name, value)| Point { name: name.as_bytes(), time_s, value: *value });
         db.append(&points.collect::<Vec<_>>())
     });
     match stored.await {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => tracing::warn!(target: "stat", "own metrics not stored: {error}"),
-        Err(error) => tracing::error!(target: "stat", "own metrics not stored: {error}"),
+        Ok(Ok(_)) => true,
+        Ok(Err(AppendError::Closed)) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(target: "stat", "own metrics wait to be stored: {error}");
+            false
+        }
+        Err(error) => {
+            tracing::error!(target: "stat", "own metrics not stored: {error}");
+            true
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod cli;
 mod config;
 mod database_commands;
+mod disk_trouble;
 mod folder;
 mod grafana;
 mod hostile;

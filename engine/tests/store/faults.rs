@@ -122,3 +122,104 @@ fn after_a_failed_sync_nothing_counts_as_durable_until_it_is_sealed() {
         db.sync().unwrap();
     }
 }
+
+fn counted(db: &Db, name: &str) -> f64 {
+    let counters = db.counters();
+    counters.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("{name}")).1
+}
+
+/// While it lasts nothing is acknowledged that is not safe, and everything that was is answered.
+/// Afterwards the same process goes on.
+#[test]
+fn every_trouble_of_a_disk_is_told_counted_and_survived() {
+    let bench = Bench::new("60s:1d");
+    let full = Fault::Full { torn_bytes: 5 };
+    for (fault, takes_points) in
+        [(full, false), (Fault::Broken, false), (Fault::ReadOnly, false), (Fault::Sync, true)]
+    {
+        let (memory, faulty, db) = open(&bench);
+        put(&db, "sealed", NOW_S - 120, 1.0);
+        db.seal().unwrap();
+        put(&db, "s", NOW_S - 120, 2.0);
+        db.sync().unwrap();
+
+        faulty.set(fault);
+        let point = Point { name: b"s", time_s: NOW_S - 60, value: 3.0 };
+        assert_eq!(db.append(&[point]).is_ok(), takes_points, "{fault:?}");
+        let reads = |db: &Db| (last(db, "sealed", 300).len(), last(db, "s", 300).len());
+        for _ in 0..3 {
+            assert!(db.seal().is_err(), "{fault:?}");
+            assert_eq!(reads(&db), (1, 1 + usize::from(takes_points)), "{fault:?}");
+        }
+        assert_eq!(counted(&db, "seal.errors"), 3.0, "{fault:?}");
+        assert_eq!(counted(&db, "wal.appendErrors"), f64::from(!takes_points), "{fault:?}");
+        let after = bench.open(&memory.after_power_cut(0));
+        assert_eq!((reads(&after), after.damage()), ((1, 1), vec![]), "{fault:?}");
+
+        faulty.set(Fault::None);
+        put(&db, "s", NOW_S, 4.0);
+        db.seal().unwrap();
+        db.sync().unwrap();
+        let expected = (1, 2 + usize::from(takes_points));
+        assert_eq!(reads(&db), expected, "{fault:?}");
+        let after = bench.open(&memory.after_power_cut(0));
+        assert_eq!((reads(&after), after.damage()), (expected, vec![]), "{fault:?}");
+    }
+}
+
+/// Neither points nor queries wait for a disk that does not answer.
+#[test]
+fn a_sync_that_does_not_end_holds_nobody_up() {
+    let bench = Bench::new("60s:1d");
+    for seals in [false, true] {
+        let (memory, _, db) = open(&bench);
+        put(&db, "s", NOW_S - 120, 1.0);
+        let (began, begins) = std::sync::mpsc::channel();
+        let (goes_on, may_go_on) = std::sync::mpsc::channel::<()>();
+        let may_go_on = parking_lot::Mutex::new(may_go_on);
+        memory.before_each_sync(move |_| {
+            let _ = began.send(());
+            let _ = may_go_on.lock().recv();
+        });
+        std::thread::scope(|scope| {
+            let work = scope.spawn(|| if seals { db.seal().is_ok() } else { db.sync().is_ok() });
+            begins.recv().unwrap();
+            put(&db, "s", NOW_S - 60, 2.0);
+            put(&db, "new", NOW_S, 3.0);
+            assert_eq!(last(&db, "s", 300).len(), 2);
+            assert_eq!(last(&db, "new", 300).len(), 1);
+            drop(goes_on);
+            assert!(work.join().unwrap());
+        });
+    }
+}
+
+#[test]
+fn a_head_is_bounded_in_points_too() {
+    let bench = Bench::new("1s:1d");
+    let faulty = FaultyStorage::new(Arc::new(MemoryStorage::new()));
+    let mut options = bench.options(Arc::new(faulty.clone()));
+    options.head_budget_points = 50;
+    let db = Db::open(options).unwrap();
+    let fill = |from: i64| {
+        (from..).find_map(|ago| {
+            let point = Point { name: b"s", time_s: NOW_S - 1000 + ago, value: 1.0 };
+            db.append(&[point]).err().map(|error| (ago, error))
+        })
+    };
+    let (taken, error) = fill(0).unwrap();
+    assert!(matches!(error, AppendError::FullOfPoints { limit_points: 100, .. }), "{error}");
+    assert_eq!(taken, 101, "one batch more than the limit");
+    assert_eq!((counted(&db, "head.full"), counted(&db, "wal.appendErrors")), (1.0, 0.0));
+    // What cannot be sealed goes on counting.
+    faulty.set(Fault::Broken);
+    db.seal().unwrap_err();
+    assert_eq!(counted(&db, "head.points") + counted(&db, "head.sealingPoints"), 101.0);
+    assert_eq!(fill(taken).unwrap().0, taken);
+    faulty.set(Fault::None);
+    db.seal().unwrap();
+    assert_eq!(counted(&db, "head.points") + counted(&db, "head.sealingPoints"), 0.0);
+    assert_eq!(fill(taken).unwrap().0, taken + 101);
+    db.delete(db.series(b"s").as_slice()).unwrap();
+    assert_eq!(counted(&db, "head.points"), 0.0);
+}

@@ -1,0 +1,98 @@
+//! A real disk, small, that is full: every way in and out of the server while it lasts, and after.
+//!
+//! What needs no real disk is in the tests of the engine: I/O errors, a file system that turns
+//! read-only, syncs that fail or do not end.
+
+use crate::folder::SmallDisk;
+use crate::support::node::{Node, config};
+use crate::support::now_s;
+use std::collections::BTreeMap;
+use std::net::UdpSocket;
+use std::ops::Range;
+
+const RULES: &str = "[all]\npattern = .*\nretentions = 1s:10d\n";
+
+/// A server on a small disk, that seals every second and stores its own metrics as often.
+fn start() -> Option<(SmallDisk, Node)> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("rules.conf"), RULES).unwrap();
+    let disk = SmallDisk::mount(folder.path().join("data"))?;
+    let text = config(folder.path()).replace("interval = \"1h\"", "interval = \"1s\"");
+    let node = Node::start_with(folder, &(text + "[block]\nduration = \"1s\"\n"));
+    Some((disk, node))
+}
+
+fn lines(name: &str, first_s: i64, count: i64) -> String {
+    (0..count).map(|slot| format!("{name} {slot} {}\n", first_s + slot)).collect()
+}
+
+/// What is stored of a series.
+fn points(node: &Node, name: &str, slots: Range<i64>) -> BTreeMap<i64, f64> {
+    let series = node.fetch(name, slots);
+    series.into_iter().flat_map(|series| series.points).collect()
+}
+
+/// Seals fail and are tried again; what they were to seal is answered, outlives a kill, and is
+/// sealed when there is space.
+#[test]
+fn seals_wait_for_space() {
+    let Some((disk, node)) = start() else { return };
+    let first_s = now_s() - 1000;
+    let slots = first_s..first_s + 1000;
+    node.send(lines("full.seal", first_s, 500).as_bytes());
+    node.wait_for("points", |node| points(node, "full.seal", slots.clone()).len() == 500);
+    disk.fill_up_to(0);
+    node.wait_for("a seal that fails", |node| node.log().contains("cannot seal: "));
+    assert!(node.log().contains("No space left"), "{}", node.log());
+    assert_eq!(points(&node, "full.seal", slots.clone()).len(), 500);
+    assert!(node.get("graphite-api", "/metrics/find?query=full.*").contains("full.seal"));
+    disk.empty();
+    node.send(lines("full.seal", first_s + 500, 500).as_bytes());
+    let seals = |node: &Node| node.log().matches("sealed ").count();
+    let before = seals(&node);
+    node.wait_for("a seal", |node| seals(node) > before + 1);
+    let node = Node::start_in(node.kill(), "");
+    let found = points(&node, "full.seal", slots);
+    assert_eq!(found, (0..1000).map(|slot| (first_s + slot, slot as f64)).collect());
+    assert!(!node.folder().join("data/quarantine").exists());
+    drop(node);
+}
+
+/// Nobody waits for datagrams: they are dropped, and counted, which is seen when there is space.
+#[test]
+fn datagrams_are_counted() {
+    let Some((disk, node)) = start() else { return };
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let to = node.address("carbon-udp");
+    let first_s = now_s() - 1000;
+    let slots = first_s..first_s + 1000;
+    let send = |slot: i64| {
+        let line = format!("full.udp {slot} {}\n", first_s + slot);
+        socket.send_to(line.as_bytes(), to).unwrap();
+    };
+    send(0);
+    node.wait_for("the first", |node| points(node, "full.udp", slots.clone()).len() == 1);
+    disk.fill_up_to(0);
+    // Until the last page of the log is full.
+    let mut sent = 0;
+    node.wait_for("a datagram that is dropped", |node| {
+        sent += 1;
+        send(sent);
+        node.log().contains("they are dropped")
+    });
+    let held = points(&node, "full.udp", slots.clone()).len();
+    disk.empty();
+    sent += 1;
+    node.wait_for("a datagram that is stored", |node| {
+        send(sent);
+        points(node, "full.udp", slots.clone()).contains_key(&(first_s + sent))
+    });
+    assert!(node.log().contains("points are stored again"));
+    assert!(held as i64 <= sent, "{held} of {sent}");
+    let now_s = now_s();
+    node.wait_for("the count", |node| {
+        let counts = points(node, "own.udp.points_dropped", now_s - 100..now_s + 100);
+        counts.values().sum::<f64>() >= 1.0
+    });
+    drop(node);
+}
