@@ -1,13 +1,19 @@
 //! The database's own threads: one syncs the WAL, one makes new files of the index, one does what
 //! the store wants done.
 //!
-//! They end when the handle is dropped, which waits for them.
+//! They end when the handle is dropped, which waits for them. One that panics is told of at once,
+//! counted, and begins again after a pause: nothing that it does may stay undone for good.
 
+use crate::counters::add;
 use crate::inner::Inner;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+/// Before a thread that panicked begins again.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// Running threads.
 #[derive(Debug)]
@@ -47,7 +53,7 @@ impl Background {
     ) -> std::io::Result<()> {
         let (inner, stopped) = (Arc::clone(inner), stopped.clone());
         let thread = std::thread::Builder::new().name(name.to_owned());
-        self.threads.push(thread.spawn(move || work(&inner, &stopped))?);
+        self.threads.push(thread.spawn(move || restarting(&inner, &stopped, work))?);
         Ok(())
     }
 
@@ -68,6 +74,23 @@ impl Drop for Background {
     }
 }
 
+/// Does `work`, again and again when it panics.
+fn restarting(inner: &Inner, stopped: &Receiver<()>, work: fn(&Inner, &Receiver<()>)) {
+    // What it worked on is as after an error: locks are not poisoned, and what was taken from the
+    // head stays there until it is sealed.
+    while let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(inner, stopped))) {
+        add(&inner.counters.panics, 1);
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason");
+        let name = std::thread::current().name().unwrap_or("a thread").to_owned();
+        let pause_s = RESTART_PAUSE.as_secs();
+        tracing::error!("{name} panicked and begins again in {pause_s} s: {text}");
+        if !wait(stopped, RESTART_PAUSE) {
+            return;
+        }
+    }
+}
+
 /// Waits for `interval`; false when it is time to end.
 fn wait(stopped: &Receiver<()>, interval: Duration) -> bool {
     matches!(stopped.recv_timeout(interval), Err(RecvTimeoutError::Timeout))
@@ -80,5 +103,33 @@ fn sync(inner: &Inner, stopped: &Receiver<()>) {
         if let Err(error) = inner.wal.prepare_in_time() {
             tracing::warn!("cannot prepare the next segment of the WAL: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+    use crate::storage::MemoryStorage;
+    use std::sync::atomic::Ordering;
+
+    #[test]
+    fn a_thread_that_panics_is_counted_and_begins_again() {
+        let storage = Arc::new(MemoryStorage::new());
+        let options = Options { background: false, storage, ..Options::new("/db") };
+        let inner = Arc::new(crate::open::open(options).unwrap());
+        let (stop, stopped) = crossbeam_channel::bounded(0);
+        let mut background = Background { stop: Some(stop), threads: Vec::new() };
+        let work = |inner: &Inner, stopped: &Receiver<()>| {
+            assert!(inner.counters.panics.load(Ordering::Relaxed) > 0, "the first time");
+            inner.counters.seals.fetch_add(1, Ordering::Relaxed);
+            _ = stopped.recv();
+        };
+        background.spawn("panics", &inner, &stopped, work).unwrap();
+        while inner.counters.seals.load(Ordering::Relaxed) == 0 {
+            std::thread::yield_now();
+        }
+        background.stop();
+        assert_eq!(inner.counters.panics.load(Ordering::Relaxed), 1);
     }
 }

@@ -80,7 +80,11 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     }
     let mut damaged_segments = replayed.damaged.iter().copied().collect::<BTreeSet<_>>();
     damage.extend(replayed.damage.iter().cloned());
-    if loader.unnamed_samples > 0 {
+    if loader.unnamed_samples > 0 && damage.is_empty() {
+        // A power cut may take the end of a segment and leave the begin of the next.
+        let samples = loader.unnamed_samples;
+        tracing::warn!("a crash took the names of {samples} samples that were not synced");
+    } else if loader.unnamed_samples > 0 {
         let reason = format!("{} samples of series without a name", loader.unnamed_samples);
         damage.push(Damage { path: folders.wal.clone(), offset: 0, reason });
         damaged_segments.extend(&replayed.segments);

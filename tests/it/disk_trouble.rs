@@ -48,12 +48,13 @@ fn seals_wait_for_space() {
     assert!(node.get("graphite-api", "/metrics/find?query=full.*").contains("full.seal"));
     disk.empty();
     node.send(lines("full.seal", first_s + 500, 500).as_bytes());
+    let all: BTreeMap<i64, f64> = (0..1000).map(|slot| (first_s + slot, slot as f64)).collect();
+    node.wait_for("all points", |node| points(node, "full.seal", slots.clone()) == all);
     let seals = |node: &Node| node.log().matches("sealed ").count();
     let before = seals(&node);
     node.wait_for("a seal", |node| seals(node) > before + 1);
     let node = Node::start_in(node.kill(), "");
-    let found = points(&node, "full.seal", slots);
-    assert_eq!(found, (0..1000).map(|slot| (first_s + slot, slot as f64)).collect());
+    assert_eq!(points(&node, "full.seal", slots), all);
     assert!(!node.folder().join("data/quarantine").exists());
     drop(node);
 }

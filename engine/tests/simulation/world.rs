@@ -6,9 +6,7 @@ use parking_lot::Mutex;
 use silverback_engine::clock::ManualClock;
 use silverback_engine::schema::{RuleFile, Schema};
 use silverback_engine::storage::{Fault, FaultyStorage, MemoryStorage, Unsynced};
-use silverback_engine::{
-    Damage, Db, Dialect, Event, FetchRange, FindLimits, NodeKind, Options, SeriesId,
-};
+use silverback_engine::{Db, Dialect, Event, FetchRange, FindLimits, NodeKind, Options, SeriesId};
 use silverback_formats::carbon::Point;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
@@ -71,8 +69,6 @@ pub(crate) struct World {
     /// A sync failed and wrote nothing, and nobody has sealed since. A power cut may take what came
     /// before, also after another start: its own sync goes well, and writes nothing either.
     is_doubtful: bool,
-    /// It did.
-    lost_names: bool,
     /// What was done so far, for who looks into a failure.
     pub(crate) trace: Vec<String>,
 }
@@ -104,7 +100,6 @@ impl World {
             before_jump_s: None,
             values: 0,
             is_doubtful: false,
-            lost_names: false,
             trace: Vec::new(),
             rng,
         };
@@ -121,10 +116,9 @@ impl World {
         self.set_fault(Fault::None);
         self.restart()?;
         self.note("verify".to_owned());
-        let (found, known) = (self.db().verify(), self.db().damage());
-        match found.iter().find(|damage| !known.contains(damage)) {
-            Some(damage) => Err(format!("damage: {damage}")),
-            None => Ok(()),
+        match self.db().verify() {
+            damage if damage.is_empty() => Ok(()),
+            damage => Err(format!("damage: {damage:?}")),
         }
     }
 
@@ -420,7 +414,7 @@ impl World {
     /// Ends the process as it is. The disk is what a kill or a power cut leaves.
     fn end(&mut self) -> Loss {
         let how = if self.is_doubtful { self.rng.range(2, 4) } else { self.rng.range(0, 4) };
-        self.lost_names |= std::mem::take(&mut self.is_doubtful);
+        self.is_doubtful = false;
         let (memory, loss, told) = match how {
             0 | 1 => (self.memory.after_kill(), Loss::Nothing, "kill".to_owned()),
             2 => {
@@ -476,10 +470,7 @@ impl World {
         self.note("opened".to_owned());
         self.model.restart(loss, self.rule);
         let damage = self.db().damage();
-        // With what a failed sync dropped, names may be gone whose samples came after it.
-        let lost_names = self.lost_names;
-        let is_known = |damage: &Damage| lost_names && damage.reason.contains("without a name");
-        if !damage.iter().all(is_known) {
+        if !damage.is_empty() {
             return Err(format!("damage: {damage:?}"));
         }
         for name in self.model.names() {
