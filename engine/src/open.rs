@@ -22,7 +22,7 @@ use crate::wal::recovery::{self, Replay, Replayed};
 use crate::wal::{Wal, segment_name};
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
-use silverback_formats::manifest::IndexEntry;
+use silverback_formats::manifest::{BlockEntry, IndexEntry};
 use silverback_formats::wal::Row;
 use std::collections::{BTreeSet, HashSet};
 use std::io;
@@ -44,7 +44,7 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     tracing::info!("opening {}", folders.root.display());
     let mut damage = Vec::new();
     let mut state = read_manifest(&*storage, &folders, &mut damage)?;
-    let mut blocks = open_blocks(&*storage, &folders, &mut state, &mut damage)?;
+    let (mut blocks, lost) = open_blocks(&*storage, &folders, &state, &mut damage)?;
     adopt_blocks(&*storage, &folders, &mut state, &mut blocks)?;
     // A process killed between naming a block and syncing its name left the rest to us.
     storage.sync_dir(&folders.blocks).map_err(|source| file_error(&folders.blocks, source))?;
@@ -102,7 +102,8 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
         StoreOptions::Blocks => {
             let old = options.migrate_from.clone();
             let old = old.map(|old| OldFiles::new(Arc::clone(&storage), old, options.tags));
-            Box::new(BlockStore::new(storage, folders.blocks.clone(), blocks, next_block, old))
+            let dir = folders.blocks.clone();
+            Box::new(BlockStore::new(storage, dir, (blocks, lost), next_block, old))
         }
         StoreOptions::Whisper(_) if !blocks.is_empty() => {
             return Err(OpenError::HasBlocks { path: folders.root.clone() });
@@ -185,15 +186,17 @@ fn rebuild(storage: &dyn Storage, folders: &Folders) -> Result<State, FileError>
     Ok(state)
 }
 
-/// Opens the listed blocks and puts damaged ones aside.
+/// Opens the listed blocks and puts damaged ones aside, which are given as well. They stay listed
+/// until they expire or a repair gives them up: so answers go on telling that something is missing,
+/// and a file from a backup counts when it is put in the place.
 fn open_blocks(
     storage: &dyn Storage,
     folders: &Folders,
-    state: &mut State,
+    state: &State,
     damage: &mut Vec<Damage>,
-) -> Result<Vec<Arc<Block>>, FileError> {
-    let mut blocks = Vec::new();
-    for entry in state.blocks.clone().into_values() {
+) -> Result<(Vec<Arc<Block>>, Vec<BlockEntry>), FileError> {
+    let (mut blocks, mut lost) = (Vec::new(), Vec::new());
+    for entry in state.blocks.values().copied() {
         match Block::open(storage, &folders.blocks, entry) {
             Ok(block) => blocks.push(Arc::new(block)),
             Err(OpenBlockError::Io(error)) => return Err(error),
@@ -203,12 +206,12 @@ fn open_blocks(
                 {
                     return Err(file_error(&found.path, error));
                 }
-                state.blocks.remove(&entry.number);
+                lost.push(entry);
                 damage.push(found);
             }
         }
     }
-    Ok(blocks)
+    Ok((blocks, lost))
 }
 
 /// Opens the file of the index that counts, puts it aside when it is damaged, and removes others.

@@ -236,3 +236,58 @@ fn damaged_files_are_kept_aside() {
         .collect();
     assert_eq!(aside.len(), 2, "{aside:?}");
 }
+
+/// Whether an answer says that something may be missing.
+fn is_called_damaged(db: &Db, from_s: i64, until_s: i64) -> bool {
+    let id = db.series(b"a.b").unwrap();
+    let range = silverback_engine::FetchRange { from_s, until_s, now_s: NOW_S };
+    db.fetch(id, range).unwrap().unwrap().damaged
+}
+
+#[test]
+fn what_a_lost_block_held_is_missed_until_it_is_repaired_or_back() {
+    let bench = Bench::new("60s:1d");
+    let storage = filled(&bench);
+    let path = file(&storage, ".block");
+    let backup = storage.after_kill();
+    let all = count_good(&bench.open(&storage), "whole");
+    storage.damage(&path, |bytes| bytes[9] ^= 1);
+    for _ in 0..3 {
+        let db = bench.open(&storage);
+        assert_eq!(db.damage().len(), 1);
+        assert!(count_good(&db, "without the block") < all);
+        assert!(is_called_damaged(&db, NOW_S - 3600, NOW_S));
+        assert!(!is_called_damaged(&db, NOW_S - 120, NOW_S), "it held nothing so new");
+        db.seal().unwrap();
+        db.compact().unwrap();
+    }
+    // As people put a file from a backup in its place.
+    let restored = storage.after_kill();
+    let bytes = silverback_engine::storage::Storage::read(&backup, &path).unwrap();
+    silverback_engine::storage::Storage::create(&restored, &path).unwrap().append(&bytes).unwrap();
+    let db = bench.open(&restored);
+    assert_eq!((db.damage(), count_good(&db, "restored")), (vec![], all));
+    assert!(!is_called_damaged(&db, NOW_S - 3600, NOW_S));
+
+    let db = bench.open(&storage);
+    db.repair().unwrap();
+    assert!(!is_called_damaged(&db, NOW_S - 3600, NOW_S));
+    drop(db);
+    let db = bench.open(&storage);
+    assert_eq!(db.damage(), []);
+    assert!(!is_called_damaged(&db, NOW_S - 3600, NOW_S));
+}
+
+#[test]
+fn a_lost_block_is_missed_no_longer_than_it_would_have_been_kept() {
+    let bench = Bench::new("60s:1d");
+    let storage = filled(&bench);
+    storage.damage(&file(&storage, ".block"), |bytes| bytes[9] ^= 1);
+    let db = bench.open(&storage);
+    bench.clock.set(NOW_S + 100_000);
+    put(&db, "a.b", NOW_S + 100_000, 1.0);
+    db.seal().unwrap();
+    assert!(db.expire().unwrap() > 0);
+    drop(db);
+    assert_eq!(bench.open(&storage).damage(), []);
+}

@@ -24,6 +24,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use parking_lot::Mutex;
 use silverback_formats::block::BlockKind;
 use silverback_formats::manifest::BlockEntry;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,6 +45,8 @@ pub(crate) struct BlockStore {
     storage: Arc<dyn Storage>,
     dir: PathBuf,
     blocks: ArcSwap<BlockSet>,
+    /// Listed blocks whose file is damaged or gone.
+    lost: ArcSwap<Vec<BlockEntry>>,
     /// Number of the next block.
     next_block: AtomicU64,
     /// Below all blocks: files that are not in blocks yet.
@@ -54,17 +57,19 @@ pub(crate) struct BlockStore {
 }
 
 impl BlockStore {
-    /// The store of `blocks`, which lie in `dir`; new ones are numbered from `next_block` on.
+    /// The store of `blocks`, which lie in `dir`, and of those that are lost; new ones are
+    /// numbered from `next_block` on.
     pub(crate) fn new(
         storage: Arc<dyn Storage>,
         dir: PathBuf,
-        blocks: Vec<Arc<Block>>,
+        (blocks, lost): (Vec<Arc<Block>>, Vec<BlockEntry>),
         next_block: u64,
         old: Option<OldFiles>,
     ) -> Self {
         let blocks = ArcSwap::from_pointee(BlockSet::new(blocks));
         let (old, compacting) = (ArcSwapOption::new(old.map(Arc::new)), Mutex::new(None));
-        Self { storage, dir, blocks, next_block: AtomicU64::new(next_block), old, compacting }
+        let (lost, next_block) = (ArcSwap::from_pointee(lost), AtomicU64::new(next_block));
+        Self { storage, dir, blocks, lost, next_block, old, compacting }
     }
 
     fn read(&self, db: &Inner, id: SeriesId, window: Window, entry: &Entry) -> Fetched {
@@ -84,6 +89,10 @@ impl BlockStore {
             blocks.chain(old().map(|(step_s, kind, _)| (step_s, kind)))
         };
         let (start_s, stop_s) = window.span_s();
+        answer.damaged |= self.lost.load().iter().any(|lost| {
+            let end_s = i64::from(lost.max_s) + i64::from(lost.step_s);
+            i64::from(lost.min_s) < stop_s && end_s > start_s
+        });
         let steps = tiers(start_s, stop_s).map(|(step_s, _)| step_s);
         let steps = steps.chain(head.iter().map(|snapshot| snapshot.step_s));
         let finest_s = steps.chain([entry.step_s]).min().unwrap_or(entry.step_s);
@@ -120,6 +129,15 @@ impl BlockStore {
     /// Lets readers see new blocks; called with the lock of the manifest.
     fn show(&self, blocks: Vec<Arc<Block>>) {
         self.blocks.store(Arc::new(self.blocks.load().edited(blocks, &[])));
+    }
+
+    /// Lost blocks that the manifest does not list any more are not looked for.
+    fn forget_lost(&self, removed: &[u64]) {
+        let lost = self.lost.load();
+        if !lost.is_empty() {
+            let left = lost.iter().filter(|lost| !removed.contains(&lost.number)).copied();
+            self.lost.store(Arc::new(left.collect()));
+        }
     }
 
     fn open(&self, entry: BlockEntry) -> Result<Arc<Block>, FileError> {
@@ -221,9 +239,12 @@ impl Store for BlockStore {
         }
         disk.commit(|edit| edit.removes.clone_from(&removes))?;
         self.blocks.store(Arc::new(self.blocks.load().edited(Vec::new(), &removes)));
+        self.forget_lost(&removes);
         for number in &removes {
             let path = self.dir.join(block_name(*number));
-            if let Err(error) = self.storage.remove(&path) {
+            if let Err(error) = self.storage.remove(&path)
+                && error.kind() != ErrorKind::NotFound
+            {
                 tracing::warn!("{}: {error}; removed at the next start", path.display());
             }
         }

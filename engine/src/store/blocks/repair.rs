@@ -19,7 +19,19 @@ impl BlockStore {
                 salvaged += 1;
             }
         }
+        self.give_up_lost(db)?;
         Ok(salvaged)
+    }
+
+    /// Blocks whose file is gone are not listed any more.
+    fn give_up_lost(&self, db: &Inner) -> Result<(), FileError> {
+        let removes: Vec<u64> = self.lost.load().iter().map(|lost| lost.number).collect();
+        if removes.is_empty() {
+            return Ok(());
+        }
+        db.disk.lock().commit(|edit| edit.removes.clone_from(&removes))?;
+        self.forget_lost(&removes);
+        Ok(())
     }
 
     fn salvage_block(&self, db: &Inner, block: &Arc<Block>) -> Result<(), FileError> {
