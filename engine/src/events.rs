@@ -11,7 +11,7 @@ use silverback_formats::event::{Event, KIND_EVENT};
 use silverback_formats::frame::{self, LogKind};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -62,6 +62,17 @@ impl List {
     }
 }
 
+/// Path of the log in `dir`.
+pub(crate) fn path(dir: &Path) -> PathBuf {
+    dir.join(NAME)
+}
+
+fn push_event(event: &Event, id: u64, out: &mut Vec<u8>) {
+    let at = frame::start(KIND_EVENT, out);
+    event.encode_into(id, out);
+    frame::finish(at, out);
+}
+
 /// About how much memory a stored event takes, its places in both maps included.
 fn memory_bytes(event: &Event) -> usize {
     const IN_MAPS: usize = 64;
@@ -84,7 +95,7 @@ impl Events {
             list.insert(id, event);
             Ok(())
         };
-        let (file, damage) = LogFile::open(storage, dir.join(NAME), LogKind::Events, 0, read)?;
+        let (file, damage) = LogFile::open(storage, path(dir), LogKind::Events, 0, read)?;
         let last_id = list.by_id.last_key_value().map_or(0, |(&id, _)| id);
         let log = Log { file, next_id: last_id.saturating_add(1) };
         Ok((Self { log: Mutex::new(log), list: RwLock::new(list) }, damage))
@@ -112,13 +123,26 @@ impl Events {
         }
         let id = log.next_id;
         let mut bytes = Vec::new();
-        let at = frame::start(KIND_EVENT, &mut bytes);
-        event.encode_into(id, &mut bytes);
-        frame::finish(at, &mut bytes);
+        push_event(&event, id, &mut bytes);
         log.file.append(&bytes)?;
         log.next_id = id.saturating_add(1);
         self.list.write().insert(id, event);
         Ok(id)
+    }
+
+    /// Writes the log anew, of the events that are known.
+    pub(crate) fn rewrite(&self) -> Result<(), FileError> {
+        let mut log = self.log.lock();
+        let events: Vec<_> = self.list.read().by_id.values().cloned().collect();
+        log.file.rewrite(|append| {
+            let mut bytes = Vec::new();
+            for stored in events {
+                bytes.clear();
+                push_event(&stored.event, stored.id, &mut bytes);
+                append(&bytes)?;
+            }
+            Ok(())
+        })
     }
 
     /// Waits for an event that is being written.

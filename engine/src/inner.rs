@@ -308,6 +308,24 @@ impl Disk {
     }
 }
 
+/// Keeps a copy of a damaged file that is about to be replaced, under a name that is not taken.
+pub(crate) fn keep_copy(
+    storage: &dyn crate::storage::Storage,
+    dir: &Path,
+    path: &Path,
+) -> Result<(), FileError> {
+    let copy = || {
+        storage.create_dir(dir)?;
+        let to = free_name(storage, dir, path)?;
+        let file = storage.create(&to)?;
+        file.append(&storage.read(path)?)?;
+        file.sync()?;
+        tracing::warn!("{} is kept as {}", path.display(), to.display());
+        storage.sync_dir(dir)
+    };
+    copy().map_err(|source| FileError { path: path.to_path_buf(), source })
+}
+
 /// Moves a damaged file out of the way, under a name that is not taken.
 pub(crate) fn quarantine(
     storage: &dyn crate::storage::Storage,
@@ -315,11 +333,20 @@ pub(crate) fn quarantine(
     path: &Path,
 ) -> std::io::Result<()> {
     storage.create_dir(dir)?;
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("file");
-    let taken = storage.list(dir)?;
-    let free = (0..).map(|n| format!("{name}.{n}")).find(|name| !taken.contains(name));
-    let to = dir.join(free.expect("some number is free"));
+    let to = free_name(storage, dir, path)?;
     storage.rename(path, &to)?;
     tracing::warn!("{} is kept as {}", path.display(), to.display());
     storage.sync_dir(dir)
+}
+
+/// Where a file is kept in `dir`.
+fn free_name(
+    storage: &dyn crate::storage::Storage,
+    dir: &Path,
+    path: &Path,
+) -> std::io::Result<PathBuf> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("file");
+    let taken = storage.list(dir)?;
+    let free = (0..).map(|n| format!("{name}.{n}")).find(|name| !taken.contains(name));
+    Ok(dir.join(free.expect("some number is free")))
 }

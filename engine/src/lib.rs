@@ -56,6 +56,7 @@ mod names;
 mod open;
 mod options;
 mod policies;
+mod repair;
 mod rollup;
 pub mod schema;
 mod seal;

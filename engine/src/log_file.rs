@@ -109,6 +109,30 @@ impl LogFile {
         Ok(())
     }
 
+    /// Replaces the log by the frames that `write` gives piece by piece. The old one counts until
+    /// the new one is durable under its name.
+    pub(crate) fn rewrite(
+        &mut self,
+        write: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<(), FileError>) -> Result<(), FileError>,
+    ) -> Result<(), FileError> {
+        let new = self.path.with_extension("tmp");
+        let io = |source| FileError { path: new.clone(), source };
+        let mut header = Vec::new();
+        frame::header_into(self.kind, 0, &mut header);
+        let file = self.storage.create(&new).map_err(io)?;
+        file.append(&header).map_err(io)?;
+        let mut len_bytes = header.len() as u64;
+        write(&mut |frames| {
+            len_bytes += frames.len() as u64;
+            file.append(frames).map_err(io)
+        })?;
+        file.sync().map_err(io)?;
+        self.storage.rename(&new, &self.path).map_err(io)?;
+        (self.file, self.len_bytes, self.torn) = (Some(file), len_bytes, false);
+        let dir = self.path.parent().expect("the log is in a folder");
+        self.storage.sync_dir(dir).map_err(io)
+    }
+
     /// Begins the file. One that an error leaves is replaced by the next attempt.
     fn create(&mut self, frames: &[u8]) -> Result<(), FileError> {
         let mut bytes = Vec::new();

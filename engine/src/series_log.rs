@@ -84,48 +84,85 @@ impl SeriesLog {
         name: impl Fn(u32, &mut Vec<u8>),
         removed: &[u32],
     ) -> Result<(), FileError> {
-        if self.next_id < end {
-            self.append_names(end, name)?;
-        }
-        let mut bytes = Vec::new();
-        for ids in removed.chunks(REMOVED_MAX) {
-            let at = frame::start(KIND_REMOVED, &mut bytes);
-            removed_into(ids, &mut bytes);
-            frame::finish(at, &mut bytes);
-        }
+        let (file, next_id) = (&mut self.file, &mut self.next_id);
+        write_names((*next_id, end), name, &mut |bytes, end| {
+            file.append(bytes)?;
+            *next_id = end;
+            Ok(())
+        })?;
+        let bytes = removals(removed);
         if bytes.is_empty() { Ok(()) } else { self.file.append(&bytes) }
     }
 
-    fn append_names(
+    /// Replaces the log by one that says the same, as far as that is known. What is to be read
+    /// beside an index of the ids below `in_index` follows the byte whose place is the answer.
+    pub(crate) fn rewrite(
         &mut self,
-        end: u32,
+        in_index: u32,
         name: impl Fn(u32, &mut Vec<u8>),
-    ) -> Result<(), FileError> {
-        let mut bytes = Vec::new();
-        let mut first = self.next_id;
-        while first < end {
-            if bytes.len() >= WRITE_BYTES {
-                self.file.append(&bytes)?;
-                self.next_id = first;
-                bytes.clear();
+    ) -> Result<u64, FileError> {
+        let (next_id, mut len_bytes) = (self.next_id, frame::HEADER_BYTES as u64);
+        let in_index = in_index.min(next_id);
+        self.file.rewrite(|append| {
+            let mut nameless = Vec::new();
+            let name = |id: u32, out: &mut Vec<u8>| name(id, out);
+            write_names((0, in_index), &name, &mut |bytes, _| {
+                len_bytes += bytes.len() as u64;
+                append(bytes)
+            })?;
+            let mut text = Vec::new();
+            for id in 0..in_index {
+                text.clear();
+                name(id, &mut text);
+                if text.is_empty() {
+                    nameless.push(id);
+                }
             }
-            let mut names = Vec::new();
-            let mut len_bytes = 0;
-            while first + (names.len() as u32) < end && len_bytes < FRAME_BYTES_MAX {
-                let mut text = Vec::new();
-                name(first + names.len() as u32, &mut text);
-                len_bytes += text.len();
-                names.push(text);
-            }
-            let at = frame::start(KIND_SERIES, &mut bytes);
-            series_into(first, names.iter().map(Vec::as_slice), &mut bytes);
-            frame::finish(at, &mut bytes);
-            first += names.len() as u32;
-        }
-        self.file.append(&bytes)?;
-        self.next_id = end;
-        Ok(())
+            append(&removals(&nameless))?;
+            write_names((in_index, next_id), &name, &mut |bytes, _| append(bytes))
+        })?;
+        Ok(len_bytes)
     }
+}
+
+/// Gives the names of the ids `first..end` as frames to `write`, some at a time, with the id that
+/// comes after them.
+fn write_names(
+    (mut first, end): (u32, u32),
+    name: impl Fn(u32, &mut Vec<u8>),
+    write: &mut dyn FnMut(&[u8], u32) -> Result<(), FileError>,
+) -> Result<(), FileError> {
+    let mut bytes = Vec::new();
+    while first < end {
+        let mut names = Vec::new();
+        let mut len_bytes = 0;
+        while first + (names.len() as u32) < end && len_bytes < FRAME_BYTES_MAX {
+            let mut text = Vec::new();
+            name(first + names.len() as u32, &mut text);
+            len_bytes += text.len();
+            names.push(text);
+        }
+        let at = frame::start(KIND_SERIES, &mut bytes);
+        series_into(first, names.iter().map(Vec::as_slice), &mut bytes);
+        frame::finish(at, &mut bytes);
+        first += names.len() as u32;
+        if bytes.len() >= WRITE_BYTES || first == end {
+            write(&bytes, first)?;
+            bytes.clear();
+        }
+    }
+    Ok(())
+}
+
+/// Frames that say that ids, ascending, were removed.
+fn removals(ids: &[u32]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for ids in ids.chunks(REMOVED_MAX) {
+        let at = frame::start(KIND_REMOVED, &mut bytes);
+        removed_into(ids, &mut bytes);
+        frame::finish(at, &mut bytes);
+    }
+    bytes
 }
 
 /// Path of the log in `dir`.

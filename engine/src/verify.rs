@@ -128,6 +128,16 @@ fn wal(
     Ok(file(folders.wal.clone(), replayed.samples, replayed.damage))
 }
 
+/// Whether all frames of the series log or of the events are good.
+pub(crate) fn is_sound(
+    storage: &dyn Storage,
+    path: PathBuf,
+    kind: LogKind,
+) -> Result<bool, FileError> {
+    let check = if kind == LogKind::Events { event_frame } else { series_frame };
+    Ok(log(storage, path, kind, check)?.outcome.is_ok())
+}
+
 /// Reads a log of frames, each of which `check` looks at.
 fn log(
     storage: &dyn Storage,

@@ -291,3 +291,83 @@ fn a_lost_block_is_missed_no_longer_than_it_would_have_been_kept() {
     drop(db);
     assert_eq!(bench.open(&storage).damage(), []);
 }
+
+/// What `verify` would print.
+fn verified(storage: &MemoryStorage) -> Vec<String> {
+    let mut told = Vec::new();
+    silverback_engine::verify_folder(storage, Path::new("/db"), 1, &mut |event| {
+        if let silverback_engine::JobEvent::File(file) = event
+            && let Err(damage) = file.outcome
+        {
+            told.push(format!("{}: {damage}", file.path.display()));
+        }
+        std::ops::ControlFlow::Continue(())
+    })
+    .unwrap();
+    told
+}
+
+#[test]
+fn logs_with_damaged_frames_are_repaired() {
+    let bench = Bench::new("60s:1d");
+    let all = SERIES.len() * SLOTS as usize;
+    for is_in_index in [false, true] {
+        let storage = filled(&bench);
+        let db = bench.open(&storage);
+        put(&db, "gone", NOW_S - 60, 1.0);
+        db.seal().unwrap();
+        if is_in_index {
+            db.seal_index().unwrap();
+        }
+        db.delete(db.series(b"gone").as_slice()).unwrap();
+        put(&db, "since", NOW_S - 60, 1.0);
+        db.seal().unwrap();
+        let event = |what: &str| silverback_engine::Event {
+            time_s: NOW_S,
+            what: what.into(),
+            tags: Vec::new(),
+            data: String::new(),
+        };
+        for what in ["lost", "kept"] {
+            db.add_event(event(what)).unwrap();
+        }
+        drop(db);
+        // The first frame of each.
+        storage.damage(&file(&storage, "SERIES"), |bytes| bytes[35] ^= 1);
+        storage.damage(&file(&storage, "EVENTS"), |bytes| bytes[35] ^= 1);
+        assert_eq!(verified(&storage).len(), 2);
+        let db = bench.open(&storage);
+        let cuts = std::sync::Arc::new(parking_lot::Mutex::new(Vec::new()));
+        let (into, from) = (std::sync::Arc::clone(&cuts), storage.clone());
+        storage.before_each_sync(move |_| into.lock().push(from.after_power_cut(0)));
+        assert_eq!(db.repair().unwrap(), 2);
+        drop(db);
+        for cut in std::mem::take(&mut *cuts.lock()) {
+            let db = bench.open(&cut);
+            let good = count_good(&db, "a power cut while it is repaired");
+            assert_eq!(good, if is_in_index { all } else { 0 });
+            assert_eq!(values(&db, "since", NOW_S - 600, NOW_S).len(), 1);
+            assert_eq!(db.series(b"gone"), None);
+        }
+        storage.before_each_sync(|_| {});
+        assert_eq!(verified(&storage), [""; 0]);
+        let db = bench.open(&storage);
+        assert_eq!((db.damage(), db.series(b"gone")), (vec![], None));
+        assert_eq!(values(&db, "since", NOW_S - 600, NOW_S).len(), 1);
+        // Without the index what the frame said is lost.
+        assert_eq!(count_good(&db, "repaired"), if is_in_index { all } else { 0 });
+        let events = db.events(i64::MIN..=i64::MAX);
+        assert_eq!(events.iter().map(|e| e.event.what.as_str()).collect::<Vec<_>>(), ["kept"]);
+        // The logs go on.
+        put(&db, "more", NOW_S, 2.0);
+        db.add_event(event("more")).unwrap();
+        db.seal().unwrap();
+        let after = storage.after_power_cut(0);
+        assert_eq!(verified(&after), [""; 0]);
+        let after = bench.open(&after);
+        assert_eq!(values(&after, "more", NOW_S - 60, NOW_S).len(), 1);
+        assert_eq!(after.events(i64::MIN..=i64::MAX).len(), 2);
+        let aside = storage.paths().into_iter().filter(|path| path.starts_with("/db/quarantine"));
+        assert_eq!(aside.count(), 2);
+    }
+}
