@@ -85,7 +85,7 @@ impl SeriesLog {
         removed: &[u32],
     ) -> Result<(), FileError> {
         let (file, next_id) = (&mut self.file, &mut self.next_id);
-        write_names((*next_id, end), name, &mut |bytes, end| {
+        write_names((*next_id, end), name, |bytes, end| {
             file.append(bytes)?;
             *next_id = end;
             Ok(())
@@ -105,8 +105,7 @@ impl SeriesLog {
         let in_index = in_index.min(next_id);
         self.file.rewrite(|append| {
             let mut nameless = Vec::new();
-            let name = |id: u32, out: &mut Vec<u8>| name(id, out);
-            write_names((0, in_index), &name, &mut |bytes, _| {
+            write_names((0, in_index), &name, |bytes, _| {
                 len_bytes += bytes.len() as u64;
                 append(bytes)
             })?;
@@ -119,7 +118,7 @@ impl SeriesLog {
                 }
             }
             append(&removals(&nameless))?;
-            write_names((in_index, next_id), &name, &mut |bytes, _| append(bytes))
+            write_names((in_index, next_id), name, |bytes, _| append(bytes))
         })?;
         Ok(len_bytes)
     }
@@ -130,7 +129,7 @@ impl SeriesLog {
 fn write_names(
     (mut first, end): (u32, u32),
     name: impl Fn(u32, &mut Vec<u8>),
-    write: &mut dyn FnMut(&[u8], u32) -> Result<(), FileError>,
+    mut write: impl FnMut(&[u8], u32) -> Result<(), FileError>,
 ) -> Result<(), FileError> {
     let mut bytes = Vec::new();
     while first < end {

@@ -15,11 +15,13 @@ struct History<T> {
     acked: usize,
     /// The last entry that no power cut takes.
     durable: usize,
+    /// What was overwritten before: it is read again where what overwrote it has expired first.
+    past: Vec<T>,
 }
 
 impl<T: Copy> History<T> {
     fn new(first: T) -> Self {
-        Self { writes: vec![first], acked: 0, durable: 0 }
+        Self { writes: vec![first], acked: 0, durable: 0, past: Vec::new() }
     }
 
     fn write(&mut self, entry: T, outcome: Outcome) {
@@ -32,13 +34,32 @@ impl<T: Copy> History<T> {
         }
     }
 
+    /// The same for good: nothing of before is ever read again.
+    fn end(&mut self, entry: T) {
+        *self = Self::new(entry);
+    }
+
     /// Forgets what can no longer be read.
     fn restart(&mut self, loss: Loss) {
         let from = match loss {
             Loss::Nothing => self.acked,
             Loss::Unsynced => self.durable,
         };
-        self.writes.drain(..from);
+        self.past.extend(self.writes.drain(..from));
+        (self.acked, self.durable) = (0, 0);
+    }
+
+    /// From now on it is this.
+    fn settle(&mut self, entry: T) {
+        self.past.append(&mut self.writes);
+        self.writes.push(entry);
+        (self.acked, self.durable) = (0, 0);
+    }
+
+    /// From now on it is any entry, or `none`.
+    fn doubt(&mut self, none: T) {
+        self.past.push(none);
+        self.writes.splice(..0, self.past.drain(..));
         (self.acked, self.durable) = (0, 0);
     }
 
@@ -164,10 +185,12 @@ impl Model {
     pub(crate) fn delete(&mut self, name: &str, outcome: Outcome) {
         let series = self.series(name);
         series.is_here.write(false, outcome);
-        series.slots.values_mut().for_each(|slot| slot.write(NONE, outcome));
         if outcome == Outcome::Durable {
+            series.slots.values_mut().for_each(|slot| slot.end(NONE));
             series.sent.clear();
             series.is_resampled = false;
+        } else {
+            series.slots.values_mut().for_each(|slot| slot.write(NONE, outcome));
         }
     }
 
@@ -193,7 +216,7 @@ impl Model {
         for series in self.series.values_mut() {
             for (slot_s, slot) in &mut series.slots {
                 if slot.writes.iter().any(|entry| slot_s.saturating_add(entry.keep_s) <= now_s) {
-                    doubt(slot);
+                    slot.doubt(NONE);
                 }
             }
         }
@@ -213,7 +236,7 @@ impl Model {
             for slot in series.slots.values_mut() {
                 slot.restart(loss);
                 if slot.writes.iter().any(|entry| entry.age_s > rule.finest_s) {
-                    doubt(slot);
+                    slot.doubt(NONE);
                 }
                 for entry in &mut slot.writes {
                     entry.keep_s = entry.keep_s.min(rule.reach_s);
@@ -274,7 +297,8 @@ impl Model {
             // The log may hold older ones, which are stored or not at each restart as the rules say.
             let is_settled = slot.writes.iter().all(|entry| entry.age_s <= SHORTEST_S);
             if settle && is_settled {
-                *slot = History::new(*entry);
+                let entry = *entry;
+                slot.settle(entry);
             }
         }
         Ok(())
@@ -314,10 +338,4 @@ impl Model {
         }
         Ok(())
     }
-}
-
-/// From now on any entry counts, or none.
-fn doubt(slot: &mut History<Entry>) {
-    slot.writes.insert(0, NONE);
-    (slot.acked, slot.durable) = (0, 0);
 }

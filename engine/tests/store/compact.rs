@@ -121,3 +121,18 @@ fn a_damaged_block_is_left_as_it_is() {
     let db = bench.open(&storage);
     assert_eq!(db.verify(), []);
 }
+
+#[test]
+fn a_clock_far_ahead_costs_nothing() {
+    let bench = Bench::new("60s:30d");
+    let storage = MemoryStorage::new();
+    let db = bench.open(&storage);
+    for slot in 0..3 {
+        put(&db, "a.b", NOW_S - 60 * slot, 1.0);
+        db.seal().unwrap();
+    }
+    bench.clock.set(NOW_S + 10 * 365 * 86_400);
+    assert_eq!(db.compact().unwrap(), 1);
+    bench.clock.set(NOW_S);
+    assert_eq!(last(&db, "a.b", 600).len(), 3);
+}

@@ -225,10 +225,7 @@ impl Store for BlockStore {
     fn expire(&self, db: &Inner) -> Result<usize, FileError> {
         let mut disk = db.disk.lock();
         let entries = || disk.manifest.state().blocks.values();
-        // A clock that jumps years ahead must not delete everything: where no samples come in,
-        // time does not pass.
-        let newest_s = entries().map(|block| i64::from(block.max_s)).max();
-        let now_s = db.options.clock.now_s().min(newest_s.unwrap_or(0) + EXPIRE_AHEAD_S_MAX);
+        let now_s = expiry_s(db, entries());
         let is_past = |block: &&BlockEntry| {
             let last_s = i64::from(block.max_s) + i64::from(block.step_s);
             last_s + i64::from(block.keep_s) < now_s
@@ -289,6 +286,13 @@ impl Store for BlockStore {
         counters.extend(self.old.load().iter().flat_map(|old| old.counters()));
         counters
     }
+}
+
+/// The time by which samples expire (Unix seconds). A clock that jumps years ahead must not delete
+/// everything: where no samples come in, time does not pass.
+fn expiry_s<'a>(db: &Inner, blocks: impl Iterator<Item = &'a BlockEntry>) -> i64 {
+    let newest_s = blocks.map(|block| i64::from(block.max_s)).max();
+    db.options.clock.now_s().min(newest_s.unwrap_or(0) + EXPIRE_AHEAD_S_MAX)
 }
 
 /// The rules of a series.

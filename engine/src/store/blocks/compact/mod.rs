@@ -11,7 +11,7 @@ mod plan;
 
 pub(crate) use plan::Eagerness;
 
-use super::BlockStore;
+use super::{BlockStore, expiry_s};
 use crate::block::{Batch, Block, ChunkCursor, ChunkEncoder, Tier, block_name, discard};
 use crate::clock::monotonic;
 use crate::counters::add;
@@ -92,7 +92,8 @@ impl BlockStore {
         let (step_s, kind, keep_s) = (last.step_s, last.kind, last.keep_s);
         let tier = Tier { step_s, kind, aside: false, keep_s };
         let mut batch = Batch::new(&self.storage, &self.dir, &self.next_block, last.order);
-        let oldest_s = db.options.clock.now_s() - i64::from(keep_s) - i64::from(step_s);
+        let now_s = expiry_s(db, self.blocks.load().iter().map(|block| block.entry()));
+        let oldest_s = now_s - i64::from(keep_s) - i64::from(step_s);
         let mut merger = Merger::new(parts, oldest_s);
         let pace = Pace::new(db.options.compaction_bytes_per_s);
         // A series whose name was lost is not one that was deleted.
