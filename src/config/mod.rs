@@ -245,7 +245,8 @@ impl Config {
                 .unwrap_or(u64::MAX),
             head_budget_bytes: limit(block.int("head-budget")),
             // Beyond twice of a budget points wait: at what the key says.
-            head_budget_points: Some(limit(cache.int("max-size")))
+            head_budget_points: usize::try_from(cache.int("max-size"))
+                .ok()
                 .filter(|&points| points > 0)
                 .map_or(usize::MAX, |points| points.div_ceil(2)),
             tags: settings.table("tags").flag("enabled"),

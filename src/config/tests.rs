@@ -231,6 +231,16 @@ fn other_values_are_taken_over() {
     assert_eq!((config.block_duration_s, config.head_budget_bytes), (600, 2_000_000));
 }
 
+#[test]
+fn points_wait_at_max_size_or_never() {
+    for (text, budget) in [("", usize::MAX), ("max-size = 0\n", usize::MAX)] {
+        assert_eq!(read(&format!("[cache]\n{text}")).head_budget_points, budget);
+    }
+    for (max_size, budget) in [(-5, usize::MAX), (1, 1), (1_000_000, 500_000)] {
+        assert_eq!(read(&format!("[cache]\nmax-size = {max_size}\n")).head_budget_points, budget);
+    }
+}
+
 /// A configuration in a folder of its own, with `extra` after the sections it needs.
 fn load_with(folder: &Path, whisper: &str, common: &str) -> Result<super::Loaded, ConfigError> {
     let file = folder.join("silverback.toml");
