@@ -172,9 +172,10 @@ mod tests {
         let stored = column(&[(1.0, 3), (X, 0), (3.0, 2), (4.0, 4)]);
         let found = column(&[(9.0, 2), (8.0, 4), (7.0, 3), (X, 0)]);
         assert_eq!(found.later_than(&stored).collect::<Vec<_>>(), [(1, 8.0), (2, 7.0)]);
-        let all = found.later_than(&Column::default()).map(|(slot, _)| slot);
+        let none = Column::default();
+        let all = found.later_than(&none).map(|(slot, _)| slot);
         assert_eq!(all.collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(Column::default().later_than(&stored).count(), 0);
+        assert_eq!(none.later_than(&stored).count(), 0);
     }
 
     #[test]
