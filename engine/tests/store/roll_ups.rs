@@ -158,6 +158,25 @@ fn samples_of_older_rules_become_roll_ups_of_the_new_ones() {
     assert_eq!((read(), tiers(&storage).contains_key(&10)), (before, false));
 }
 
+#[test]
+fn a_clock_that_jumps_ahead_leaves_what_is_young_enough_when_it_is_set_right() {
+    let bench = Bench::with_aggregation("10s:10m,1m:30d", "sum", "0.0");
+    let storage = MemoryStorage::new();
+    let db = bench.open(&storage);
+    let minute = NOW_S - NOW_S % 60;
+    for at in (0..60).step_by(10) {
+        put(&db, "s", minute + at - 60, 1.0);
+    }
+    db.seal().unwrap();
+    bench.clock.set(NOW_S + 20 * 365 * 86_400);
+    db.seal().unwrap();
+    db.expire().unwrap();
+    bench.clock.set(NOW_S + 3600);
+    let found = values(&db, "s", minute - 120, NOW_S + 3600);
+    assert_eq!(found, BTreeMap::from([(minute - 60, 6.0)]));
+    assert_eq!(tiers(&storage).keys().collect::<Vec<_>>(), [&60]);
+}
+
 /// A database whose blocks are due, and the answers that it has to go on giving.
 fn due(storage: &MemoryStorage) -> (Bench, Whisper<Vec<u8>>, i64) {
     let rule = rule(0.3);

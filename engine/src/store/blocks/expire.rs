@@ -43,7 +43,9 @@ impl BlockStore {
         if self.past(db.options.clock.now_s()).is_empty() {
             return Ok(0);
         }
-        let Some(settled_s) = db.settled_s() else { return Ok(0) };
+        let Some(settled_s) = db.settled_s().map(|now_s| self.passed_s(now_s)) else {
+            return Ok(0);
+        };
         loop {
             let group = self.past(settled_s);
             if group.is_empty() {
@@ -61,13 +63,17 @@ impl BlockStore {
         }
     }
 
+    /// The time (Unix seconds) by which blocks expire. A clock that jumps years ahead must not
+    /// delete everything: where no samples come in, time does not pass.
+    fn passed_s(&self, now_s: i64) -> i64 {
+        let blocks = self.blocks.load();
+        let newest_s = blocks.iter().map(|block| i64::from(block.entry().max_s)).max();
+        now_s.min(newest_s.unwrap_or(0) + EXPIRE_AHEAD_S_MAX)
+    }
+
     /// Blocks of one step that are past their time, those of the finest step first.
     fn past(&self, now_s: i64) -> Vec<Arc<Block>> {
-        let blocks = self.blocks.load();
-        // A clock that jumps years ahead must not delete everything: where no samples come in,
-        // time does not pass.
-        let newest_s = blocks.iter().map(|block| i64::from(block.entry().max_s)).max();
-        let now_s = now_s.min(newest_s.unwrap_or(0) + EXPIRE_AHEAD_S_MAX);
+        let (blocks, now_s) = (self.blocks.load(), self.passed_s(now_s));
         let is_past = |block: &&Arc<Block>| {
             let entry = block.entry();
             i64::from(entry.max_s) + i64::from(entry.step_s) + i64::from(entry.keep_s) < now_s
