@@ -1,4 +1,4 @@
-//! When files of the store are merged.
+//! When files of the store are merged, and let go.
 
 use crate::error::SealError;
 use crate::inner::Inner;
@@ -12,15 +12,20 @@ const EVERY: Duration = Duration::from_secs(10);
 /// After a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
 
-/// Merges in the background where it pays, until `stopped` is closed.
+/// Lets old files go and merges others where it pays, in the background, until `stopped` is closed.
 pub(crate) fn work(inner: &Inner, stopped: &Receiver<()>) {
     let is_stopped = || stopped.try_recv() == Err(TryRecvError::Disconnected);
     loop {
-        let pause = match inner.store.compact(inner, Eagerness::Patient, &is_stopped) {
+        let expired = inner.store.expire(inner, &is_stopped);
+        let merged =
+            expired.and_then(|_| inner.store.compact(inner, Eagerness::Patient, &is_stopped));
+        let pause = match merged {
             Ok(true) => Duration::ZERO,
             Ok(false) => EVERY,
             Err(error) => {
-                tracing::error!("cannot merge blocks: {error}; tried again in a minute");
+                tracing::error!(
+                    "cannot merge blocks or let go of old ones: {error}; tried again in a minute"
+                );
                 AFTER_FAILURE
             }
         };

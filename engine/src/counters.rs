@@ -66,6 +66,8 @@ counters! {
         sealed_bytes => "seal.bytes",
         /// Blocks deleted because all they held is past its retention.
         expired_blocks => "block.expired",
+        /// Bytes of blocks of roll-ups, written before what they are made of is deleted.
+        rolled_up_bytes => "rollUp.bytes",
         /// Times that blocks were merged.
         compactions => "compact.done",
         /// Bytes of the blocks that this made.

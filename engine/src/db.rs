@@ -22,7 +22,7 @@ use silverback_formats::carbon::Point;
 use silverback_formats::event::Event;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A database. Clones are handles to the same one; the last one dropped closes it.
 ///
@@ -408,6 +408,10 @@ impl Db {
         let (active, state_bytes) = inner.head.stats();
         let (held, sealing) = (inner.head.held(), inner.head.held_sealing());
         let damage = inner.damage.len() + inner.store.damage().len();
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
+        let (sealed, merged) =
+            (load(&inner.counters.sealed_bytes), load(&inner.counters.compacted_bytes));
+        let written = sealed + merged + load(&inner.counters.rolled_up_bytes);
         counters.extend([
             ("series", inner.index.len() as f64),
             ("head.series", active as f64),
@@ -423,6 +427,7 @@ impl Db {
             ("index.unsealed", inner.index.unsealed().0 as f64),
             ("wal.bytes", inner.wal.written_bytes() as f64),
             ("damage", damage as f64),
+            ("block.writeAmplification", if sealed > 0.0 { written / sealed } else { 0.0 }),
         ]);
         counters.extend(inner.store.counters());
         counters

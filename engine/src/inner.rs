@@ -108,6 +108,10 @@ pub(crate) struct Sealing {
     pub(crate) unfinished: Option<u64>,
     /// The same of the last seal.
     pub(crate) last: Option<u64>,
+    /// Clock (Unix seconds) when the samples were taken that an unfinished seal is of.
+    taken_s: i64,
+    /// The same of the last seal that was finished.
+    sealed_s: Option<i64>,
 }
 
 impl Inner {
@@ -171,6 +175,7 @@ impl Inner {
                 self.wal.prepare()?;
                 let _gate = self.gate.write();
                 let wal_floor = self.wal.rotate()?;
+                sealing.taken_s = self.options.clock.now_s();
                 self.log_waiting(wal_floor)?;
                 wal_floor
             }
@@ -196,6 +201,7 @@ impl Inner {
         // Readers ask the head before the store, so nothing is out of sight in between.
         self.head.drop_sealing();
         sealing.unfinished = None;
+        sealing.sealed_s = Some(sealing.taken_s);
         let wal_floor = disk.manifest.state().wal_floor;
         self.drop_wal(&mut disk, wal_floor);
         Ok((adds.len(), adds.iter().map(|entry| entry.len_bytes).sum()))
@@ -286,10 +292,20 @@ impl Inner {
 
     /// Deletes files that hold nothing within retention any more.
     pub(crate) fn expire(&self) -> Result<usize, SealError> {
-        if self.closed.load(Ordering::Acquire) {
+        let is_closed = || self.closed.load(Ordering::Acquire);
+        if is_closed() {
             return Err(SealError::Closed);
         }
-        Ok(self.store.expire(self)?)
+        Ok(self.store.expire(self, &is_closed)?)
+    }
+
+    /// The clock (Unix seconds) up to which all that came is in the store; `None` when that is not
+    /// known. What comes later was young enough for its archive later.
+    pub(crate) fn settled_s(&self) -> Option<i64> {
+        let sealing = self.sealing.lock();
+        let _gate = self.gate.write();
+        let is_empty = sealing.unfinished.is_none() && self.head.held().bytes == 0;
+        if is_empty { Some(self.options.clock.now_s()) } else { sealing.sealed_s }
     }
 }
 

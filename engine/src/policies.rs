@@ -60,6 +60,14 @@ impl Entry {
         }
     }
 
+    /// Seconds that samples of an archive are stored: while points may come for a slot of the next
+    /// coarser archive, all that the slot is computed from is there.
+    pub(crate) fn keep_s(&self, archive: usize) -> u32 {
+        let archives = &self.policy.archives;
+        let coarser = archives.get(archive + 1).map_or(0, |coarser| i64::from(coarser.step_s));
+        u32::try_from(archives[archive].reach_s() + coarser).unwrap_or(u32::MAX)
+    }
+
     /// The finest archive that reaches back `age_s` seconds, or `None` when none does.
     pub(crate) fn archive_for(&self, age_s: i64) -> Option<usize> {
         self.policy.archives.iter().position(|archive| archive.reach_s() >= age_s)

@@ -96,16 +96,15 @@ impl Sealer<'_> {
         if !merged.is_empty() {
             chunks = merge(&chunks, &merged, open.step_s);
         }
-        // Coarser archives are computed from finer ones when read, which are kept to the end.
-        let keep_s = entry.reach_s;
         for chunk in &chunks {
-            self.write(open.id, open.step_s, keep_s, false, chunk)?;
+            self.write(open.id, open.step_s, entry.keep_s(0), false, chunk)?;
         }
         for (archive, late) in aside {
             let retention = entry.policy.archives[usize::from(archive)];
             let slots: BTreeMap<u32, f64> =
                 late.iter().map(|late| (late.slot_s, late.value)).collect();
             for chunk in encode(slots, retention.step_s) {
+                let keep_s = entry.keep_s(usize::from(archive));
                 self.write(open.id, retention.step_s, keep_s, true, &chunk)?;
             }
         }
@@ -116,11 +115,10 @@ impl Sealer<'_> {
         &mut self,
         id: u32,
         step_s: u32,
-        keep_s: i64,
+        keep_s: u32,
         aside: bool,
         chunk: &FullChunk,
     ) -> Result<(), FileError> {
-        let keep_s = u32::try_from(keep_s).unwrap_or(u32::MAX);
         let tier = Tier { step_s, kind: BlockKind::Points, aside, keep_s };
         self.batch.push(tier, id, (chunk.first_s, chunk.last_s), &chunk.bytes)
     }

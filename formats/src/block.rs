@@ -128,6 +128,9 @@ pub enum BlockKind {
     /// its last, and one without a sample, or with NaN, is unknown. Later samples of a finer step
     /// in a slot count for more.
     RollUps = 1,
+    /// A coarser archive as it was computed from received points before they went: slots without
+    /// one say nothing. Later samples of a finer step in a slot count for more.
+    Computed = 2,
 }
 
 impl BlockKind {
@@ -137,6 +140,7 @@ impl BlockKind {
         match code {
             0 => Some(Self::Points),
             1 => Some(Self::RollUps),
+            2 => Some(Self::Computed),
             _ => None,
         }
     }

@@ -12,6 +12,7 @@
 
 mod ledger;
 mod load;
+mod merge;
 #[path = "../support/mod.rs"]
 mod support;
 

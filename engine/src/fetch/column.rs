@@ -103,6 +103,16 @@ impl Column {
         Self { values, stamps }
     }
 
+    /// The known slots that `stored` has nothing of that came as late, and their values.
+    pub(super) fn later_than(&self, stored: &Self) -> impl Iterator<Item = (usize, f64)> {
+        let is_later = move |slot: usize| {
+            let stored = stored.stamps.get(slot).copied().unwrap_or(0);
+            self.stamps.get(slot).is_some_and(|&stamp| stamp > stored)
+        };
+        let known = self.values.iter().copied().enumerate().filter(|(_, value)| !value.is_nan());
+        known.filter(move |&(slot, _)| is_later(slot))
+    }
+
     /// Slots of another, longer step, whether or not it is a multiple: slot `i` counts for slot
     /// `target(i)`, in which one known value is enough.
     pub(super) fn group(
@@ -155,6 +165,17 @@ mod tests {
         let mut under = column(&[(1.0, 3), (2.0, 3), (3.0, 0), (4.0, 1)]);
         under.overlay(column(&[(9.0, 2), (8.0, 4), (X, 0), (X, 2)]));
         check(&under, &[(1.0, 3), (8.0, 4), (3.0, 0), (X, 2)]);
+    }
+
+    #[test]
+    fn what_is_stored_already_is_not_later() {
+        let stored = column(&[(1.0, 3), (X, 0), (3.0, 2), (4.0, 4)]);
+        let found = column(&[(9.0, 2), (8.0, 4), (7.0, 3), (X, 0)]);
+        assert_eq!(found.later_than(&stored).collect::<Vec<_>>(), [(1, 8.0), (2, 7.0)]);
+        let none = Column::default();
+        let all = found.later_than(&none).map(|(slot, _)| slot);
+        assert_eq!(all.collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(none.later_than(&stored).count(), 0);
     }
 
     #[test]

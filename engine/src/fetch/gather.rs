@@ -1,8 +1,9 @@
 //! Sources → the values of a window.
 //!
 //! Points are held in the finest archive, and those that came too late for it in the first that
-//! still covered them. A coarser archive is stored in part ([`BlockKind::RollUps`]): imported
-//! files bring theirs along. The rest of it is computed here, archive by archive, as whisper
+//! still covered them. A coarser archive is stored in part: imported files bring theirs along
+//! ([`BlockKind::RollUps`]), and what is made of points that go is stored before
+//! ([`BlockKind::Computed`]). The rest of it is computed here, archive by archive, as whisper
 //! would have written it: a slot of which a finer one changed after it was stored, or of which
 //! nothing is stored, follows from the next finer archive by method and xFilesFactor. Where that
 //! finds too little known, what is stored stays, as in whisper.
@@ -35,7 +36,7 @@ impl Coarse {
     /// What is to be minded when a source of this kind and step is read for an answer of step
     /// `window_s`.
     pub(crate) fn of(kind: BlockKind, step_s: u32, window_s: u32, entry: &Entry) -> Self {
-        let is_coarse = kind == BlockKind::RollUps || step_s > entry.step_s;
+        let is_coarse = kind != BlockKind::Points || step_s > entry.step_s;
         // What is coarser than the answer takes no part in it, or fills what is left of it.
         if is_coarse && step_s <= window_s { Self::Stored } else { Self::Computed }
     }
@@ -175,7 +176,7 @@ impl<'a> Gather<'a> {
         match home.filter(|&home| home <= self.window.archive) {
             Some(home) if exact => Some(Home::Direct(home)),
             Some(home) => Some(Home::Finer(home)),
-            None if exact && kind == BlockKind::RollUps => None,
+            None if exact && kind != BlockKind::Points => None,
             None => Some(Home::Coarser),
         }
     }
@@ -235,12 +236,13 @@ impl<'a> Gather<'a> {
         }
     }
 
-    /// Appends the values of the window's archive.
-    pub(crate) fn finish_into(self, answer: &mut Fetched) {
+    /// What is computed of the window's archive, and what is stored of it.
+    fn computed_and_stored(&mut self) -> (Column, Column) {
         let policy = &self.entry.policy;
         let (method, x_files_factor) = (policy.method, policy.x_files_factor);
-        let mut cells = Column::default();
-        for (archive, direct) in self.direct.into_iter().enumerate() {
+        let (mut cells, mut stored) = (Column::default(), Column::default());
+        for (archive, direct) in std::mem::take(&mut self.direct).into_iter().enumerate() {
+            cells.overlay(std::mem::replace(&mut stored, direct));
             let step_s = policy.archives[archive].step_s;
             if let Some(finer) = archive.checked_sub(1).filter(|_| !cells.is_empty()) {
                 let ratio = (step_s / policy.archives[finer].step_s) as usize;
@@ -251,8 +253,25 @@ impl<'a> Gather<'a> {
                 let slots = self.window.slots(step_s).1;
                 cells.overlay(finer.group(slots, target, method));
             }
-            cells.overlay(direct);
         }
+        (cells, stored)
+    }
+
+    /// The slots (time, value) of the window's archive that follow from finer samples and are not
+    /// stored so: what has to be stored before those samples go.
+    pub(crate) fn roll_ups(mut self) -> Vec<(u32, f64)> {
+        let (computed, stored) = self.computed_and_stored();
+        let step_s = self.entry.policy.archives[self.window.archive].step_s;
+        let (start_s, slots) = self.window.slots(step_s);
+        let later = computed.later_than(&stored).filter(|&(slot, _)| slot < slots);
+        let time_s = |slot: usize| start_s + slot as i64 * i64::from(step_s);
+        later.filter_map(|(slot, value)| Some((u32::try_from(time_s(slot)).ok()?, value))).collect()
+    }
+
+    /// Appends the values of the window's archive.
+    pub(crate) fn finish_into(mut self, answer: &mut Fetched) {
+        let (mut cells, stored) = self.computed_and_stored();
+        cells.overlay(stored);
         let mut all = self.coarser.values;
         if all.is_empty() {
             all = cells.values;

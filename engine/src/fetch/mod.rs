@@ -116,4 +116,12 @@ impl Window {
         let (start_s, stop_s) = (after(within(from_s)), after(within(until_s)));
         (start_s < stop_s).then_some(Self { archive, start_s, stop_s })
     }
+
+    /// The slots of archive `archive`, which the rules have, that hold any second of
+    /// `first_s..=last_s` (Unix seconds).
+    pub(crate) fn around(archive: usize, first_s: i64, last_s: i64, entry: &Entry) -> Self {
+        let step_s = i64::from(entry.policy.archives[archive].step_s);
+        let slot = |time_s: i64| time_s - time_s.rem_euclid(step_s);
+        Self { archive, start_s: slot(first_s), stop_s: slot(last_s) + step_s }
+    }
 }

@@ -106,8 +106,9 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// None of those is left.
     fn forget_old_files(&self) {}
 
-    /// Deletes files that hold nothing within retention any more, and says how many.
-    fn expire(&self, db: &Inner) -> Result<usize, FileError>;
+    /// Deletes files that hold nothing within retention any more, after what is to be kept of them
+    /// is stored elsewhere, and says how many.
+    fn expire(&self, db: &Inner, is_stopped: &dyn Fn() -> bool) -> Result<usize, FileError>;
 
     /// Removes what is stored of a series that is being deleted, where that is a matter of its
     /// own: otherwise its samples are out of reach and go when their files do.

@@ -17,9 +17,10 @@ use std::sync::Arc;
 
 /// Counts calls that change the disk, and fails some of them.
 #[derive(Debug, Clone)]
-struct Failing {
-    inner: MemoryStorage,
-    calls: Arc<Mutex<(usize, Range<usize>)>>,
+pub(crate) struct Failing {
+    pub(crate) inner: MemoryStorage,
+    /// Calls so far, and those that fail.
+    pub(crate) calls: Arc<Mutex<(usize, Range<usize>)>>,
 }
 
 impl Failing {

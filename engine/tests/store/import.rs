@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 use silverback_engine::schema::{AggregationMethod, Retention};
 use silverback_engine::storage::MemoryStorage;
-use silverback_engine::{ImportArchive, ImportError, ImportSeries, Importer, Refusal};
+use silverback_engine::{Db, ImportArchive, ImportError, ImportSeries, Importer, Refusal};
 use silverback_formats::whisper::{self, Allocation, Layout, Rules, Whisper};
 use std::sync::Arc;
 
@@ -52,11 +52,54 @@ proptest! {
             compare(&db, &file, NOW_S, &format!("round {round}"));
             if round == 1 {
                 import(&db, &file);
+                db.compact().unwrap();
             }
         }
         drop(db);
         let db = bench.open(&storage.after_kill());
         compare(&db, &file, NOW_S, "opened again");
+        prop_assert_eq!((db.damage(), db.verify()), (vec![], vec![]));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn merging_what_was_imported_changes_no_answer(
+        rule in rule(),
+        imports in prop::collection::vec(
+            prop::collection::vec(prop::collection::vec((0..2000_i64, -9..9_i32), 0..30), 3), 2..5,
+        ),
+        received in prop::collection::vec((0..100_i64, -9..9_i32), 0..10),
+    ) {
+        let bench = rule.bench();
+        let storage = MemoryStorage::new();
+        let db = bench.open(&storage);
+        put(&db, "s", NOW_S, 0.5);
+        for archives in &imports {
+            let mut importer = Importer::new(&db);
+            importer.add(contents(&unrelated(&rule, archives))).unwrap();
+            importer.commit().unwrap();
+        }
+        for (ago, value) in received {
+            put(&db, "s", NOW_S - ago.min(rule.reach_s(0)), f64::from(value));
+        }
+        db.seal().unwrap();
+        let read = |db: &Db| -> Vec<Vec<Option<u64>>> {
+            let id = db.series(b"s").unwrap();
+            let archive = |level| {
+                let range_s = (NOW_S - rule.reach_s(level), NOW_S);
+                let values = db.fetch_archive(id, level, range_s).unwrap().unwrap().values;
+                values.iter().map(|v| Some(v.to_bits()).filter(|_| !v.is_nan())).collect()
+            };
+            (0..rule.archives.len()).map(archive).collect()
+        };
+        let before = read(&db);
+        db.compact().unwrap();
+        prop_assert_eq!(read(&db), before.clone());
+        drop(db);
+        let db = bench.open(&storage.after_power_cut(0));
+        prop_assert_eq!(read(&db), before);
         prop_assert_eq!((db.damage(), db.verify()), (vec![], vec![]));
     }
 }

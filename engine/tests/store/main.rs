@@ -17,5 +17,6 @@ mod migrate;
 mod model;
 mod power_cut;
 mod races;
+mod roll_ups;
 mod support;
 mod whisper;

@@ -1,16 +1,18 @@
 //! The native store: immutable blocks of many series.
 
 mod compact;
+mod expire;
 mod import;
 mod repair;
+mod sources;
 
 pub(crate) use compact::Eagerness;
 
 use super::{Sealed, Store};
-use crate::block::{Block, BlockSet, OpenBlockError, block_name};
+use crate::block::{Block, BlockSet, OpenBlockError};
 use crate::counters::add;
 use crate::error::{Closed, Damage, FetchError, FileError, SealError};
-use crate::fetch::{Coarse, FetchRange, Fetched, Gather, Window};
+use crate::fetch::{FetchRange, Fetched, Window};
 use crate::head::{FullChunk, Taken};
 use crate::import::{Gathered, ImportError, ImportSeries, OldFiles};
 use crate::inner::Inner;
@@ -24,7 +26,6 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use parking_lot::Mutex;
 use silverback_formats::block::BlockKind;
 use silverback_formats::manifest::BlockEntry;
-use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,12 +33,8 @@ use std::time::Duration;
 
 /// How often is looked whether there is something to do.
 const TICK: Duration = Duration::from_secs(1);
-/// Ticks between looks for expired blocks.
-const EXPIRE_TICKS: u64 = 60;
 /// Most ticks between two attempts of what keeps failing.
 const BACK_OFF_TICKS_MAX: u64 = 60;
-/// Blocks expire by the clock, but by no later time than this long after the newest sample.
-const EXPIRE_AHEAD_S_MAX: i64 = 86_400;
 
 /// See the module.
 #[derive(Debug)]
@@ -51,7 +48,7 @@ pub(crate) struct BlockStore {
     next_block: AtomicU64,
     /// Below all blocks: files that are not in blocks yet.
     old: ArcSwapOption<OldFiles>,
-    /// Held while blocks are merged: how many blocks there were, and the number of the next, when
+    /// Held while blocks are merged or expire: how many blocks there were, and the number of the next, when
     /// nothing was to be merged.
     compacting: Mutex<Option<(usize, u64)>>,
 }
@@ -74,45 +71,11 @@ impl BlockStore {
 
     fn read(&self, db: &Inner, id: SeriesId, window: Window, entry: &Entry) -> Fetched {
         let mut answer = window.answer(entry);
-        // The head first: what a seal moves meanwhile is then seen in one of them at least. The
-        // old files before the blocks, for the same reason.
-        let head = db.head.read(id.0);
-        let old = self.read_old(db, id).unwrap_or_else(|_| {
-            answer.damaged = true;
-            None
-        });
-        let old = || old.iter().flat_map(|old| old.archives());
-        let blocks = self.blocks.load();
-        let tiers = |from_s, until_s| {
-            let blocks = blocks.within(from_s, until_s).map(|block| block.entry());
-            let blocks = blocks.map(|block| (block.step_s, block.kind));
-            blocks.chain(old().map(|(step_s, kind, _)| (step_s, kind)))
-        };
-        let (start_s, stop_s) = window.span_s();
-        answer.damaged |= self.lost.load().iter().any(|lost| {
-            let end_s = i64::from(lost.max_s) + i64::from(lost.step_s);
-            i64::from(lost.min_s) < stop_s && end_s > start_s
-        });
-        let steps = tiers(start_s, stop_s).map(|(step_s, _)| step_s);
-        let steps = steps.chain(head.iter().map(|snapshot| snapshot.step_s));
-        let finest_s = steps.chain([entry.step_s]).min().unwrap_or(entry.step_s);
-        for piece in window.pieces(finest_s, answer.step_s) {
-            let (start_s, stop_s) = piece.span_s();
-            let coarse = tiers(start_s, stop_s)
-                .map(|(step_s, kind)| Coarse::of(kind, step_s, answer.step_s, entry));
-            let late = head.iter().filter(|head| head.late.iter().any(|late| late.archive > 0));
-            let coarse = coarse.chain(late.map(|_| Coarse::Stored));
-            let mut gather = Gather::new(piece, entry, coarse.fold(Coarse::Computed, Coarse::and));
-            for (step_s, kind, chunks) in old() {
-                gather.chunks(step_s, kind, chunks);
-            }
-            for block in blocks.within(start_s, stop_s) {
-                gather.block(block, id.0);
-            }
-            for snapshot in &head {
-                gather.head(snapshot, &db.policies.entry(snapshot.policy));
-            }
-            gather.finish_into(&mut answer);
+        let sources = self.sources(db, id);
+        answer.damaged = sources.damaged || self.misses(window.span_s());
+        for piece in window.pieces(sources.finest_s(window, entry), answer.step_s) {
+            let coarse = sources.coarse(piece, answer.step_s, entry);
+            sources.gather(db, piece, entry, coarse).finish_into(&mut answer);
         }
         answer
     }
@@ -129,6 +92,14 @@ impl BlockStore {
     /// Lets readers see new blocks; called with the lock of the manifest.
     fn show(&self, blocks: Vec<Arc<Block>>) {
         self.blocks.store(Arc::new(self.blocks.load().edited(blocks, &[])));
+    }
+
+    /// Whether a lost block had samples of these seconds (Unix).
+    fn misses(&self, (start_s, stop_s): (i64, i64)) -> bool {
+        self.lost.load().iter().any(|lost| {
+            let end_s = i64::from(lost.max_s) + i64::from(lost.step_s);
+            i64::from(lost.min_s) < stop_s && end_s > start_s
+        })
     }
 
     /// Lost blocks that the manifest does not list any more are not looked for.
@@ -222,31 +193,8 @@ impl Store for BlockStore {
         self.find_slots(id, step_s, kind, chunks)
     }
 
-    fn expire(&self, db: &Inner) -> Result<usize, FileError> {
-        let mut disk = db.disk.lock();
-        let entries = || disk.manifest.state().blocks.values();
-        let now_s = expiry_s(db, entries());
-        let is_past = |block: &&BlockEntry| {
-            let last_s = i64::from(block.max_s) + i64::from(block.step_s);
-            last_s + i64::from(block.keep_s) < now_s
-        };
-        let removes: Vec<u64> = entries().filter(is_past).map(|block| block.number).collect();
-        if removes.is_empty() {
-            return Ok(0);
-        }
-        disk.commit(|edit| edit.removes.clone_from(&removes))?;
-        self.blocks.store(Arc::new(self.blocks.load().edited(Vec::new(), &removes)));
-        self.forget_lost(&removes);
-        for number in &removes {
-            let path = self.dir.join(block_name(*number));
-            if let Err(error) = self.storage.remove(&path)
-                && error.kind() != ErrorKind::NotFound
-            {
-                tracing::warn!("{}: {error}; removed at the next start", path.display());
-            }
-        }
-        add(&db.counters.expired_blocks, removes.len());
-        Ok(removes.len())
+    fn expire(&self, db: &Inner, is_stopped: &dyn Fn() -> bool) -> Result<usize, FileError> {
+        self.expire_blocks(db, is_stopped)
     }
 
     fn work(&self, db: &Inner, stop: &Receiver<()>) {
@@ -256,11 +204,6 @@ impl Store for BlockStore {
             tick += 1;
             if seals.are_wanted(db, tick) && seals.seal(db, tick).is_err() {
                 return;
-            }
-            if tick.is_multiple_of(EXPIRE_TICKS)
-                && let Err(error) = self.expire(db)
-            {
-                tracing::error!("cannot delete expired blocks: {error}");
             }
         }
     }
@@ -286,13 +229,6 @@ impl Store for BlockStore {
         counters.extend(self.old.load().iter().flat_map(|old| old.counters()));
         counters
     }
-}
-
-/// The time by which samples expire (Unix seconds). A clock that jumps years ahead must not delete
-/// everything: where no samples come in, time does not pass.
-fn expiry_s<'a>(db: &Inner, blocks: impl Iterator<Item = &'a BlockEntry>) -> i64 {
-    let newest_s = blocks.map(|block| i64::from(block.max_s)).max();
-    db.options.clock.now_s().min(newest_s.unwrap_or(0) + EXPIRE_AHEAD_S_MAX)
 }
 
 /// The rules of a series.

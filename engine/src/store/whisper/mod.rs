@@ -452,7 +452,7 @@ impl Store for WhisperStore {
     }
 
     /// Files keep a fixed number of points.
-    fn expire(&self, _db: &Inner) -> Result<usize, FileError> {
+    fn expire(&self, _db: &Inner, _is_stopped: &dyn Fn() -> bool) -> Result<usize, FileError> {
         Ok(0)
     }
 

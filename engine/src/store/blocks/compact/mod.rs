@@ -11,15 +11,18 @@ mod plan;
 
 pub(crate) use plan::Eagerness;
 
-use super::{BlockStore, expiry_s};
+use super::BlockStore;
 use crate::block::{Batch, Block, ChunkCursor, ChunkEncoder, Tier, block_name, discard};
 use crate::clock::monotonic;
 use crate::counters::add;
 use crate::error::FileError;
-use crate::inner::Inner;
+use crate::head::FullChunk;
+use crate::inner::{Inner, quarantine};
 use crate::series::SeriesId;
+use silverback_formats::block::BlockKind;
 use silverback_formats::chunk::Chunk;
 use silverback_formats::manifest::BlockEntry;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -30,7 +33,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 const SLOTS_ENOUGH: u32 = 4096;
 
 /// Why a merge ended without a block.
-enum Unmerged {
+pub(super) enum Unmerged {
     Stopped,
     /// A part is damaged; it is left alone from now on.
     Damaged,
@@ -92,15 +95,14 @@ impl BlockStore {
         let (step_s, kind, keep_s) = (last.step_s, last.kind, last.keep_s);
         let tier = Tier { step_s, kind, aside: false, keep_s };
         let mut batch = Batch::new(&self.storage, &self.dir, &self.next_block, last.order);
-        let now_s = expiry_s(db, self.blocks.load().iter().map(|block| block.entry()));
-        let oldest_s = now_s - i64::from(keep_s) - i64::from(step_s);
-        let mut merger = Merger::new(parts, oldest_s);
+        let mut merger = Merger::new(parts);
         let pace = Pace::new(db.options.compaction_bytes_per_s);
         // A series whose name was lost is not one that was deleted.
         let keeps_unnamed = !db.damage.is_empty();
         while let Some(id) = merger.next_series()? {
             if keeps_unnamed || db.index.has(SeriesId(id)) {
-                for chunk in merger.chunks()? {
+                let oldest_s = oldest_s(db, SeriesId(id), last);
+                for chunk in merger.chunks(oldest_s)? {
                     batch.push(tier, id, (chunk.first_s, chunk.last_s), &chunk.bytes)?;
                 }
             }
@@ -113,8 +115,8 @@ impl BlockStore {
         Ok(adds)
     }
 
-    /// Lets merged blocks count in the place of their parts.
-    fn replace(
+    /// Lets blocks count in the place of those that they were made of.
+    pub(super) fn replace(
         &self,
         db: &Inner,
         parts: &[Arc<Block>],
@@ -125,7 +127,7 @@ impl BlockStore {
         let mut disk = db.disk.lock();
         let listed = &disk.manifest.state().blocks;
         if db.closed.load(Ordering::Acquire) || !removes.iter().all(|n| listed.contains_key(n)) {
-            // Some expired meanwhile.
+            // Some were repaired meanwhile.
             discard(&*self.storage, &self.dir, adds);
             return Err(Unmerged::Stopped);
         }
@@ -135,9 +137,13 @@ impl BlockStore {
             edit.removes.clone_from(&removes);
         })?;
         self.blocks.store(Arc::new(self.blocks.load().edited(opened, &removes)));
-        for number in removes {
-            let path = self.dir.join(block_name(number));
-            if let Err(error) = self.storage.remove(&path) {
+        for part in parts {
+            let path = self.dir.join(block_name(part.entry().number));
+            let removed = match part.damage().is_empty() {
+                true => self.storage.remove(&path),
+                false => quarantine(&*self.storage, &db.folders.quarantine, &path),
+            };
+            if let Err(error) = removed {
                 tracing::warn!("{}: {error}; removed at the next start", path.display());
             }
         }
@@ -145,13 +151,23 @@ impl BlockStore {
     }
 }
 
+/// Samples of a series before this (Unix seconds) are left out. Those of which a coarser archive
+/// is still to be made stay: the whole block is let go when that is done.
+fn oldest_s(db: &Inner, id: SeriesId, block: &BlockEntry) -> i64 {
+    let is_coarsest = db.policy(id).is_some_and(|policy| {
+        let archives = &db.policies.entry(policy).policy.archives;
+        archives.iter().all(|archive| archive.step_s <= block.step_s)
+    });
+    let kept_s = i64::from(block.keep_s) + i64::from(block.step_s);
+    if is_coarsest { db.options.clock.now_s() - kept_s } else { i64::MIN }
+}
+
 /// Goes through blocks series by series.
 struct Merger<'a> {
     cursors: Vec<ChunkCursor<'a>>,
     parts: &'a [Arc<Block>],
+    kind: BlockKind,
     step_s: u32,
-    /// Samples before this (Unix seconds) have expired.
-    oldest_s: i64,
     /// Chunks of the series at hand, those of later blocks last.
     gathered: Vec<&'a [u8]>,
     taken_bytes: u64,
@@ -160,12 +176,12 @@ struct Merger<'a> {
 }
 
 impl<'a> Merger<'a> {
-    fn new(parts: &'a [Arc<Block>], oldest_s: i64) -> Self {
+    fn new(parts: &'a [Arc<Block>]) -> Self {
         Self {
             cursors: parts.iter().map(|part| part.cursor()).collect(),
             parts,
+            kind: parts[0].entry().kind,
             step_s: parts[0].entry().step_s,
-            oldest_s,
             gathered: Vec::new(),
             taken_bytes: 0,
             encoder: ChunkEncoder::new(),
@@ -192,8 +208,37 @@ impl<'a> Merger<'a> {
         Ok(next)
     }
 
-    /// The chunks of the series at hand, merged.
-    fn chunks(&mut self) -> Result<Vec<crate::head::FullChunk>, Unmerged> {
+    /// The chunks of the series at hand, merged, without samples before `oldest_s` (Unix seconds).
+    fn chunks(&mut self, oldest_s: i64) -> Result<Vec<FullChunk>, Unmerged> {
+        match self.kind {
+            BlockKind::Points | BlockKind::Computed => self.points(oldest_s),
+            BlockKind::RollUps => self.roll_ups(oldest_s),
+        }
+    }
+
+    /// Of several chunks that speak for a slot the last one counts.
+    fn roll_ups(&mut self, oldest_s: i64) -> Result<Vec<FullChunk>, Unmerged> {
+        let step_s = self.step_s;
+        let mut spoken_for = BTreeMap::new();
+        for bytes in &self.gathered {
+            let mut values = Vec::new();
+            let chunk = Chunk::parse(bytes, step_s)
+                .and_then(|chunk| chunk.decode_into(&mut values).map(|()| chunk));
+            let chunk = chunk.map_err(|error| self.damaged(bytes, &error))?;
+            let (start_s, slots) = (chunk.header().start_s(), chunk.header().slots());
+            let times = (0..slots).map(|slot| start_s.saturating_add(slot.saturating_mul(step_s)));
+            spoken_for.extend(times.zip(values));
+        }
+        spoken_for.retain(|&slot_s, _| i64::from(slot_s) >= oldest_s);
+        let times: Vec<u32> = spoken_for.keys().copied().collect();
+        let known: BTreeMap<u32, f64> =
+            spoken_for.into_iter().filter(|(_, value)| !value.is_nan()).collect();
+        let runs = times.chunk_by(|a, b| a + step_s == *b);
+        let runs = runs.map(|run| (run[0], run[run.len() - 1]));
+        Ok(runs.flat_map(|span_s| self.encoder.roll_ups(&known, span_s, step_s)).collect())
+    }
+
+    fn points(&mut self, oldest_s: i64) -> Result<Vec<FullChunk>, Unmerged> {
         let step_s = self.step_s;
         self.samples.clear();
         let mut values = Vec::new();
@@ -205,10 +250,10 @@ impl<'a> Merger<'a> {
             let last_s = header.start_s().saturating_add(slots);
             if let [only] = self.gathered[..]
                 && header.slots() >= SLOTS_ENOUGH
-                && i64::from(header.start_s()) >= self.oldest_s
+                && i64::from(header.start_s()) >= oldest_s
             {
                 let first_s = header.start_s();
-                return Ok(vec![crate::head::FullChunk { first_s, last_s, bytes: only.to_vec() }]);
+                return Ok(vec![FullChunk { first_s, last_s, bytes: only.to_vec() }]);
             }
             values.clear();
             chunk.values_into(&mut values).map_err(|error| self.damaged(bytes, &error))?;
@@ -224,7 +269,6 @@ impl<'a> Merger<'a> {
             self.samples.dedup_by_key(|sample| sample.0);
             self.samples.reverse();
         }
-        let oldest_s = self.oldest_s;
         let kept = self.samples.iter().filter(|(slot_s, _)| i64::from(*slot_s) >= oldest_s);
         Ok(self.encoder.points(kept.copied(), step_s))
     }
@@ -239,18 +283,18 @@ impl<'a> Merger<'a> {
 }
 
 /// Keeps reading at a rate.
-struct Pace {
+pub(super) struct Pace {
     bytes_per_s: u64,
     started: Instant,
 }
 
 impl Pace {
-    fn new(bytes_per_s: u64) -> Self {
+    pub(super) fn new(bytes_per_s: u64) -> Self {
         Self { bytes_per_s, started: monotonic() }
     }
 
     /// Sleeps until so many bytes may have been read; false when it is time to stop.
-    fn wait(&self, bytes: u64, is_stopped: &dyn Fn() -> bool) -> bool {
+    pub(super) fn wait(&self, bytes: u64, is_stopped: &dyn Fn() -> bool) -> bool {
         if self.bytes_per_s == 0 {
             return true;
         }

@@ -2,7 +2,11 @@
 //!
 //! Blocks of one step, kind and time to keep are merged eight at a time, where eight of one level
 //! follow each other: freshly sealed ones first, then what that made. So a sample is written
-//! anew twice at most, and a request meets few blocks.
+//! anew twice at most, and a request meets few blocks. Those of a long step are merged on, until
+//! their chunks have enough slots; there are few of them.
+//!
+//! Blocks go as a whole when the newest of their samples is past its time, so none is made that
+//! spans much more than that time, unless somebody forces it: its older samples stay until then.
 //!
 //! A merged block stands where the last of its parts stood, and behind those of its parts' order
 //! that it was not made of, for its number is higher. So parts move past other blocks. That must
@@ -20,6 +24,8 @@ const FAN: usize = 8;
 const BYTES_MAX: u64 = 1 << 30;
 /// A block below this is as good as freshly sealed, whatever span its samples have.
 const SMALL_BYTES: u64 = 1 << 20;
+/// Slots from which on a block is as long as it needs to be.
+const SLOTS_ENOUGH: u64 = 4096;
 
 /// How eager to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +37,7 @@ pub(crate) enum Eagerness {
 }
 
 /// What blocks must have in common.
-type Key = (u32, u32, u8);
+type Key = (u32, u32, BlockKind, u8);
 
 /// The blocks that are merged next, in order; `None` when there is nothing to do.
 pub(super) fn next(
@@ -42,15 +48,15 @@ pub(super) fn next(
     let level = |entry: &BlockEntry| level(entry, block_duration_s, eagerness);
     let key = |block: &Arc<Block>| {
         let entry = block.entry();
-        let is_candidate = entry.kind == BlockKind::Points && block.damage().is_empty();
-        let level = level(entry).filter(|_| is_candidate)?;
-        Some((entry.step_s, entry.keep_s, level))
+        let level = level(entry).filter(|_| block.damage().is_empty())?;
+        Some((entry.step_s, entry.keep_s, entry.kind, level))
     };
     let mut keys: Vec<Key> = blocks.iter().filter_map(key).collect();
     keys.sort_unstable();
     keys.dedup();
     let least = if eagerness == Eagerness::Forced { 2 } else { FAN };
-    keys.into_iter().find_map(|wanted| run(blocks, |block| key(block) == Some(wanted), least))
+    let run = |wanted: Key| run(blocks, |block| key(block) == Some(wanted), least, eagerness);
+    keys.into_iter().find_map(run)
 }
 
 /// Level of a block by the time that it spans; `None` when it is not merged any more.
@@ -60,12 +66,18 @@ fn level(entry: &BlockEntry, block_duration_s: u32, eagerness: Eagerness) -> Opt
     if eagerness == Eagerness::Forced {
         return (entry.len_bytes < BYTES_MAX / 2).then_some(0);
     }
-    match span_s {
-        _ if entry.len_bytes < SMALL_BYTES => Some(0),
-        span_s if span_s <= sealed_s => Some(0),
-        span_s if span_s <= sealed_s * FAN as u64 => Some(1),
-        _ => None,
+    if entry.len_bytes < SMALL_BYTES {
+        return Some(0);
     }
+    let merges = |level: &u8| (FAN as u64).saturating_pow(u32::from(*level));
+    let level = (0..u8::MAX).find(|level| span_s <= sealed_s.saturating_mul(merges(level)))?;
+    let is_short = span_s / u64::from(entry.step_s) < SLOTS_ENOUGH;
+    (level <= 1 || is_short).then_some(level)
+}
+
+/// Longest time that a merged block may span.
+fn span_s_max(entry: &BlockEntry) -> u64 {
+    u64::from(entry.keep_s) * 3 / 2
 }
 
 /// The first run of at least `least` blocks.
@@ -73,18 +85,18 @@ fn run(
     blocks: &[Arc<Block>],
     is_wanted: impl Fn(&Arc<Block>) -> bool,
     least: usize,
+    eagerness: Eagerness,
 ) -> Option<Vec<Arc<Block>>> {
     let mut run = Run::default();
     for (at, block) in blocks.iter().enumerate().filter(|(_, block)| is_wanted(block)) {
-        if !run.takes(blocks, at) {
+        if !run.takes(blocks, at, eagerness) {
             run.settle(blocks);
             if run.parts.len() >= least {
                 break;
             }
             run = Run::default();
         }
-        run.parts.push(at);
-        run.bytes += block.entry().len_bytes;
+        run.push(at, block.entry());
     }
     run.settle(blocks);
     let parts = run.parts.into_iter().map(|at| Arc::clone(&blocks[at]));
@@ -96,16 +108,37 @@ fn run(
 struct Run {
     parts: Vec<usize>,
     bytes: u64,
+    /// First and last second (Unix) of all.
+    span_s: Option<(u32, u32)>,
 }
 
 impl Run {
     /// Whether the block at this place can be one more.
-    fn takes(&self, blocks: &[Arc<Block>], at: usize) -> bool {
+    fn takes(&self, blocks: &[Arc<Block>], at: usize, eagerness: Eagerness) -> bool {
         let Some(&last) = self.parts.last() else { return true };
         let is_full = self.parts.len() >= FAN && !are_siblings(&blocks[last], &blocks[at]);
-        let is_large = self.bytes + blocks[at].entry().len_bytes > BYTES_MAX;
+        let entry = blocks[at].entry();
+        let (min_s, max_s) = self.span_with(entry);
+        let is_large = self.bytes + entry.len_bytes > BYTES_MAX;
+        let is_long = eagerness == Eagerness::Patient
+            && u64::from(max_s.saturating_sub(min_s)) > span_s_max(entry);
         // What lies between those before was looked at when they came.
-        !is_full && !is_large && (last + 1..at).all(|other| !self.touches(blocks, other))
+        !is_full
+            && !is_large
+            && !is_long
+            && (last + 1..at).all(|other| !self.touches(blocks, other))
+    }
+
+    fn push(&mut self, at: usize, entry: &BlockEntry) {
+        self.span_s = Some(self.span_with(entry));
+        self.parts.push(at);
+        self.bytes += entry.len_bytes;
+    }
+
+    /// First and last second (Unix) of all, and of one more.
+    fn span_with(&self, entry: &BlockEntry) -> (u32, u32) {
+        let (min_s, max_s) = self.span_s.unwrap_or((entry.min_s, entry.max_s));
+        (min_s.min(entry.min_s), max_s.max(entry.max_s))
     }
 
     /// Leaves blocks out at the end, until those of the order of the last one that are not in the

@@ -1,0 +1,226 @@
+//! Blocks past their time → the roll-ups that are made of them, and then nothing.
+//!
+//! A block is kept as long as its archive reaches back, and for one slot of the next coarser
+//! archive more. Then no point can come any more for a slot that is computed from its samples, so
+//! this is the moment to store that slot: once, whole, and with all that came late. Which slots are
+//! stored, and their values, is what a request would have computed; those that are stored already,
+//! and of which no finer sample came since, are left as they are.
+//!
+//! Roll-ups take the highest order of all blocks that there are: they count for more than all they
+//! are made of, and for less than what is sealed next, which may be late points of their slots.
+//!
+//! Blocks of a step go together, a bounded number of bytes at a time. One edit of the manifest
+//! lists the roll-ups and unlists the blocks. A crash before it leaves the blocks, a crash after
+//! it leaves files that the next start removes.
+
+use super::BlockStore;
+use super::compact::{Pace, Unmerged};
+use crate::block::{Batch, Block, ChunkCursor, ChunkEncoder, Tier};
+use crate::counters::add;
+use crate::error::FileError;
+use crate::fetch::{Coarse, Window};
+use crate::inner::Inner;
+use crate::policies::Entry;
+use crate::series::SeriesId;
+use silverback_formats::block::{BlockKind, sealed_order};
+use silverback_formats::chunk::Chunk;
+use silverback_formats::manifest::BlockEntry;
+use std::sync::Arc;
+
+/// Blocks expire by the clock, but by no later time than this long after the newest sample.
+const EXPIRE_AHEAD_S_MAX: i64 = 86_400;
+/// Bytes of blocks that go together, unless one alone has more.
+const GROUP_BYTES: u64 = 1 << 28;
+
+impl BlockStore {
+    /// Lets go of all blocks that are past their time, and says how many.
+    pub(super) fn expire_blocks(
+        &self,
+        db: &Inner,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<usize, FileError> {
+        let _only = self.compacting.lock();
+        let mut expired = self.expire_lost(db)?;
+        if self.past(db.options.clock.now_s()).is_empty() {
+            return Ok(expired);
+        }
+        let Some(settled_s) = db.settled_s().map(|now_s| self.passed_s(now_s)) else {
+            return Ok(expired);
+        };
+        loop {
+            let group = self.past(settled_s);
+            if group.is_empty() {
+                return Ok(expired);
+            }
+            match self.expire_group(db, &group, settled_s, is_stopped) {
+                Ok(bytes) => {
+                    expired += group.len();
+                    add(&db.counters.expired_blocks, group.len());
+                    add(&db.counters.rolled_up_bytes, bytes as usize);
+                }
+                Err(Unmerged::Failed(error)) => return Err(error),
+                Err(Unmerged::Stopped | Unmerged::Damaged) => return Ok(expired),
+            }
+        }
+    }
+
+    /// Forgets lost blocks that are past their time, and says how many: nobody can ask for what was
+    /// in them any more.
+    fn expire_lost(&self, db: &Inner) -> Result<usize, FileError> {
+        let now_s = self.passed_s(db.options.clock.now_s());
+        let lost = self.lost.load();
+        let past = lost.iter().filter(|lost| is_past(lost, now_s));
+        let removes: Vec<u64> = past.map(|lost| lost.number).collect();
+        if !removes.is_empty() {
+            db.disk.lock().commit(|edit| edit.removes.clone_from(&removes))?;
+            self.forget_lost(&removes);
+            add(&db.counters.expired_blocks, removes.len());
+        }
+        Ok(removes.len())
+    }
+
+    /// The time (Unix seconds) by which blocks expire. A clock that jumps years ahead must not
+    /// delete everything: where no samples come in, time does not pass.
+    fn passed_s(&self, now_s: i64) -> i64 {
+        let blocks = self.blocks.load();
+        let newest_s = blocks.iter().map(|block| i64::from(block.entry().max_s)).max();
+        now_s.min(newest_s.unwrap_or(0) + EXPIRE_AHEAD_S_MAX)
+    }
+
+    /// Blocks of one step that are past their time, those of the finest step first.
+    fn past(&self, now_s: i64) -> Vec<Arc<Block>> {
+        let (blocks, now_s) = (self.blocks.load(), self.passed_s(now_s));
+        let past = || blocks.iter().filter(|block| is_past(block.entry(), now_s));
+        let step_s = past().map(|block| block.entry().step_s).min();
+        let mut bytes = 0;
+        past()
+            .filter(|block| Some(block.entry().step_s) == step_s)
+            .take_while(|block| {
+                let is_first = bytes == 0;
+                bytes += block.entry().len_bytes;
+                is_first || bytes <= GROUP_BYTES
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// Stores what is to be kept of blocks of one step, and lets go of them. Says how many bytes
+    /// the roll-ups have.
+    fn expire_group(
+        &self,
+        db: &Inner,
+        group: &[Arc<Block>],
+        settled_s: i64,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<u64, Unmerged> {
+        let latest = self.blocks.load().iter().map(|block| block.entry().order).max();
+        let order = latest.unwrap_or(0).max(sealed_order(0));
+        let batch = Batch::new(&self.storage, &self.dir, &self.next_block, order);
+        let mut roll_up =
+            RollUp { store: self, db, settled_s, batch, encoder: ChunkEncoder::new() };
+        let pace = Pace::new(db.options.compaction_bytes_per_s);
+        let mut cursors: Vec<ChunkCursor<'_>> = group.iter().map(|block| block.cursor()).collect();
+        let step_s = group[0].entry().step_s;
+        let mut bytes = 0;
+        while let Some(id) = cursors.iter_mut().filter_map(ChunkCursor::peek).min() {
+            let mut span: Option<(i64, i64)> = None;
+            for cursor in &mut cursors {
+                while cursor.peek() == Some(id) {
+                    let chunk = cursor.take().expect("there is one");
+                    bytes += chunk.len() as u64;
+                    let Some((first_s, last_s)) = span_of(chunk, step_s) else { continue };
+                    span = span.map_or(Some((first_s, last_s)), |(first, last)| {
+                        Some((first.min(first_s), last.max(last_s)))
+                    });
+                }
+            }
+            if let Some(span_s) = span {
+                roll_up.series(SeriesId(id), step_s, span_s)?;
+            }
+            if is_stopped() || !pace.wait(bytes, is_stopped) {
+                return Err(Unmerged::Stopped);
+            }
+        }
+        let adds = roll_up.batch.finish()?;
+        self.replace(db, group, &adds)?;
+        let (blocks, bytes) = (adds.len(), adds.iter().map(|add| add.len_bytes).sum());
+        let count = group.len();
+        tracing::info!("{count} blocks expired, after {blocks} of roll-ups with {bytes} bytes");
+        Ok(bytes)
+    }
+}
+
+/// Whether a block has nothing that its archive still reaches.
+fn is_past(block: &BlockEntry, now_s: i64) -> bool {
+    i64::from(block.max_s) + i64::from(block.step_s) + i64::from(block.keep_s) < now_s
+}
+
+/// First and last second (Unix) of a chunk; `None` when it is damaged, which is told where its
+/// samples are read.
+fn span_of(chunk: &[u8], step_s: u32) -> Option<(i64, i64)> {
+    let chunk = Chunk::parse(chunk, step_s).ok()?;
+    let first_s = i64::from(chunk.header().start_s());
+    Some((first_s, first_s + i64::from(chunk.header().slots()) * i64::from(step_s) - 1))
+}
+
+/// Stores roll-ups, series by series.
+struct RollUp<'a> {
+    store: &'a BlockStore,
+    db: &'a Inner,
+    /// All that came up to this clock (Unix seconds) is in the store.
+    settled_s: i64,
+    batch: Batch<'a>,
+    encoder: ChunkEncoder,
+}
+
+impl RollUp<'_> {
+    /// Stores what samples of this step, which lie in `first_s..=last_s` (Unix seconds), make of
+    /// the coarser archives of a series: the next one, and of seconds which that does not reach
+    /// any more, the one after it.
+    fn series(
+        &mut self,
+        id: SeriesId,
+        step_s: u32,
+        (first_s, last_s): (i64, i64),
+    ) -> Result<(), Unmerged> {
+        if !self.db.index.has(id) {
+            return Ok(());
+        }
+        let Some(policy) = self.db.policy(id) else { return Ok(()) };
+        let entry = self.db.policies.entry(policy);
+        let mut sources = None;
+        let archives = entry.policy.archives.iter().enumerate();
+        for (archive, retention) in archives.filter(|(_, coarser)| coarser.step_s > step_s) {
+            let oldest_s = self.settled_s - retention.reach_s();
+            if last_s >= oldest_s {
+                let window = Window::around(archive, first_s.max(oldest_s), last_s, &entry);
+                let sources = sources.get_or_insert_with(|| self.store.stored_sources(self.db, id));
+                let mut slots = Vec::new();
+                for piece in window.pieces(sources.finest_s(window, &entry), retention.step_s) {
+                    let gather = sources.gather(self.db, piece, &entry, Coarse::Stored);
+                    slots.extend(gather.roll_ups());
+                }
+                self.write(id, archive, &entry, slots)?;
+            }
+            if first_s >= oldest_s {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        id: SeriesId,
+        archive: usize,
+        entry: &Entry,
+        slots: Vec<(u32, f64)>,
+    ) -> Result<(), FileError> {
+        let (step_s, keep_s) = (entry.policy.archives[archive].step_s, entry.keep_s(archive));
+        let tier = Tier { step_s, kind: BlockKind::Computed, aside: false, keep_s };
+        for chunk in self.encoder.points(slots, step_s) {
+            self.batch.push(tier, id.0, (chunk.first_s, chunk.last_s), &chunk.bytes)?;
+        }
+        Ok(())
+    }
+}
