@@ -4,10 +4,12 @@
 mod compact;
 mod convert;
 mod database;
+mod delete;
 mod export;
 mod import;
 mod jobs;
 mod migrate;
+mod remote;
 mod serve;
 mod tools;
 mod transfer;

@@ -4,6 +4,7 @@
 
 use super::compact::{self, Compact};
 use super::convert::{self, Convert};
+use super::delete::{self, Delete};
 use super::export::{self, Export};
 use super::import::{self, Import};
 use super::migrate::{self, Migrate};
@@ -29,14 +30,14 @@ enum Tool {
     Migrate(Migrate),
     Verify(Verify),
     Compact(Compact),
+    Delete(Delete),
 }
 
 /// Whether the arguments that follow the program's name begin with a command.
 pub(super) fn is_command(first: Option<&str>) -> bool {
-    matches!(
-        first,
-        Some("whisper" | "convert" | "import" | "export" | "migrate" | "verify" | "compact")
-    )
+    const NAMES: [&str; 8] =
+        ["whisper", "convert", "import", "export", "migrate", "verify", "compact", "delete"];
+    first.is_some_and(|first| NAMES.contains(&first))
 }
 
 /// Does what the arguments say, a command and what follows it.
@@ -59,6 +60,7 @@ pub(super) fn run(args: Vec<String>) -> ExitCode {
         Tool::Migrate(command) => migrate::run(command, &mut out),
         Tool::Verify(command) => verify::run(command, &mut out),
         Tool::Compact(command) => compact::run(command, &mut out),
+        Tool::Delete(command) => delete::run(command, &mut out),
     };
     match outcome.and_then(|sound| Ok(out.flush().map(|()| sound)?)) {
         Ok(true) => ExitCode::SUCCESS,

@@ -214,6 +214,7 @@ pub const SECTIONS: &[Section] = &[
     Section { path: "wal", shape: Shape::Single, keys: WAL },
     Section { path: "block", shape: Shape::Single, keys: BLOCK },
     Section { path: "graphite-api", shape: Shape::Single, keys: GRAPHITE_API },
+    Section { path: "admin", shape: Shape::Single, keys: ADMIN },
 ];
 
 const COMMON: &[Key] = &[
@@ -545,6 +546,11 @@ const GRAPHITE_API: &[Key] = &[
         "requests that take longer are logged with what they took; 0s: none",
     ),
     key("cors", Bool(false), AtStart, "whether web pages of any origin may read answers"),
+];
+
+const ADMIN: &[Key] = &[
+    key("listen", listen("127.0.0.1:8082"), AtStart, "where the admin API answers; loopback only"),
+    key("enabled", Bool(false), AtStart, "whether to answer"),
 ];
 
 const ANY_POINTS: Kind = Int { default: 100_000_000, least: 1 };

@@ -84,6 +84,8 @@ pub struct Config {
     pub node_api: Option<ListenAddress>,
     /// Where the Graphite API answers.
     pub graphite_api: Option<ListenAddress>,
+    /// Where the admin API answers.
+    pub admin_api: Option<ListenAddress>,
     /// Longest work for an answer; none for no limit.
     pub request_timeout: Option<Duration>,
     /// Most names that a pattern may match.
@@ -247,6 +249,7 @@ impl Config {
             udp: listener(&settings.table("udp")),
             node_api: listener(&carbonserver),
             graphite_api: listener(&graphite_api),
+            admin_api: listener(&settings.table("admin")),
             request_timeout: Some(request_timeout).filter(|timeout| !timeout.is_zero()),
             max_metrics_globbed: limit(carbonserver.int("max-metrics-globbed")),
             max_metrics_rendered: limit(carbonserver.int("max-metrics-rendered")),
@@ -286,6 +289,15 @@ fn cross_checks(file: &str, settings: &Settings) -> Vec<Problem> {
             prometheus.text("endpoint")
         );
         refuse(prometheus.line("endpoint"), message);
+    }
+    let admin = settings.table("admin");
+    if listener(&admin).is_some_and(|address| !address.is_loopback()) {
+        let message = format!(
+            "[admin] listen = {:?}: whoever reaches it may delete everything: allowed is an \
+             address that only this machine reaches, such as \"127.0.0.1:8082\"",
+            admin.text("listen")
+        );
+        refuse(admin.line("listen"), message);
     }
     let tcp = settings.table("tcp");
     if tcp.flag("enabled") && matches!(tcp.text("compression").as_str(), "gzip" | "snappy") {

@@ -56,6 +56,7 @@ fn defaults_without_a_file() {
     assert_eq!((config.tcp, config.udp), (address("127.0.0.1:2003"), address("127.0.0.1:2003")));
     assert_eq!(config.node_api, address("127.0.0.1:8080"));
     assert_eq!(config.graphite_api, address("127.0.0.1:8081"));
+    assert_eq!(config.admin_api, address("127.0.0.1:8082"));
     assert_eq!(config.logging[0].target, Target::Stderr);
     assert_eq!(config.logging[0].encoding, Encoding::Mixed);
     assert!(config.tags);
@@ -182,6 +183,14 @@ fn what_one_key_cannot_say() {
             "[tcp]\ncompression = \"gzip\"",
             "f:4: [tcp] compression = \"gzip\": this version cannot read compressed streams yet",
         ),
+        (
+            "[admin]\nenabled = true\nlisten = \":8082\"",
+            "f:5: [admin] listen = \":8082\": whoever reaches it may delete everything",
+        ),
+        (
+            "[admin]\nenabled = true\nlisten = \"192.0.2.1:8082\"",
+            "f:5: [admin] listen = \"192.0.2.1:8082\": whoever reaches it may delete everything",
+        ),
         ("[receiver.x]\nlisten = \":1\"", "f:3: [receiver.x] protocol is not set: allowed are"),
         (
             "[[logging]]\nfile = \"x?level=loud\"",
@@ -192,6 +201,11 @@ fn what_one_key_cannot_say() {
         assert!(found.starts_with(message), "{found}");
     }
     read(&format!("{BLOCK}[prometheus]\nendpoint = \"\""));
+    for listen in ["localhost:1", "[::1]:1", "127.8.9.1:0"] {
+        let text = format!("{BLOCK}[admin]\nenabled = true\nlisten = {listen:?}");
+        assert_eq!(read(&text).admin_api, address(listen));
+    }
+    assert_eq!(read(&format!("{BLOCK}[admin]\nlisten = \":1\"")).admin_api, None);
 }
 
 #[test]

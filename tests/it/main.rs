@@ -8,6 +8,7 @@ mod folder;
 mod grafana;
 mod hostile;
 mod ingest;
+mod operator;
 mod serving;
 mod stopping;
 #[path = "../support/mod.rs"]
