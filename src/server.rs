@@ -335,6 +335,7 @@ pub(crate) fn db_options(config: &Config, schema: Schema) -> Options {
         head_budget_bytes: config.head_budget_bytes,
         store: config.store.clone(),
         migrate_from: config.migrate_from.clone(),
+        cleanup: config.cleanup.clone(),
         tags: config.tags,
         ..Options::new(&config.storage_path)
     }

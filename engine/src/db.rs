@@ -2,6 +2,7 @@
 
 use crate::append::{Appended, Refusal};
 use crate::background::Background;
+use crate::cleanup;
 use crate::compact;
 use crate::error::{
     AddEventError, AppendError, CloseError, Damage, DeleteError, FetchError, FindError, OpenError,
@@ -189,6 +190,15 @@ impl Db {
     /// When the WAL cannot be written or synced, or the database is closed.
     pub fn delete(&self, ids: &[SeriesId]) -> Result<usize, DeleteError> {
         self.inner().delete(ids)
+    }
+
+    /// Deletes the series that by [`Options::cleanup`] nobody writes any more, and says how many.
+    /// With [`Options::background`] that is done in the background.
+    ///
+    /// # Errors
+    /// As [`Db::delete`].
+    pub fn clean_up(&self) -> Result<usize, DeleteError> {
+        cleanup::now(self.inner())
     }
 
     /// Calls `visit` with name and id of every series, sorted by name, until it breaks.

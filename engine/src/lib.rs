@@ -8,6 +8,7 @@
 //! | `append` | points → WAL → head, and the order of it |
 //! | `asleep` | what the index has and nothing else |
 //! | `delete` | series → nothing |
+//! | `cleanup` | series that nobody writes any more → nothing |
 //! | `names` | name → id for ingest |
 //! | [`schema`], `policies` | name → retention and aggregation |
 //! | [`index`] | names by pattern |
@@ -36,6 +37,7 @@ mod asleep;
 mod background;
 mod base;
 mod block;
+mod cleanup;
 pub mod clock;
 mod compact;
 mod counters;
@@ -84,7 +86,9 @@ pub use import::{
 };
 pub use index::{Completion, Dialect, FindLimits, Found, NodeKind, TagFilter, TagTest};
 pub use job::{JobEvent, JobFile};
-pub use options::{MigrationOptions, Options, StoreOptions, WhisperOptions, WriteStrategy};
+pub use options::{
+    CleanupOptions, MigrationOptions, Options, StoreOptions, WhisperOptions, WriteStrategy,
+};
 pub use series::{SeriesId, SeriesInfo};
 pub use silverback_formats::carbon::Point;
 pub use silverback_formats::event::Event;

@@ -215,6 +215,7 @@ pub const SECTIONS: &[Section] = &[
     Section { path: "block", shape: Shape::Single, keys: BLOCK },
     Section { path: "graphite-api", shape: Shape::Single, keys: GRAPHITE_API },
     Section { path: "admin", shape: Shape::Single, keys: ADMIN },
+    Section { path: "cleanup", shape: Shape::List, keys: CLEANUP },
 ];
 
 const COMMON: &[Key] = &[
@@ -499,6 +500,18 @@ const STORAGE: &[Key] = &[
         AtStart,
         "keep: in a folder beside, its name with .moved; remove; leave: where they are",
     ),
+    key(
+        "cleanup-interval",
+        span("1h0m0s", AboveZero),
+        AtStart,
+        "time between passes of [[cleanup]]",
+    ),
+    key(
+        "cleanup-series-per-second",
+        Int { default: 10_000, least: 0 },
+        AtStart,
+        "most series looked at in a second by them; 0: no limit",
+    ),
 ];
 
 const WAL: &[Key] = &[
@@ -551,6 +564,16 @@ const GRAPHITE_API: &[Key] = &[
 const ADMIN: &[Key] = &[
     key("listen", listen("127.0.0.1:8082"), AtStart, "where the admin API answers; loopback only"),
     key("enabled", Bool(false), AtStart, "whether to answer"),
+];
+
+const CLEANUP: &[Key] = &[
+    key("pattern", Text(""), AtStart, "regular expression over names; required"),
+    key(
+        "not-updated-for",
+        span("0s", Zero),
+        AtStart,
+        "age of the newest point from which on a series is deleted; required, from 1h",
+    ),
 ];
 
 const ANY_POINTS: Kind = Int { default: 100_000_000, least: 1 };

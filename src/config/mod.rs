@@ -11,6 +11,7 @@
 //! | [`mod@print`] | the defaults as a TOML text |
 
 pub mod address;
+mod cleanup;
 pub mod duration;
 pub mod keys;
 pub mod print;
@@ -25,7 +26,7 @@ pub use problem::{ConfigError, Problem};
 use crate::logging::{self, Output};
 use settings::{Settings, Table};
 use silverback_engine::schema::Schema;
-use silverback_engine::{ImportOptions, StoreOptions};
+use silverback_engine::{CleanupOptions, ImportOptions, StoreOptions};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub struct Config {
     pub store: StoreOptions,
     /// Whisper files that are answered from and moved into blocks.
     pub migrate_from: Option<ImportOptions>,
+    /// Which series are deleted when nobody writes them any more.
+    pub cleanup: CleanupOptions,
     /// Whether whisper files of tagged series are named by hashes.
     pub hash_filenames: bool,
     /// Retention rules; none for the built-in ones.
@@ -200,7 +203,7 @@ impl Config {
         let settings = Settings::parse(file, text).map_err(ConfigError)?;
         let problems = cross_checks(file, &settings);
         if problems.is_empty() {
-            Ok(Self::from_settings(settings))
+            Ok(Self::from_settings(file, settings))
         } else {
             Err(ConfigError(problems))
         }
@@ -213,7 +216,7 @@ impl Config {
         file.unwrap_or_else(|| STANDALONE_NAME.to_owned())
     }
 
-    fn from_settings(settings: Settings) -> Self {
+    fn from_settings(file: &str, settings: Settings) -> Self {
         let common = settings.table("common");
         let whisper = settings.table("whisper");
         let block = settings.table("block");
@@ -222,10 +225,11 @@ impl Config {
         let slow_request = graphite_api.duration("slow-request");
         let endpoint = common.text("metric-endpoint");
         let request_timeout = carbonserver.duration("request-timeout");
+        let graph_prefix = common.text("graph-prefix").replace("{host}", &host());
         Self {
             file: None,
             user: not_empty(common.text("user")),
-            graph_prefix: common.text("graph-prefix").replace("{host}", &host()),
+            graph_prefix: graph_prefix.clone(),
             metric_interval: common.duration("metric-interval"),
             remote_metric_endpoint: not_empty(endpoint).filter(|endpoint| endpoint != "local"),
             threads: usize::try_from(common.int("max-cpu")).ok().filter(|&threads| threads > 0),
@@ -233,6 +237,8 @@ impl Config {
             storage_path: storage_path(&settings),
             store: store::options(&settings),
             migrate_from: store::migrate_from(&settings),
+            cleanup: cleanup::options(file, &settings, &graph_prefix)
+                .expect("cross_checks reads them too"),
             hash_filenames: whisper.flag("hash-filenames"),
             schemas_file: not_empty(whisper.text("schemas-file")).map(PathBuf::from),
             aggregation_file: not_empty(whisper.text("aggregation-file")).map(PathBuf::from),
@@ -323,6 +329,9 @@ fn cross_checks(file: &str, settings: &Settings) -> Vec<Problem> {
             let message = format!("[[logging]] file = {:?}: {reason}", table.text("file"));
             refuse(table.line("file"), message);
         }
+    }
+    if let Err(mistakes) = cleanup::options(file, settings, "") {
+        problems.extend(mistakes);
     }
     problems
 }

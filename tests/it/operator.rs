@@ -119,3 +119,22 @@ fn commands_that_cannot_be_obeyed_say_why() {
     let merged = lines(&check(&["compact", "--server", &server, "--json"], 0));
     assert_eq!(merged[0]["merges"], 0);
 }
+
+#[test]
+fn series_that_nobody_writes_any_more_go() {
+    let rules = "[[cleanup]]\npattern = \"^tmp\\\\.\"\nnot-updated-for = \"1h\"\n";
+    let quick = "[block]\nduration = \"1s\"\n";
+    let node = Node::start(&format!("{ADMIN}{quick}{rules}"));
+    let text = node.config_text().replace("[storage]\n", "[storage]\ncleanup-interval = \"1s\"\n");
+    let node = Node::start_with(node.kill(), &text);
+    let hours_ago = |hours: i64| now_s() - 3600 * hours;
+    let old = format!("tmp.old 1 {0}\nkeep.old 1 {0}\ntmp.new 1 {1}\n", hours_ago(3), hours_ago(0));
+    node.send(old.as_bytes());
+    let is_here = |node: &Node, name: &str| {
+        node.get("graphite-api", &format!("/metrics/find?query={name}")).contains(name)
+    };
+    node.wait_for("the points", |node| is_here(node, "tmp.new"));
+    node.wait_for("the cleaning up", |node| !is_here(node, "tmp.old"));
+    assert!(is_here(&node, "keep.old") && is_here(&node, "tmp.new"));
+    assert!(node.log().contains("cleaned up: deleted 1 series"), "{}", node.log());
+}

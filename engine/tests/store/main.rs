@@ -3,6 +3,7 @@
 
 mod archives;
 mod basics;
+mod cleanup;
 mod compact;
 mod damage;
 mod delete;
