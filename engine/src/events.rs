@@ -11,7 +11,7 @@ use silverback_formats::event::{Event, KIND_EVENT};
 use silverback_formats::frame::{self, LogKind};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -69,6 +69,11 @@ fn memory_bytes(event: &Event) -> usize {
     event.text_bytes() + tags + size_of::<StoredEvent>() + IN_MAPS
 }
 
+/// Path of the log in `dir`.
+pub(crate) fn path(dir: &Path) -> PathBuf {
+    dir.join(NAME)
+}
+
 impl Events {
     /// Reads the log in `dir` and opens it for appending.
     pub(crate) fn open(
@@ -84,7 +89,7 @@ impl Events {
             list.insert(id, event);
             Ok(())
         };
-        let (file, damage) = LogFile::open(storage, dir.join(NAME), LogKind::Events, 0, read)?;
+        let (file, damage) = LogFile::open(storage, path(dir), LogKind::Events, 0, read)?;
         let last_id = list.by_id.last_key_value().map_or(0, |(&id, _)| id);
         let log = Log { file, next_id: last_id.saturating_add(1) };
         Ok((Self { log: Mutex::new(log), list: RwLock::new(list) }, damage))
@@ -119,6 +124,11 @@ impl Events {
         log.next_id = id.saturating_add(1);
         self.list.write().insert(id, event);
         Ok(id)
+    }
+
+    /// Bytes of the log that are whole frames and synced; 0 when there is no file yet.
+    pub(crate) fn len_bytes(&self) -> u64 {
+        self.log.lock().file.len_bytes()
     }
 
     /// Waits for an event that is being written.

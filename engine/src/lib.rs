@@ -20,6 +20,7 @@
 //! | `import` | series with all archives, from elsewhere |
 //! | `verify` | a folder as it lies there |
 //! | `export` | series → whisper files |
+//! | `snapshot` | the database as it is now → another folder |
 //! | `job` | what work on many files tells |
 //! | `block` | sealed blocks |
 //! | `compact` | when blocks are merged |
@@ -63,6 +64,7 @@ pub mod schema;
 mod seal;
 mod series;
 mod series_log;
+mod snapshot;
 pub mod storage;
 mod store;
 mod verify;
@@ -75,7 +77,7 @@ pub use clock::Clock;
 pub use db::Db;
 pub use error::{
     AddEventError, AppendError, CloseError, Damage, DeleteError, FetchError, FindError, OpenError,
-    SealError,
+    SealError, SnapshotError,
 };
 pub use events::{EVENT_BYTES_MAX, StoredEvent};
 pub use export::{ExportError, ExportEvent, ExportOptions, ExportOutcome};
@@ -92,4 +94,5 @@ pub use options::{
 pub use series::{SeriesId, SeriesInfo};
 pub use silverback_formats::carbon::Point;
 pub use silverback_formats::event::Event;
+pub use snapshot::Snapshot;
 pub use verify::{DamagedFile, VerifyEvent, is_database, verify_folder};

@@ -18,5 +18,6 @@ mod migrate;
 mod model;
 mod power_cut;
 mod races;
+mod snapshot;
 mod support;
 mod whisper;
