@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`compact`] | `/admin/compact` |
 //! | [`delete`] | `/admin/delete` |
+//! | [`snapshot`] | `/admin/snapshot`, `/admin/snapshot/remove` |
 //!
 //! Whoever reaches it may delete everything, so it has a listener of its own, which the server
 //! opens on loopback addresses only. A web page in a browser on the same machine reaches those
@@ -12,6 +13,7 @@
 
 pub mod compact;
 pub mod delete;
+pub mod snapshot;
 
 use crate::counters::Endpoint;
 use crate::refusal::Refusal;
@@ -25,6 +27,12 @@ pub(crate) const ROUTES: &[(&str, Endpoint, Handler)] = &[
     }),
     ("/admin/delete", Endpoint::Admin, |api, request| {
         guard(request).and_then(|()| delete::delete(api, request))
+    }),
+    ("/admin/snapshot", Endpoint::Admin, |api, request| {
+        guard(request).and_then(|()| snapshot::take(api, request))
+    }),
+    ("/admin/snapshot/remove", Endpoint::Admin, |api, request| {
+        guard(request).and_then(|()| snapshot::remove(api, request))
     }),
 ];
 
