@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+import boto3
+
 BUCKET = "backups"
 NOW = int(time.time()) // 60 * 60
 
@@ -79,8 +81,12 @@ class Node:
         with socket.create_connection((host, int(port))) as carbon:
             carbon.sendall(lines.encode())
 
+    def event(self, text):
+        body = json.dumps({"what": "large", "tags": [], "data": text}).encode()
+        urlopen(f"http://{self.addresses['graphite-api']}/events/", data=body).read()
+
     def values(self):
-        query = f"target=b.*&from={NOW - 90000}&until={NOW}&format=json&maxDataPoints=1000000"
+        query = f"target=b.*&from={NOW - 9000}&until={NOW}&format=json&maxDataPoints=1000000"
         with urlopen(f"http://{self.addresses['graphite-api']}/render?{query}") as answer:
             found = json.load(answer)
         return {
@@ -97,9 +103,9 @@ class Node:
 
 
 def noise(series, chance):
-    """A day of minutes that no codec makes small."""
+    """Two hours of minutes."""
     return "".join(
-        f"b.s{series} {chance.random()} {NOW - minute * 60}\n" for minute in range(1, 1440)
+        f"b.s{series} {chance.random()} {NOW - minute * 60}\n" for minute in range(1, 120)
     )
 
 
@@ -127,9 +133,13 @@ def main():
             def blocks():
                 return len(os.listdir(f"{root}/one/data/blocks"))
 
+            def is_full(names):
+                values = node.values()
+                return len(values) == names and all(len(known) == 119 for known in values.values())
+
             def fill(series):
                 node.send("".join(noise(at, chance) for at in series))
-                wait_for("the points", lambda: len(node.values()) == series[-1] + 1)
+                wait_for("the points", lambda: is_full(series[-1] + 1))
 
             def restored(name, *more):
                 run("restore", "--from", place, "--to", f"{root}/{name}/data", *more)
@@ -143,15 +153,13 @@ def main():
             first = run("backup", "--to", place, "--server", node.admin())
             assert first["copiedFiles"] == first["files"], first
             then = node.values()
-            # More than one part of a large file: 2 500 series of a day are over 25 MB.
-            fill(range(20, 2500))
-            time.sleep(3)
-            node.admin() and run("compact", "--server", node.admin())
+            # The file of events has more than one part.
+            for at in range(30):
+                node.event(f"{at} " + chance.randbytes(400_000).hex())
+            fill(range(20, 40))
             second = run("backup", "--to", place, "--server", node.admin())
+            assert second["copiedBytes"] > 16 << 20, second
             now = node.values()
-            sizes = [os.stat(f"{root}/one/data/blocks/{name}").st_size
-                     for name in os.listdir(f"{root}/one/data/blocks")]
-            assert max(sizes) > 17 << 20, f"no block is large: {sizes}"
             third = run("backup", "--to", place, "--server", node.admin())
             assert third["copiedBytes"] < second["bytes"] / 10, (second, third)
 
@@ -161,7 +169,8 @@ def main():
             assert restored("new") == now
 
             # Killed in the middle, it leaves the ones before.
-            fill(range(2500, 2520))
+            node.event(chance.randbytes(400_000).hex())
+            fill(range(40, 60))
             killed = subprocess.Popen(
                 [binary, "backup", "--to", place, "--server", node.admin()], env=environment
             )
@@ -172,12 +181,16 @@ def main():
             assert restored("after", "--backup", third["backup"]) == now
 
             # An object that was changed is found.
-            listing = f"{url}/{BUCKET}/some/node/backups/{third['backup']}.json"
-            with urlopen(listing) as answer:
-                files = json.loads(answer.readline())["files"]
-            entry = max(files, key=lambda file: file["bytes"])
-            key = f"{url}/{BUCKET}/some/node/objects/{entry['sha256']}"
-            urlopen(Request(key, data=b"other bytes", method="PUT"))
+            store = boto3.client(
+                "s3", endpoint_url=url, region_name="us-east-1",
+                aws_access_key_id="key", aws_secret_access_key="secret",
+            )
+            listing = f"some/node/backups/{third['backup']}.json"
+            listing = store.get_object(Bucket=BUCKET, Key=listing)["Body"].read()
+            files = json.loads(listing.splitlines()[0])["files"]
+            largest = max(files, key=lambda file: file["bytes"])
+            damaged = f"some/node/objects/{largest['sha256']}"
+            store.put_object(Bucket=BUCKET, Key=damaged, Body=b"other bytes")
             told = run("restore", "--from", place, "--to", f"{root}/bad", "--backup",
                        third["backup"], code=1)
             assert "checksum" in told, told

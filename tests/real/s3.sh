@@ -1,6 +1,6 @@
 #!/bin/sh
-# Backups in a bucket: a silverback is backed up to moto, a server that speaks S3, twice, once
-# more with a block of several parts, and restored; a backup is killed, an object damaged.
+# Backups in a bucket: a silverback is backed up to moto, a server that speaks S3, several times,
+# with a file of more than one part, and restored; a backup is killed, an object damaged.
 #
 # usage: tests/real/s3.sh [path of the silverback binary]
 #
