@@ -75,10 +75,10 @@ fn obey(db: &Db, at: usize, step: Step) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
-    fn snapshots_are_what_was(steps in prop::collection::vec(step(), 1..60)) {
+    fn snapshots_are_what_was(steps in prop::collection::vec(step(), 1..40)) {
         let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
         let db = bench.open(&storage);
         let mut taken = Vec::new();
