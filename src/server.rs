@@ -35,6 +35,8 @@ pub enum Service {
     NodeApi,
     /// Graphite's API.
     GraphiteApi,
+    /// What operators ask.
+    AdminApi,
 }
 
 impl Service {
@@ -46,6 +48,7 @@ impl Service {
             Self::CarbonUdp => "carbon-udp",
             Self::NodeApi => "node-api",
             Self::GraphiteApi => "graphite-api",
+            Self::AdminApi => "admin-api",
         }
     }
 
@@ -56,6 +59,7 @@ impl Service {
             Self::CarbonUdp => "udp",
             Self::NodeApi => "carbonserver",
             Self::GraphiteApi => "graphite-api",
+            Self::AdminApi => "admin",
         }
     }
 }
@@ -103,6 +107,7 @@ struct Listeners {
     udp: Option<UdpSocket>,
     node_api: Option<TcpListener>,
     graphite_api: Option<TcpListener>,
+    admin_api: Option<TcpListener>,
     listening: Vec<Listening>,
 }
 
@@ -115,7 +120,8 @@ impl Listeners {
         let node_api = place.bind(Service::NodeApi, config.node_api.as_ref(), bind_tcp)?;
         let graphite_api =
             place.bind(Service::GraphiteApi, config.graphite_api.as_ref(), bind_tcp)?;
-        Ok(Self { tcp, udp, node_api, graphite_api, listening })
+        let admin_api = place.bind(Service::AdminApi, config.admin_api.as_ref(), bind_tcp)?;
+        Ok(Self { tcp, udp, node_api, graphite_api, admin_api, listening })
     }
 }
 
@@ -232,6 +238,13 @@ impl Server {
             let server = query_api::serve(listener, router, connections, self.shutdown.clone());
             self.spawn_service(Service::GraphiteApi.name(), server);
         }
+        if let Some(listener) = listeners.admin_api {
+            let limits = admin_limits(&api.limits);
+            let own = Arc::new(Api::with_options(self.db.clone(), limits, admin_options(&api)));
+            let router = query_api::admin_router(own);
+            let server = query_api::serve(listener, router, connections, self.shutdown.clone());
+            self.spawn_service(Service::AdminApi.name(), server);
+        }
         let sources = Sources { db: self.db.clone(), tcp: tcp_counters, udp: udp_counters, api };
         let metrics = SelfMetrics::new(sources);
         let (publishing, token) = (self.publishing.subscribe(), self.shutdown.clone());
@@ -323,6 +336,7 @@ pub(crate) fn db_options(config: &Config, schema: Schema) -> Options {
         head_budget_points: config.head_budget_points,
         store: config.store.clone(),
         migrate_from: config.migrate_from.clone(),
+        cleanup: config.cleanup.clone(),
         tags: config.tags,
         ..Options::new(&config.storage_path)
     }
@@ -350,6 +364,22 @@ fn api_options(config: &Config) -> ApiOptions {
         cors: if config.cors { Cors::Open } else { Cors::Closed },
         slow_request: config.slow_request,
     }
+}
+
+/// Work for operators ends when it is done, and does not wait for that of the other APIs.
+fn admin_limits(limits: &Limits) -> Limits {
+    Limits {
+        request_timeout: Duration::from_secs(86_400),
+        running_requests: 4,
+        waiting_requests: 64,
+        globbed_nodes: usize::MAX,
+        ..limits.clone()
+    }
+}
+
+/// No web page has business there, whatever it may do elsewhere, and long work is no news.
+fn admin_options(api: &Api) -> ApiOptions {
+    ApiOptions { cors: Cors::Closed, slow_request: None, ..api.options.clone() }
 }
 
 /// Runs work that blocks without holding up the tasks of this thread.

@@ -55,9 +55,13 @@ const LICENCES: &[&str] = &[
 
 /// Crates that are there in two versions, and why that cannot be helped.
 const DOUBLED: &[(&str, &str)] = &[
+    ("crypto-common", "object_store's checksum of uploads is a version behind sha2"),
+    ("digest", "object_store's checksum of uploads is a version behind sha2"),
+    ("getrandom", "ring, behind object_store, is a version behind the others"),
     ("itertools", "criterion, of the benches alone, is behind prost's derive"),
     ("rand_core", "pco, of the benches alone, is behind proptest's"),
     ("syn", "the derives of prost and tracing are a version behind the others"),
+    ("tower-http", "reqwest, behind object_store, is a version behind query-api"),
 ];
 
 /// Lines of the longest file.

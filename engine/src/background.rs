@@ -38,6 +38,9 @@ impl Background {
         if inner.store.old_files().is_some() {
             background.spawn("silverback-migrate", inner, &stopped, crate::import::work)?;
         }
+        if !inner.options.cleanup.rules.is_empty() {
+            background.spawn("silverback-cleanup", inner, &stopped, crate::cleanup::work)?;
+        }
         if !inner.options.wal_sync_interval.is_zero() {
             background.spawn("silverback-sync", inner, &stopped, sync)?;
         }

@@ -64,6 +64,12 @@ counters! {
         seal_errors => "seal.errors",
         /// Bytes of blocks written by seals.
         sealed_bytes => "seal.bytes",
+        /// Passes over series that nobody may write any more.
+        cleanups => "cleanup.done",
+        /// Series deleted by them.
+        cleaned => "cleanup.deleted",
+        /// Passes that failed.
+        cleanup_errors => "cleanup.errors",
         /// Blocks deleted because all they held is past its retention.
         expired_blocks => "block.expired",
         /// Bytes of blocks of roll-ups, written before what they are made of is deleted.

@@ -2,10 +2,11 @@
 
 use crate::append::{Appended, Refusal};
 use crate::background::Background;
+use crate::cleanup;
 use crate::compact;
 use crate::error::{
     AddEventError, AppendError, CloseError, Damage, DeleteError, FetchError, FindError, OpenError,
-    SealError,
+    SealError, SnapshotError,
 };
 use crate::events::StoredEvent;
 use crate::export::{self, ExportError, ExportEvent, ExportOptions};
@@ -17,6 +18,7 @@ use crate::open;
 use crate::options::{Options, WhisperOptions};
 use crate::schema::Schema;
 use crate::series::{SeriesId, SeriesInfo};
+use crate::snapshot::{self, Snapshot};
 use parking_lot::Mutex;
 use silverback_formats::carbon::Point;
 use silverback_formats::event::Event;
@@ -191,6 +193,15 @@ impl Db {
         self.inner().delete(ids)
     }
 
+    /// Deletes the series that by [`Options::cleanup`] nobody writes any more, and says how many.
+    /// With [`Options::background`] that is done in the background.
+    ///
+    /// # Errors
+    /// As [`Db::delete`].
+    pub fn clean_up(&self) -> Result<usize, DeleteError> {
+        cleanup::now(self.inner())
+    }
+
     /// Calls `visit` with name and id of every series, sorted by name, until it breaks.
     pub fn for_each_series(&self, visit: &mut dyn FnMut(&[u8], SeriesId) -> ControlFlow<()>) {
         self.inner().index.for_each_leaf(visit);
@@ -340,6 +351,25 @@ impl Db {
     /// When a file cannot be written, and after [`Db::close`]; the samples stay in head and WAL.
     pub fn seal(&self) -> Result<(), SealError> {
         self.inner().seal()
+    }
+
+    /// Puts the database as it is now into the folder `snapshots/NAME` in its own, as one that can
+    /// be opened. Its large files are hard links, so that it takes no time and no space until
+    /// they are merged away here. Ingest and queries go on meanwhile.
+    ///
+    /// # Errors
+    /// When the name is taken or unusable, there are no blocks, a file cannot be written, and
+    /// after [`Db::close`].
+    pub fn snapshot(&self, name: &str) -> Result<Snapshot, SnapshotError> {
+        snapshot::take(self.inner(), name)
+    }
+
+    /// Removes a snapshot.
+    ///
+    /// # Errors
+    /// When there is none of this name, it holds other files too, or a file cannot be removed.
+    pub fn remove_snapshot(&self, name: &str) -> Result<(), SnapshotError> {
+        snapshot::remove(self.inner(), name)
     }
 
     /// Makes a new file of the index of all names now, from which the next start begins. The

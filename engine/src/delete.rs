@@ -41,6 +41,19 @@ impl Inner {
         self.delete_gated(&idle, false)
     }
 
+    /// Deletes those of some series, few at a time, for which `is_wanted` holds while no sample is
+    /// on its way to any, and says how many.
+    pub(crate) fn delete_if<T: Copy>(
+        &self,
+        series: &[(SeriesId, T)],
+        is_wanted: impl Fn(&(SeriesId, T)) -> bool,
+    ) -> Result<usize, DeleteError> {
+        let _gate = self.gate.write();
+        let wanted = series.iter().filter(|series| is_wanted(series));
+        let ids: Vec<SeriesId> = wanted.map(|(id, _)| *id).collect();
+        self.delete_gated(&ids, true)
+    }
+
     fn delete_batch(&self, ids: &[SeriesId]) -> Result<usize, DeleteError> {
         let _gate = self.gate.read();
         self.delete_gated(ids, true)

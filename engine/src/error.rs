@@ -174,6 +174,44 @@ pub enum SealError {
     Closed,
 }
 
+/// Why a snapshot was not taken, or not removed. Of one that was not taken nothing counts.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// The name cannot be that of a folder everywhere.
+    #[error("snapshot {name:?}: allowed are up to 100 letters, digits, and - _ . but first")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// Samples are kept in whisper files, which change all the time.
+    #[error("whisper files have no snapshots: take one of their file system, or copy the folder")]
+    NoBlocks,
+    /// There is one of this name.
+    #[error("{}: this snapshot exists: remove it or choose another name", path.display())]
+    Exists {
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// There is none of this name.
+    #[error("{}: no such snapshot", path.display())]
+    NotFound {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// A file could not be linked, written or removed; try again when the disk is well.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The database was closed.
+    #[error("the database is closed")]
+    Closed,
+}
+
 /// Why closing did not end well; the data written before is safe as far as it was synced.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -231,4 +269,4 @@ macro_rules! from_file_error {
     };
 }
 
-from_file_error!(OpenError AppendError DeleteError SealError CloseError AddEventError);
+from_file_error!(OpenError AppendError DeleteError SealError SnapshotError CloseError AddEventError);

@@ -62,11 +62,6 @@ impl List {
     }
 }
 
-/// Path of the log in `dir`.
-pub(crate) fn path(dir: &Path) -> PathBuf {
-    dir.join(NAME)
-}
-
 fn push_event(event: &Event, id: u64, out: &mut Vec<u8>) {
     let at = frame::start(KIND_EVENT, out);
     event.encode_into(id, out);
@@ -78,6 +73,11 @@ fn memory_bytes(event: &Event) -> usize {
     const IN_MAPS: usize = 64;
     let tags = event.tags.len() * size_of::<String>();
     event.text_bytes() + tags + size_of::<StoredEvent>() + IN_MAPS
+}
+
+/// Path of the log in `dir`.
+pub(crate) fn path(dir: &Path) -> PathBuf {
+    dir.join(NAME)
 }
 
 impl Events {
@@ -143,6 +143,11 @@ impl Events {
             }
             Ok(())
         })
+    }
+
+    /// Bytes of the log that are whole frames and synced; 0 when there is no file yet.
+    pub(crate) fn len_bytes(&self) -> u64 {
+        self.log.lock().file.len_bytes()
     }
 
     /// Waits for an event that is being written.

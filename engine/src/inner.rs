@@ -78,6 +78,8 @@ pub(crate) struct Inner {
     pub(crate) base_work: Mutex<BaseWork>,
     /// Held while the head is sealed.
     pub(crate) sealing: Mutex<Sealing>,
+    /// Held while a snapshot is taken or removed.
+    pub(crate) snapshots: Mutex<()>,
     /// Held while files are added to what exists, or removed.
     pub(crate) disk: Mutex<Disk>,
     pub(crate) scratch: Mutex<Vec<Scratch>>,

@@ -8,6 +8,7 @@
 //! | `append` | points → WAL → head, and the order of it |
 //! | `asleep` | what the index has and nothing else |
 //! | `delete` | series → nothing |
+//! | `cleanup` | series that nobody writes any more → nothing |
 //! | `names` | name → id for ingest |
 //! | [`schema`], `policies` | name → retention and aggregation |
 //! | [`index`] | names by pattern |
@@ -19,6 +20,7 @@
 //! | `import` | series with all archives, from elsewhere |
 //! | `verify` | a folder as it lies there |
 //! | `export` | series → whisper files |
+//! | `snapshot` | the database as it is now → another folder |
 //! | `job` | what work on many files tells |
 //! | `block` | sealed blocks |
 //! | `compact` | when blocks are merged |
@@ -36,6 +38,7 @@ mod asleep;
 mod background;
 mod base;
 mod block;
+mod cleanup;
 pub mod clock;
 mod compact;
 mod counters;
@@ -62,6 +65,7 @@ pub mod schema;
 mod seal;
 mod series;
 mod series_log;
+mod snapshot;
 pub mod storage;
 mod store;
 mod verify;
@@ -74,7 +78,7 @@ pub use clock::Clock;
 pub use db::Db;
 pub use error::{
     AddEventError, AppendError, CloseError, Damage, DeleteError, FetchError, FindError, OpenError,
-    SealError,
+    SealError, SnapshotError,
 };
 pub use events::{EVENT_BYTES_MAX, StoredEvent};
 pub use export::{ExportError, ExportEvent, ExportOptions, ExportOutcome};
@@ -85,8 +89,11 @@ pub use import::{
 };
 pub use index::{Completion, Dialect, FindLimits, Found, NodeKind, TagFilter, TagTest};
 pub use job::{JobEvent, JobFile};
-pub use options::{MigrationOptions, Options, StoreOptions, WhisperOptions, WriteStrategy};
+pub use options::{
+    CleanupOptions, MigrationOptions, Options, StoreOptions, WhisperOptions, WriteStrategy,
+};
 pub use series::{SeriesId, SeriesInfo};
 pub use silverback_formats::carbon::Point;
 pub use silverback_formats::event::Event;
+pub use snapshot::Snapshot;
 pub use verify::{DamagedFile, VerifyEvent, is_database, verify_folder};

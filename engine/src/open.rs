@@ -119,6 +119,7 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
         store,
         base_work: Mutex::new(BaseWork::default()),
         sealing: Mutex::default(),
+        snapshots: Mutex::new(()),
         disk: Mutex::new(Disk { manifest, series_log, damaged_segments }),
         gate: RwLock::new(()),
         next_id: Mutex::new(next_id),

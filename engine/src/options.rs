@@ -3,7 +3,7 @@
 use crate::clock::{Clock, SystemClock};
 use crate::import::ImportOptions;
 use crate::policies::Times;
-use crate::schema::Schema;
+use crate::schema::{CleanupRules, Schema};
 use crate::storage::{DiskStorage, Storage};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -111,6 +111,33 @@ pub struct MigrationOptions {
     pub archives: bool,
 }
 
+/// How series are deleted that nobody writes any more.
+#[derive(Debug, Clone)]
+pub struct CleanupOptions {
+    /// Which series, and after how long.
+    pub rules: CleanupRules,
+    /// Time between two passes over them, and until the first one.
+    pub interval: Duration,
+    /// Series looked at in a second at most; zero is no limit.
+    pub series_per_second: u32,
+    /// What the names of the server's own series begin with, whose samples say nothing about
+    /// whether senders are alive; empty for none.
+    pub own_prefix: Vec<u8>,
+}
+
+impl CleanupOptions {
+    /// No series is deleted.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            rules: CleanupRules::none(),
+            interval: Duration::from_secs(3600),
+            series_per_second: 10_000,
+            own_prefix: Vec::new(),
+        }
+    }
+}
+
 /// How a [`Db`](crate::Db) is opened.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -142,6 +169,8 @@ pub struct Options {
     /// Folder of whisper files that are moved into blocks, and answered from until they are.
     /// Only with [`StoreOptions::Blocks`].
     pub migrate_from: Option<ImportOptions>,
+    /// Which series are deleted when nobody writes them any more.
+    pub cleanup: CleanupOptions,
     /// Whether names with `;` are tagged series and brought to canonical order.
     pub tags: bool,
     /// Whether the database seals, syncs and expires by itself. Without it, tests decide when.
@@ -169,6 +198,7 @@ impl Options {
             store: StoreOptions::Blocks,
             index_seal_names: 250_000,
             migrate_from: None,
+            cleanup: CleanupOptions::none(),
             tags: true,
             background: true,
             clock: Arc::new(SystemClock),

@@ -40,6 +40,7 @@ endpoints! {
     NodeInfo "node_info" "Node API: `/info/`.";
     NodeList "node_list" "Node API: `/metrics/list/`.";
     NodeCapabilities "node_capabilities" "Node API: `/_internal/capabilities/`.";
+    Admin "admin" "Admin API: everything under `/admin`.";
     Other "other" "Everything else, unknown paths included.";
 }
 

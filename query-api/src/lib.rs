@@ -1,4 +1,4 @@
-//! HTTP → [`Db`](silverback_engine::Db) → HTTP: the Graphite API and the node API.
+//! HTTP → [`Db`](silverback_engine::Db) → HTTP: the Graphite API, the node API and the admin API.
 //!
 //! It opens no data file and knows no carbon socket.
 //!
@@ -20,10 +20,13 @@
 //! | [`stats`] | what one query took |
 //! | [`routes`] | endpoints of the Graphite API |
 //! | [`node`] | endpoints of the node API |
+//! | [`admin`] | endpoints of the admin API |
 //! | [`tag_expr`] | expressions over tags |
+//! | [`selection`] | globs and expressions over tags → series |
 //! | [`refusal`] | why a request gets no answer, and with which status |
 //! | [`counters`] | what was answered so far |
 
+pub mod admin;
 pub mod api;
 mod budget;
 mod consolidate;
@@ -42,6 +45,7 @@ mod plan;
 pub mod refusal;
 pub mod request;
 pub mod routes;
+pub mod selection;
 mod series;
 pub mod server;
 mod source;
@@ -53,7 +57,7 @@ pub mod time;
 
 pub use api::{Api, ApiOptions, Cors, Limits};
 pub use refusal::Refusal;
-pub use server::{graphite_router, node_router, serve};
+pub use server::{admin_router, graphite_router, node_router, serve};
 
 #[cfg(test)]
 mod tests;

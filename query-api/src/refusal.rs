@@ -64,6 +64,12 @@ pub enum Refusal {
     /// The work did not end in time: ask for less.
     #[error("request took longer than {} s (request-timeout)", .0.as_secs_f64())]
     TimedOut(Duration),
+    /// A web page asks for what only an operator may: use a command or curl.
+    #[error("requests of web pages are refused here (they have an Origin header)")]
+    FromWebPage,
+    /// The disk did not let the work be done: see to it and try again.
+    #[error("{0}")]
+    Failed(String),
     /// The peer's question was understood and its answer is a failure; node API only.
     #[error("Internal error while processing request ({0})")]
     Internal(String),
@@ -87,7 +93,10 @@ impl Refusal {
             Self::NoMemory { .. } | Self::NotStored(_) | Self::TimedOut(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::Internal(_) | Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::FromWebPage => StatusCode::FORBIDDEN,
+            Self::Internal(_) | Self::Failed(_) | Self::Panicked => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 //! of the request is dropped, and with it a guard that tells the handler to stop. Large answers
 //! are written while they are sent; see `stream`.
 
+use crate::admin;
 use crate::api::{Api, Cors};
 use crate::counters::Endpoint;
 use crate::node;
@@ -76,6 +77,17 @@ pub fn node_router(api: Arc<Api>) -> Router {
             .route(path, route())
             .route(&format!("{path}/"), route())
             .route(&format!("{path}/{{*below}}"), route());
+    }
+    framed(router, api)
+}
+
+/// The admin API: what an operator asks. It must listen where nobody else can ask.
+pub fn admin_router(api: Arc<Api>) -> Router {
+    let mut router = Router::new();
+    for (path, endpoint, handler) in admin::ROUTES {
+        let route: MethodRouter<Arc<Api>> =
+            any(move |State(api), request| answer(api, *endpoint, *handler, request));
+        router = router.route(path, route);
     }
     framed(router, api)
 }

@@ -31,13 +31,18 @@ pub(crate) fn open(Loaded { config, schema }: Loaded) -> Result<Db, CommandError
                       engine = \"block\" in [storage], or use silverback convert";
         return Err(CommandError::Usage(reason.to_owned()));
     }
+    open_any(Loaded { config, schema })
+}
+
+/// Opens the database of a configuration, whatever it keeps samples in. It does nothing by itself.
+pub(crate) fn open_any(Loaded { config, schema }: Loaded) -> Result<Db, CommandError> {
     // Nobody is disturbed by work at full speed.
     let options =
         Options { background: false, compaction_bytes_per_s: 0, ..db_options(&config, schema) };
     Db::open(options).map_err(|error| {
         let hint = match error {
             OpenError::Locked { .. } => {
-                ": stop the server first, or let it do the work (docs/migration.md)"
+                ": stop the server first, or let it do the work (docs/migration.md, --server)"
             }
             _ => "",
         };

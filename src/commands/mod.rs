@@ -1,14 +1,19 @@
 //! What the program does when it is called: print something, check something, work on
 //! whisper files, or serve.
 
+mod backup;
 mod compact;
 mod convert;
 mod database;
+mod delete;
 mod export;
 mod import;
 mod jobs;
 mod migrate;
+mod remote;
+mod restore;
 mod serve;
+mod snapshot;
 mod tools;
 mod transfer;
 mod verify;

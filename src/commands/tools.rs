@@ -2,11 +2,15 @@
 //!
 //! Their flags are clap's own, unlike go-carbon's, which [`crate::flags`] reads.
 
+use super::backup::{self, Backup};
 use super::compact::{self, Compact};
 use super::convert::{self, Convert};
+use super::delete::{self, Delete};
 use super::export::{self, Export};
 use super::import::{self, Import};
 use super::migrate::{self, Migrate};
+use super::restore::{self, Restore};
+use super::snapshot::{self, Snapshot};
 use super::verify::{self, Verify};
 use super::whisper::{self, CommandError, WhisperCommand, complain};
 use clap::Parser;
@@ -29,14 +33,19 @@ enum Tool {
     Migrate(Migrate),
     Verify(Verify),
     Compact(Compact),
+    Delete(Delete),
+    Snapshot(Snapshot),
+    Backup(Backup),
+    Restore(Restore),
 }
 
 /// Whether the arguments that follow the program's name begin with a command.
 pub(super) fn is_command(first: Option<&str>) -> bool {
-    matches!(
-        first,
-        Some("whisper" | "convert" | "import" | "export" | "migrate" | "verify" | "compact")
-    )
+    const NAMES: [&str; 11] = [
+        "whisper", "convert", "import", "export", "migrate", "verify", "compact", "delete",
+        "snapshot", "backup", "restore",
+    ];
+    first.is_some_and(|first| NAMES.contains(&first))
 }
 
 /// Does what the arguments say, a command and what follows it.
@@ -59,6 +68,10 @@ pub(super) fn run(args: Vec<String>) -> ExitCode {
         Tool::Migrate(command) => migrate::run(command, &mut out),
         Tool::Verify(command) => verify::run(command, &mut out),
         Tool::Compact(command) => compact::run(command, &mut out),
+        Tool::Delete(command) => delete::run(command, &mut out),
+        Tool::Snapshot(command) => snapshot::run(command, &mut out),
+        Tool::Backup(command) => backup::run(command, &mut out),
+        Tool::Restore(command) => restore::run(command, &mut out),
     };
     match outcome.and_then(|sound| Ok(out.flush().map(|()| sound)?)) {
         Ok(true) => ExitCode::SUCCESS,

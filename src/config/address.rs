@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 /// Where to listen. A name is looked up when the socket is opened, not when it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,13 @@ impl ListenAddress {
             return None;
         }
         Some(Self { host: host.to_owned(), port: port.parse().ok()? })
+    }
+
+    /// Whether nobody but this machine can reach it.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let is_number = |host: &str| host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        self.host == "localhost" || is_number(&self.host)
     }
 
     /// The socket addresses to try, best first; the first that can be bound is the one.

@@ -214,6 +214,8 @@ pub const SECTIONS: &[Section] = &[
     Section { path: "wal", shape: Shape::Single, keys: WAL },
     Section { path: "block", shape: Shape::Single, keys: BLOCK },
     Section { path: "graphite-api", shape: Shape::Single, keys: GRAPHITE_API },
+    Section { path: "admin", shape: Shape::Single, keys: ADMIN },
+    Section { path: "cleanup", shape: Shape::List, keys: CLEANUP },
 ];
 
 const COMMON: &[Key] = &[
@@ -503,6 +505,18 @@ const STORAGE: &[Key] = &[
         AtStart,
         "keep: in a folder beside, its name with .moved; remove; leave: where they are",
     ),
+    key(
+        "cleanup-interval",
+        span("1h0m0s", AboveZero),
+        AtStart,
+        "time between passes of [[cleanup]]",
+    ),
+    key(
+        "cleanup-series-per-second",
+        Int { default: 10_000, least: 0 },
+        AtStart,
+        "most series looked at in a second by them; 0: no limit",
+    ),
 ];
 
 const WAL: &[Key] = &[
@@ -550,6 +564,21 @@ const GRAPHITE_API: &[Key] = &[
         "requests that take longer are logged with what they took; 0s: none",
     ),
     key("cors", Bool(false), AtStart, "whether web pages of any origin may read answers"),
+];
+
+const ADMIN: &[Key] = &[
+    key("listen", listen("127.0.0.1:8082"), AtStart, "where the admin API answers; loopback only"),
+    key("enabled", Bool(false), AtStart, "whether to answer"),
+];
+
+const CLEANUP: &[Key] = &[
+    key("pattern", Text(""), AtStart, "regular expression over names; required"),
+    key(
+        "not-updated-for",
+        span("0s", Zero),
+        AtStart,
+        "age of the newest point from which on a series is deleted; required, from 1h",
+    ),
 ];
 
 const ANY_POINTS: Kind = Int { default: 100_000_000, least: 1 };

@@ -11,6 +11,7 @@
 //! | [`mod@print`] | the defaults as a TOML text |
 
 pub mod address;
+mod cleanup;
 pub mod duration;
 pub mod keys;
 pub mod print;
@@ -25,7 +26,7 @@ pub use problem::{ConfigError, Problem};
 use crate::logging::{self, Output};
 use settings::{Settings, Table};
 use silverback_engine::schema::Schema;
-use silverback_engine::{ImportOptions, StoreOptions};
+use silverback_engine::{CleanupOptions, ImportOptions, StoreOptions};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub struct Config {
     pub store: StoreOptions,
     /// Whisper files that are answered from and moved into blocks.
     pub migrate_from: Option<ImportOptions>,
+    /// Which series are deleted when nobody writes them any more.
+    pub cleanup: CleanupOptions,
     /// Whether whisper files of tagged series are named by hashes.
     pub hash_filenames: bool,
     /// Retention rules; none for the built-in ones.
@@ -86,6 +89,8 @@ pub struct Config {
     pub node_api: Option<ListenAddress>,
     /// Where the Graphite API answers.
     pub graphite_api: Option<ListenAddress>,
+    /// Where the admin API answers.
+    pub admin_api: Option<ListenAddress>,
     /// Longest work for an answer; none for no limit.
     pub request_timeout: Option<Duration>,
     /// Most names that a pattern may match.
@@ -200,7 +205,7 @@ impl Config {
         let settings = Settings::parse(file, text).map_err(ConfigError)?;
         let problems = cross_checks(file, &settings);
         if problems.is_empty() {
-            Ok(Self::from_settings(settings))
+            Ok(Self::from_settings(file, settings))
         } else {
             Err(ConfigError(problems))
         }
@@ -213,7 +218,7 @@ impl Config {
         file.unwrap_or_else(|| STANDALONE_NAME.to_owned())
     }
 
-    fn from_settings(settings: Settings) -> Self {
+    fn from_settings(file: &str, settings: Settings) -> Self {
         let common = settings.table("common");
         let whisper = settings.table("whisper");
         let (block, cache) = (settings.table("block"), settings.table("cache"));
@@ -222,10 +227,11 @@ impl Config {
         let slow_request = graphite_api.duration("slow-request");
         let endpoint = common.text("metric-endpoint");
         let request_timeout = carbonserver.duration("request-timeout");
+        let graph_prefix = common.text("graph-prefix").replace("{host}", &host());
         Self {
             file: None,
             user: not_empty(common.text("user")),
-            graph_prefix: common.text("graph-prefix").replace("{host}", &host()),
+            graph_prefix: graph_prefix.clone(),
             metric_interval: common.duration("metric-interval"),
             remote_metric_endpoint: not_empty(endpoint).filter(|endpoint| endpoint != "local"),
             threads: usize::try_from(common.int("max-cpu")).ok().filter(|&threads| threads > 0),
@@ -233,6 +239,8 @@ impl Config {
             storage_path: storage_path(&settings),
             store: store::options(&settings),
             migrate_from: store::migrate_from(&settings),
+            cleanup: cleanup::options(file, &settings, &graph_prefix)
+                .expect("cross_checks reads them too"),
             hash_filenames: whisper.flag("hash-filenames"),
             schemas_file: not_empty(whisper.text("schemas-file")).map(PathBuf::from),
             aggregation_file: not_empty(whisper.text("aggregation-file")).map(PathBuf::from),
@@ -254,6 +262,7 @@ impl Config {
             udp: listener(&settings.table("udp")),
             node_api: listener(&carbonserver),
             graphite_api: listener(&graphite_api),
+            admin_api: listener(&settings.table("admin")),
             request_timeout: Some(request_timeout).filter(|timeout| !timeout.is_zero()),
             max_metrics_globbed: limit(carbonserver.int("max-metrics-globbed")),
             max_metrics_rendered: limit(carbonserver.int("max-metrics-rendered")),
@@ -294,6 +303,15 @@ fn cross_checks(file: &str, settings: &Settings) -> Vec<Problem> {
         );
         refuse(prometheus.line("endpoint"), message);
     }
+    let admin = settings.table("admin");
+    if listener(&admin).is_some_and(|address| !address.is_loopback()) {
+        let message = format!(
+            "[admin] listen = {:?}: whoever reaches it may delete everything: allowed is an \
+             address that only this machine reaches, such as \"127.0.0.1:8082\"",
+            admin.text("listen")
+        );
+        refuse(admin.line("listen"), message);
+    }
     let tcp = settings.table("tcp");
     if tcp.flag("enabled") && matches!(tcp.text("compression").as_str(), "gzip" | "snappy") {
         // Read as lines, the compressed bytes would be refused one by one and the points lost.
@@ -318,6 +336,9 @@ fn cross_checks(file: &str, settings: &Settings) -> Vec<Problem> {
             let message = format!("[[logging]] file = {:?}: {reason}", table.text("file"));
             refuse(table.line("file"), message);
         }
+    }
+    if let Err(mistakes) = cleanup::options(file, settings, "") {
+        problems.extend(mistakes);
     }
     problems
 }

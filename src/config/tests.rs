@@ -56,6 +56,7 @@ fn defaults_without_a_file() {
     assert_eq!((config.tcp, config.udp), (address("127.0.0.1:2003"), address("127.0.0.1:2003")));
     assert_eq!(config.node_api, address("127.0.0.1:8080"));
     assert_eq!(config.graphite_api, address("127.0.0.1:8081"));
+    assert_eq!(config.admin_api, address("127.0.0.1:8082"));
     assert_eq!(config.logging[0].target, Target::Stderr);
     assert_eq!(config.logging[0].encoding, Encoding::Mixed);
     assert!(config.tags);
@@ -85,8 +86,13 @@ fn printed_examples_parse() {
     let text = default_toml();
     let uncommented = text.lines().skip_while(|line| !line.is_empty()).map(|line| {
         let line = line.strip_prefix("# ").unwrap_or(line);
-        // The one key that has no default.
-        if line.starts_with("protocol") { "protocol = \"udp\"" } else { line }
+        // The keys that have no default.
+        match line {
+            _ if line.starts_with("protocol") => "protocol = \"udp\"",
+            _ if line.contains("regular expression over names") => "pattern = \"^a\"",
+            _ if line.starts_with("not-updated-for") => "not-updated-for = \"1h\"",
+            _ => line,
+        }
     });
     let config = read(&uncommented.collect::<Vec<_>>().join("\n"));
     assert!(config.settings.unknown.is_empty(), "{:?}", config.settings.unknown);
@@ -177,6 +183,26 @@ fn what_one_key_cannot_say() {
             "[tcp]\ncompression = \"gzip\"",
             "f:4: [tcp] compression = \"gzip\": this version cannot read compressed streams yet",
         ),
+        (
+            "[admin]\nenabled = true\nlisten = \":8082\"",
+            "f:5: [admin] listen = \":8082\": whoever reaches it may delete everything",
+        ),
+        (
+            "[admin]\nenabled = true\nlisten = \"192.0.2.1:8082\"",
+            "f:5: [admin] listen = \"192.0.2.1:8082\": whoever reaches it may delete everything",
+        ),
+        (
+            "[[cleanup]]\nnot-updated-for = \"24h\"",
+            "f:3: [[cleanup]] pattern is not set: allowed is a regular expression",
+        ),
+        (
+            "[[cleanup]]\npattern = \"^a\"\n",
+            "f:3: [[cleanup]] not-updated-for = \"0s\": allowed is a Go duration of at least 1h",
+        ),
+        (
+            "[[cleanup]]\nnot-updated-for = \"24h\"\npattern = \"a(\"\n",
+            "f:5: [[cleanup]] pattern = \"a(\": missing )",
+        ),
         ("[receiver.x]\nlisten = \":1\"", "f:3: [receiver.x] protocol is not set: allowed are"),
         (
             "[[logging]]\nfile = \"x?level=loud\"",
@@ -187,6 +213,11 @@ fn what_one_key_cannot_say() {
         assert!(found.starts_with(message), "{found}");
     }
     read(&format!("{BLOCK}[prometheus]\nendpoint = \"\""));
+    for listen in ["localhost:1", "[::1]:1", "127.8.9.1:0"] {
+        let text = format!("{BLOCK}[admin]\nenabled = true\nlisten = {listen:?}");
+        assert_eq!(read(&text).admin_api, address(listen));
+    }
+    assert_eq!(read(&format!("{BLOCK}[admin]\nlisten = \":1\"")).admin_api, None);
 }
 
 #[test]
@@ -199,6 +230,19 @@ fn logging_entries() {
     let old =
         read(&format!("{BLOCK}[common]\nlogfile = \"/l\"\nlog-level = \"error\"\n[[logging]]"));
     assert_eq!(old.logging, [Output::deprecated("/l", "error")]);
+}
+
+#[test]
+fn cleanup_rules() {
+    let text = "cleanup-interval = \"2m\"\n[common]\ngraph-prefix = \"own\"\n\
+        [[cleanup]]\npattern = \"^tmp\"\nnot-updated-for = \"24h\"\n\
+        [[cleanup]]\npattern = \"a$\"\nnot-updated-for = \"720h\"\n";
+    let cleanup = read(&format!("{BLOCK}{text}")).cleanup;
+    let age = |name: &[u8]| cleanup.rules.rule_of(name).map(|rule| rule.not_updated_for_s / 3600);
+    assert_eq!([age(b"tmp.a"), age(b"x.a"), age(b"x.b")], [Some(24), Some(720), None]);
+    assert_eq!(cleanup.interval, Duration::from_secs(120));
+    assert_eq!((cleanup.series_per_second, &cleanup.own_prefix[..]), (10_000, &b"own"[..]));
+    assert!(read(BLOCK).cleanup.rules.is_empty());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The server from outside: the real binary, real sockets, raw bytes.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod backup;
 mod cli;
 mod config;
 mod database_commands;
@@ -9,6 +10,7 @@ mod folder;
 mod grafana;
 mod hostile;
 mod ingest;
+mod operator;
 mod serving;
 mod stopping;
 #[path = "../support/mod.rs"]

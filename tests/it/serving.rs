@@ -109,7 +109,7 @@ fn without_a_configuration() {
         .spawn()
         .unwrap();
     let lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let lines: Vec<String> = lines.take(7).collect();
+    let lines: Vec<String> = lines.take(8).collect();
     if lines.is_empty() {
         let output = process.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(1));
@@ -125,10 +125,11 @@ fn without_a_configuration() {
         "listening carbon-udp 127.0.0.1:2003",
         "listening node-api 127.0.0.1:8080",
         "listening graphite-api 127.0.0.1:8081",
+        "listening admin-api 127.0.0.1:8082",
         "data in silverback-data",
     ];
-    assert_eq!(lines[..5], expected);
-    assert!(lines[5].starts_with("send a point: ") && lines[6].starts_with("see it: http://"));
+    assert_eq!(lines[..6], expected);
+    assert!(lines[6].starts_with("send a point: ") && lines[7].starts_with("see it: http://"));
     assert!(folder.path().join("silverback-data").exists());
 }
 

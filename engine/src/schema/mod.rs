@@ -12,6 +12,7 @@
 //! | [`retention`](Retention) | `10s:6h,1m:30d` |
 //! | `storage` | rules of `storage-schemas.conf` |
 //! | `aggregation` | rules of `storage-aggregation.conf` |
+//! | `cleanup` | rules for series that nobody writes any more |
 //! | `re2` | patterns in Go's dialect |
 //! | `matcher` | the first pattern that matches |
 //! | `rule_set` | rules of a file and their matcher |
@@ -19,6 +20,7 @@
 //! | `error` | mistakes and where they are |
 
 mod aggregation;
+mod cleanup;
 mod error;
 mod ini;
 mod matcher;
@@ -29,6 +31,7 @@ mod rule_set;
 mod storage;
 
 pub use aggregation::{AggregationMethod, AggregationRule};
+pub use cleanup::{CleanupRule, CleanupRules};
 pub use error::{Mistake, SchemaError, SchemaErrors};
 pub use policy::Policy;
 pub use re2::{Pattern, PatternError, PatternReason};

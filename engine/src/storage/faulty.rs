@@ -187,6 +187,11 @@ impl Storage for FaultyStorage {
         self.inner.rename(from, to)
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.switch.create()?;
+        self.inner.hard_link(from, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.switch.small_change()?;
         self.inner.remove(path)

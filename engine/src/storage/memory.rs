@@ -310,6 +310,16 @@ impl Storage for MemoryStorage {
         Ok(())
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let live = &mut self.tree.lock().live;
+        let content = Arc::clone(live.get(from).ok_or(io::ErrorKind::NotFound)?);
+        if live.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        live.insert(to.to_path_buf(), content);
+        Ok(())
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         let removed = self.tree.lock().live.remove(path);
         removed.map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())

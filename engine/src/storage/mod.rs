@@ -53,6 +53,13 @@ pub trait Storage: Send + Sync + Debug {
     /// What the system says.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file that nobody appends to any more a second name on the same file system.
+    /// Durable after [`Storage::sync_dir`].
+    ///
+    /// # Errors
+    /// `AlreadyExists` when there is a file of the new name; else what the system says.
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// Removes a file. Durable after [`Storage::sync_dir`].
     ///
     /// # Errors

@@ -106,6 +106,10 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// None of those is left.
     fn forget_old_files(&self) {}
 
+    /// Whether files hold a sample of a series of `since_s` (Unix seconds) or later, or cannot
+    /// tell.
+    fn has_since(&self, db: &Inner, id: SeriesId, since_s: i64) -> bool;
+
     /// Deletes files that hold nothing within retention any more, after what is to be kept of them
     /// is stored elsewhere, and says how many.
     fn expire(&self, db: &Inner, is_stopped: &dyn Fn() -> bool) -> Result<usize, FileError>;

@@ -3,6 +3,7 @@
 
 mod archives;
 mod basics;
+mod cleanup;
 mod compact;
 mod damage;
 mod delete;
@@ -18,5 +19,6 @@ mod model;
 mod power_cut;
 mod races;
 mod roll_ups;
+mod snapshot;
 mod support;
 mod whisper;

@@ -3,7 +3,8 @@
 //!
 //! There is no tag store apart from the series: a tagged series is found from its first sample
 //! on, so tagging has nothing to write and answers the canonical name. Deleting has nothing to
-//! delete unless the series exists, and series cannot be removed in this version.
+//! delete unless the series exists, and then it is not deleted: in graphite-web its samples would stay,
+//! and whoever reaches this API could delete everything. That is for operators; see `admin`.
 
 use super::json_text::{self, Charset};
 use super::only_post;
@@ -50,7 +51,7 @@ pub fn del_series(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     for path in paths {
         let name = canonical(path)?;
         if api.db.series(name.as_bytes()).is_some() {
-            let reason = format!("{name} has samples, and series cannot be deleted yet");
+            let reason = format!("{name} has samples: delete it with silverback delete");
             return Err(Refusal::BadJsonRequest(reason));
         }
     }

@@ -253,7 +253,7 @@ async fn deleting_series_does_not_pretend() {
     let path = |path: &str| format!("path={}", encoded(path));
     let refused = post(&router, "/tags/delSeries", &path("m;b=2;a=1")).await;
     assert_eq!(refused.status.as_u16(), 400);
-    let text = r#"{"error":"m;a=1;b=2 has samples, and series cannot be deleted yet"}"#;
+    let text = r#"{"error":"m;a=1;b=2 has samples: delete it with silverback delete"}"#;
     assert_eq!(refused.text(), text);
     assert_eq!(post(&router, "/tags/delSeries", &path("m;a=2")).await.ok(), "true");
 }

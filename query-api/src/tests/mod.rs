@@ -1,5 +1,6 @@
 //! Whole requests against both routers, without a socket unless the socket is what is tested.
 
+mod admin;
 mod frame;
 mod graphite;
 mod node;

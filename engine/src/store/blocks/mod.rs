@@ -197,6 +197,15 @@ impl Store for BlockStore {
         self.expire_blocks(db, is_stopped)
     }
 
+    fn has_since(&self, db: &Inner, id: SeriesId, since_s: i64) -> bool {
+        // As everywhere the old files first: what a seal moves is then seen in one of them.
+        if self.read_old(db, id).map_or(true, |old| old.is_some()) {
+            return true;
+        }
+        let blocks = self.blocks.load();
+        blocks.within(since_s, i64::MAX).any(|block| block.has_since(id.0, since_s))
+    }
+
     fn work(&self, db: &Inner, stop: &Receiver<()>) {
         let mut seals = Seals::new(db);
         let mut tick: u64 = 0;

@@ -451,6 +451,27 @@ impl Store for WhisperStore {
         Held { bytes: self.waiting.bytes(), points: self.waiting.samples() }
     }
 
+    /// Asked archive by archive: a coarse one may lack what a fine one has.
+    fn has_since(&self, db: &Inner, id: SeriesId, since_s: i64) -> bool {
+        let mut name = Vec::new();
+        if !db.index.path_into(id, &mut name) {
+            return false;
+        }
+        let Some(policy) = self.policy(db, id, &name) else { return true };
+        let now_s = db.options.clock.now_s();
+        policy.archives.iter().any(|archive| {
+            let step_s = i64::from(archive.step_s);
+            // Within the archive, so that it and no coarser one is asked.
+            let from_s = since_s.max(now_s - i64::from(archive.points) * step_s + step_s) - step_s;
+            let range = FetchRange { from_s, until_s: now_s, now_s };
+            self.fetch(db, id, range).map_or(true, |fetched| {
+                fetched.is_some_and(|fetched| {
+                    fetched.damaged || fetched.values.iter().any(|value| !value.is_nan())
+                })
+            })
+        })
+    }
+
     /// Files keep a fixed number of points.
     fn expire(&self, _db: &Inner, _is_stopped: &dyn Fn() -> bool) -> Result<usize, FileError> {
         Ok(0)

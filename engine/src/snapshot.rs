@@ -1,0 +1,209 @@
+//! A database as it is now, as another folder that opens as one, in a moment.
+//!
+//! Blocks, the file of the index and closed segments of the WAL never change, so they get a second
+//! name (a hard link) and no byte of them is copied. The series log and the events are appended
+//! to, so their whole frames are copied. The manifest is written anew, last and synced: a folder
+//! without one is a snapshot that was never finished.
+//!
+//! 1. Under the lock of files, so that what is listed stays: the state is taken down, the WAL
+//!    turns to a new segment, and blocks, index and segments from the floor on are linked.
+//!    What was appended before is in one of them, what comes later in none.
+//! 2. What was linked of the WAL is synced. The logs are copied, all folders synced.
+//! 3. The manifest gets its name.
+
+use crate::base;
+use crate::block::block_name;
+use crate::error::{FileError, SnapshotError};
+use crate::inner::{Folders, Inner};
+use crate::manifest::{self, Manifest, State};
+use crate::options::StoreOptions;
+use crate::storage::Storage;
+use crate::wal::{segment_name, segments};
+use crate::{events, series_log};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Folder of all snapshots, in that of the database: on the same file system, as links have to be.
+const FOLDER: &str = "snapshots";
+/// Characters of a name.
+const NAME_MAX: usize = 100;
+
+/// A snapshot that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Files in it.
+    pub files: usize,
+    /// Bytes of them, most of which are on the disk once.
+    pub bytes: u64,
+    /// Whether there are whisper files that were not moved into blocks yet, and so are not in it.
+    pub lacks_old_files: bool,
+}
+
+/// See [`Db::snapshot`](crate::Db::snapshot).
+pub(crate) fn take(inner: &Inner, name: &str) -> Result<Snapshot, SnapshotError> {
+    let folders = folders_of(inner, name)?;
+    if !matches!(inner.options.store, StoreOptions::Blocks) {
+        return Err(SnapshotError::NoBlocks);
+    }
+    let storage = &*inner.options.storage;
+    // One at a time, so that of two of the same name one is refused.
+    let _only_one = inner.snapshots.lock();
+    if inner.closed.load(Ordering::Acquire) {
+        return Err(SnapshotError::Closed);
+    }
+    if storage.read(&manifest::path(&folders.root)).is_ok() {
+        return Err(SnapshotError::Exists { path: folders.root });
+    }
+    // What a crash left of an earlier attempt.
+    clear(storage, &folders)?;
+    let taken = write(inner, &folders);
+    if taken.is_err() {
+        // It has no manifest, so it does not count in any case.
+        let _ = clear(storage, &folders);
+    }
+    Ok(taken?)
+}
+
+/// See [`Db::remove_snapshot`](crate::Db::remove_snapshot).
+pub(crate) fn remove(inner: &Inner, name: &str) -> Result<(), SnapshotError> {
+    let folders = folders_of(inner, name)?;
+    let _only_one = inner.snapshots.lock();
+    if !clear(&*inner.options.storage, &folders)? {
+        return Err(SnapshotError::NotFound { path: folders.root });
+    }
+    Ok(())
+}
+
+fn folders_of(inner: &Inner, name: &str) -> Result<Folders, SnapshotError> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty()
+        || name.len() > NAME_MAX
+        || name.starts_with('.')
+        || !name.chars().all(is_plain)
+    {
+        return Err(SnapshotError::Name { name: name.to_owned() });
+    }
+    Ok(Folders::of(&inner.folders.root.join(FOLDER).join(name)))
+}
+
+fn write(inner: &Inner, to: &Folders) -> Result<Snapshot, FileError> {
+    let storage = &*inner.options.storage;
+    for dir in [&to.root, &to.wal, &to.blocks, &to.index] {
+        storage.create_dir(dir).map_err(|source| FileError { path: dir.clone(), source })?;
+    }
+    let mut linked = Linked { storage, files: 0, bytes: 0 };
+    let (state, series_bytes) = link(inner, to, &mut linked)?;
+    inner.sync_wal()?;
+    let from = &inner.folders.root;
+    linked.copy(&series_log::path(from), &series_log::path(&to.root), series_bytes)?;
+    let events_bytes = inner.events.len_bytes();
+    linked.copy(&events::path(from), &events::path(&to.root), events_bytes)?;
+    for dir in [&to.wal, &to.blocks, &to.index, &to.root] {
+        storage.sync_dir(dir).map_err(|source| FileError { path: dir.clone(), source })?;
+    }
+    Manifest::create(Arc::clone(&inner.options.storage), to.root.clone(), state)?;
+    linked.count(&manifest::path(&to.root))?;
+    Ok(Snapshot {
+        path: to.root.clone(),
+        files: linked.files,
+        bytes: linked.bytes,
+        lacks_old_files: inner.store.old_files().is_some(),
+    })
+}
+
+/// Links what never changes. The state it belongs to, and the bytes of the series log.
+fn link(inner: &Inner, to: &Folders, linked: &mut Linked<'_>) -> Result<(State, u64), FileError> {
+    let from = &inner.folders;
+    let disk = inner.disk.lock();
+    let state = disk.manifest.state().clone();
+    for number in state.blocks.keys() {
+        let name = block_name(*number);
+        linked.link(&from.blocks.join(&name), &to.blocks.join(&name))?;
+    }
+    if let Some(index) = state.index {
+        linked
+            .link(&base::path(&from.index, index.number), &base::path(&to.index, index.number))?;
+    }
+    inner.wal.prepare()?;
+    let end = inner.wal.rotate()?;
+    let listed = segments(linked.storage, &from.wal);
+    let listed = listed.map_err(|source| FileError { path: from.wal.clone(), source })?;
+    for segment in listed.into_iter().filter(|segment| (state.wal_floor..end).contains(segment)) {
+        let name = segment_name(segment);
+        linked.link(&from.wal.join(&name), &to.wal.join(&name))?;
+    }
+    Ok((state, disk.series_log.len_bytes()))
+}
+
+/// Puts files into a snapshot and counts them.
+struct Linked<'a> {
+    storage: &'a dyn Storage,
+    files: usize,
+    bytes: u64,
+}
+
+impl Linked<'_> {
+    fn link(&mut self, from: &Path, to: &Path) -> Result<(), FileError> {
+        let linked = self.storage.hard_link(from, to);
+        linked.map_err(|source| FileError { path: to.to_path_buf(), source })?;
+        self.count(to)
+    }
+
+    /// Copies the first bytes of a file that others are appended to; none where there is none.
+    fn copy(&mut self, from: &Path, to: &Path, len_bytes: u64) -> Result<(), FileError> {
+        if len_bytes == 0 {
+            return Ok(());
+        }
+        let len = usize::try_from(len_bytes).unwrap_or(usize::MAX);
+        let copy = || -> io::Result<()> {
+            let bytes = self.storage.read(from)?;
+            let bytes = bytes.get(..len).ok_or(io::ErrorKind::UnexpectedEof)?;
+            let file = self.storage.create(to)?;
+            file.append(bytes)?;
+            file.sync()
+        };
+        copy().map_err(|source| FileError { path: to.to_path_buf(), source })?;
+        self.count(to)
+    }
+
+    fn count(&mut self, path: &Path) -> Result<(), FileError> {
+        let bytes = self.storage.read(path);
+        let bytes = bytes.map_err(|source| FileError { path: path.to_path_buf(), source })?;
+        self.files += 1;
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// Removes a snapshot, its manifest first, so that what is left never counts as one. Whether
+/// there was anything.
+fn clear(storage: &dyn Storage, folders: &Folders) -> Result<bool, FileError> {
+    let failed = |path: &Path, source| FileError { path: path.to_path_buf(), source };
+    let mut found = false;
+    let manifest = manifest::path(&folders.root);
+    if storage.read(&manifest).is_ok() {
+        storage.remove(&manifest).map_err(|source| failed(&manifest, source))?;
+        storage.sync_dir(&folders.root).map_err(|source| failed(&folders.root, source))?;
+        found = true;
+    }
+    for dir in [&folders.wal, &folders.blocks, &folders.index, &folders.root] {
+        let names = match storage.list(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            names => names.map_err(|source| failed(dir, source))?,
+        };
+        for name in names {
+            found = true;
+            let path = dir.join(name);
+            storage.remove(&path).map_err(|source| failed(&path, source))?;
+        }
+        match storage.remove_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.map_err(|source| failed(dir, source))?,
+        }
+    }
+    Ok(found)
+}

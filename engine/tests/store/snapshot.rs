@@ -1,0 +1,215 @@
+//! A snapshot opens as the database that was, whatever happens to either afterwards.
+
+use crate::support::{Bench, NOW_S, last, put};
+use proptest::prelude::*;
+use silverback_engine::storage::{Fault, FaultyStorage, MemoryStorage};
+use silverback_engine::{
+    Db, Dialect, Event, FindLimits, Options, SnapshotError, StoreOptions, WhisperOptions,
+};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+const SPAN_S: i64 = 80_000;
+
+/// All that a database says: events, and each series' samples.
+type Contents = (usize, BTreeMap<String, Vec<(i64, f64)>>);
+
+fn contents(db: &Db) -> Contents {
+    let series = db.series_matching(b"**", Dialect::Graphite, &FindLimits::default()).unwrap();
+    let samples = |name: Vec<u8>| {
+        let name = String::from_utf8(name).unwrap();
+        let samples = last(db, &name, SPAN_S).into_iter().collect();
+        (name, samples)
+    };
+    let series = series.into_iter().map(|(name, _)| samples(name)).collect();
+    (db.events(0..=i64::MAX).len(), series)
+}
+
+fn open_at(bench: &Bench, storage: &MemoryStorage, path: &Path) -> Db {
+    let options = Options { path: path.into(), ..bench.options(Arc::new(storage.clone())) };
+    Db::open(options).unwrap()
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Put(u8, u16),
+    Delete(u8),
+    Event,
+    Seal,
+    SealIndex,
+    Compact,
+    Snapshot,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..6_u8, 0..1200_u16).prop_map(|(series, minute)| Step::Put(series, minute)),
+        1 => (0..6_u8).prop_map(Step::Delete),
+        1 => Just(Step::Event),
+        2 => Just(Step::Seal),
+        1 => Just(Step::SealIndex),
+        1 => Just(Step::Compact),
+        2 => Just(Step::Snapshot),
+    ]
+}
+
+fn obey(db: &Db, at: usize, step: Step) {
+    match step {
+        Step::Put(series, minute) => {
+            put(db, &format!("s.{series}"), NOW_S - i64::from(minute) * 60, at as f64);
+        }
+        Step::Delete(series) => {
+            let id = db.series(format!("s.{series}").as_bytes());
+            id.map(|id| db.delete(&[id]).unwrap());
+        }
+        Step::Event => {
+            let event = Event { time_s: NOW_S, what: at.to_string(), ..Event::default() };
+            db.add_event(event).unwrap();
+        }
+        Step::Seal => db.seal().unwrap(),
+        Step::SealIndex => db.seal_index().unwrap(),
+        Step::Compact => _ = db.compact().unwrap(),
+        Step::Snapshot => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn snapshots_are_what_was(steps in prop::collection::vec(step(), 1..40)) {
+        let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+        let db = bench.open(&storage);
+        let mut taken = Vec::new();
+        for (at, step) in steps.into_iter().enumerate() {
+            obey(&db, at, step);
+            if let Step::Snapshot = step {
+                let snapshot = db.snapshot(&at.to_string()).unwrap();
+                taken.push((snapshot.path, contents(&db), storage.after_power_cut(0)));
+            }
+        }
+        let now = contents(&db);
+        for (path, then, after_cut) in &taken {
+            // It changes nothing when the snapshot is written to, nor the other way round.
+            for storage in [after_cut, &storage] {
+                let snapshot = open_at(&bench, storage, path);
+                prop_assert!(snapshot.damage().is_empty(), "{:?}", snapshot.damage());
+                prop_assert_eq!(&contents(&snapshot), then);
+                put(&snapshot, "later.only", NOW_S, 1.0);
+                snapshot.seal().unwrap();
+                snapshot.compact().unwrap();
+                snapshot.close().unwrap();
+            }
+        }
+        prop_assert_eq!(&contents(&db), &now);
+        db.close().unwrap();
+        let db = bench.open(&storage);
+        prop_assert!(db.damage().is_empty(), "{:?}", db.damage());
+        prop_assert_eq!(&contents(&db), &now);
+    }
+}
+
+#[test]
+fn what_comes_meanwhile_is_in_it_up_to_some_point() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    const POINTS: i64 = 600;
+    let mut paths = Vec::new();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for at in 0..POINTS {
+                put(&db, &format!("s.{}", at % 50), NOW_S - at * 60, at as f64);
+            }
+        });
+        let handle = &db;
+        let sealer = scope.spawn(move || {
+            while !writer.is_finished() {
+                handle.seal().unwrap();
+                handle.compact().unwrap();
+            }
+        });
+        while !sealer.is_finished() && paths.len() < 40 {
+            let before: usize = contents(&db).1.values().map(Vec::len).sum();
+            paths.push((before, db.snapshot(&paths.len().to_string()).unwrap().path));
+        }
+    });
+    for (before, path) in paths {
+        let snapshot = open_at(&bench, &storage, &path);
+        assert!(snapshot.damage().is_empty(), "{:?}", snapshot.damage());
+        let values = contents(&snapshot).1.into_values().flatten().map(|(_, value)| value);
+        let mut values: Vec<i64> = values.map(|value| value as i64).collect();
+        values.sort_unstable();
+        // Without a hole, and with all that was there when it began.
+        assert_eq!(values, (0..values.len() as i64).collect::<Vec<_>>());
+        assert!(values.len() >= before);
+    }
+}
+
+#[test]
+fn a_snapshot_that_fails_does_not_count_and_can_be_taken_again() {
+    let bench = Bench::new("60s:1d");
+    let mut taken = false;
+    for changes in 0.. {
+        let memory = MemoryStorage::new();
+        let storage = FaultyStorage::new(Arc::new(memory.clone()));
+        let db = Db::open(bench.options(Arc::new(storage.clone()))).unwrap();
+        put(&db, "a.b", NOW_S, 1.0);
+        db.seal().unwrap();
+        db.seal_index().unwrap();
+        put(&db, "a.b", NOW_S - 60, 2.0);
+        storage.set_after(changes, Fault::Killed { torn_bytes: 3 });
+        let outcome = db.snapshot("one");
+        drop(db);
+        let after = memory.after_kill();
+        let db = bench.open(&after);
+        assert!(db.damage().is_empty());
+        assert_eq!(last(&db, "a.b", 3600).len(), 2);
+        match db.snapshot("one") {
+            // It was whole; only that it is was not told.
+            Err(SnapshotError::Exists { path }) => {
+                assert_eq!(last(&open_at(&bench, &after, &path), "a.b", 3600).len(), 2);
+            }
+            taken => {
+                let snapshot = taken.unwrap();
+                assert_eq!(last(&open_at(&bench, &after, &snapshot.path), "a.b", 3600).len(), 2);
+            }
+        }
+        if outcome.is_ok() {
+            taken = true;
+            assert!(changes > 8, "{changes}");
+            break;
+        }
+    }
+    assert!(taken);
+}
+
+#[test]
+fn snapshots_are_removed_whole_and_names_are_plain() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    put(&db, "a.b", NOW_S, 1.0);
+    db.seal().unwrap();
+    let before = storage.paths();
+    let snapshot = db.snapshot("x-1_2.3").unwrap();
+    assert_eq!(snapshot.path, Path::new("/db/snapshots/x-1_2.3"));
+    assert_eq!(snapshot.files, 4, "a block, a segment, SERIES and MANIFEST");
+    assert!(snapshot.bytes > 0 && !snapshot.lacks_old_files);
+    assert!(matches!(db.snapshot("x-1_2.3"), Err(SnapshotError::Exists { .. })));
+    db.remove_snapshot("x-1_2.3").unwrap();
+    let segments = |paths: &[std::path::PathBuf]| {
+        paths.iter().filter(|path| !path.starts_with("/db/wal")).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(segments(&storage.paths()), segments(&before));
+    assert!(matches!(db.remove_snapshot("x-1_2.3"), Err(SnapshotError::NotFound { .. })));
+    for name in ["", ".", "..", ".x", "a/b", "a\0", "ü", &"n".repeat(101)] {
+        assert!(matches!(db.snapshot(name), Err(SnapshotError::Name { .. })), "{name}");
+        assert!(matches!(db.remove_snapshot(name), Err(SnapshotError::Name { .. })), "{name}");
+    }
+    db.close().unwrap();
+    assert!(matches!(db.snapshot("late"), Err(SnapshotError::Closed)));
+    let store = StoreOptions::Whisper(Box::new(WhisperOptions::new("/wsp")));
+    let options = bench.options(Arc::new(MemoryStorage::new()));
+    let db = Db::open(Options { store, ..options }).unwrap();
+    assert!(matches!(db.snapshot("one"), Err(SnapshotError::NoBlocks)));
+}

@@ -1,0 +1,82 @@
+//! The admin API: who may ask, and what is done.
+
+use super::{Answer, Store, encoded, get, post, send};
+use crate::admin_router;
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::{Value, json};
+
+async fn delete(router: &Router, form: &str) -> Answer {
+    post(router, "/admin/delete", form).await
+}
+
+fn value(answer: &Answer) -> Value {
+    serde_json::from_str(answer.ok()).unwrap()
+}
+
+#[tokio::test]
+async fn only_an_operator_may_ask() {
+    let store = Store::of(&["a.b"]);
+    let router = admin_router(store.api());
+    for uri in ["/admin/delete?match=**", "/admin/compact"] {
+        assert_eq!(get(&router, uri).await.refused(), (405, "405 method not allowed"));
+        let request = Request::post(uri).header("Origin", "http://127.0.0.1:8082");
+        let answer = send(&router, request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.refused().0, 403);
+    }
+    assert!(store.db.series(b"a.b").is_some());
+    assert_eq!(post(&router, "/admin", "").await.status, 404);
+    for router in [store.graphite(), store.node()] {
+        assert_eq!(post(&router, "/admin/delete", "match=**").await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn series_are_named_and_then_deleted() {
+    let store = Store::of(&["a.b", "a.c", "d", "t;x=1", "t;x=2"]);
+    let router = admin_router(store.api());
+    let dry = value(&delete(&router, "match=a.*&dryRun=true").await);
+    assert_eq!(dry, json!({"dryRun": true, "series": 2, "deleted": 0, "names": ["a.b", "a.c"]}));
+    assert_eq!(store.db.series_count(), 5);
+    let call = encoded("seriesByTag('x=2')");
+    let wet = value(&delete(&router, &format!("match=a.*&tags={call}&names=1")).await);
+    assert_eq!(wet, json!({"dryRun": false, "series": 3, "deleted": 3, "names": ["a.b"]}));
+    let left: Vec<_> = [&b"a.b"[..], b"a.c", b"d", b"t;x=1", b"t;x=2"]
+        .iter()
+        .map(|name| store.db.series(name).is_some())
+        .collect();
+    assert_eq!(left, [false, false, true, true, false]);
+    let none = value(&delete(&router, "match=a.*").await);
+    assert_eq!(none, json!({"dryRun": false, "series": 0, "deleted": 0, "names": []}));
+}
+
+#[tokio::test]
+async fn mistakes_delete_nothing() {
+    let store = Store::of(&["a.b", "t;x=1"]);
+    let router = admin_router(store.api());
+    for form in [
+        "".to_owned(),
+        format!("match={}{}", "{".repeat(102), "}".repeat(102)),
+        "match=**&dryRun=maybe".to_owned(),
+        "match=**&names=-1".to_owned(),
+        "tags=x%3D1".to_owned(),
+        format!("tags={}", encoded("seriesByTag('x!=2')")),
+    ] {
+        let answer = delete(&router, &form).await;
+        assert_eq!(answer.refused().0, 400, "{form}");
+    }
+    assert_eq!(store.db.series_count(), 2);
+}
+
+#[tokio::test]
+async fn blocks_are_merged_on_demand() {
+    let store = Store::of(&["a.b"]);
+    store.db.seal().unwrap();
+    let point = silverback_engine::Point { name: b"a.b", time_s: super::NOW_S - 60, value: 2.0 };
+    store.db.append(&[point]).unwrap();
+    store.db.seal().unwrap();
+    let done = value(&post(&admin_router(store.api()), "/admin/compact", "").await);
+    assert_eq!((&done["filesBefore"], &done["filesAfter"]), (&json!(2), &json!(1)), "{done}");
+    assert_eq!(done["merges"], 1);
+}

@@ -1,0 +1,102 @@
+//! Where backups are kept: a folder, or a bucket of S3 or something like it.
+//!
+//! What is put there appears whole or not at all.
+
+use super::s3::Bucket;
+use crate::commands::whisper::CommandError;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A place for backups. Keys are `FOLDER/NAME`.
+pub(crate) enum Target {
+    Folder(PathBuf),
+    Bucket(Box<Bucket>),
+}
+
+impl Target {
+    /// What an argument names: `s3://BUCKET/PREFIX`, or a folder.
+    pub(crate) fn open(place: &str) -> Result<Self, CommandError> {
+        match place.split_once("://") {
+            Some(("s3", place)) => Ok(Self::Bucket(Box::new(Bucket::open(place)?))),
+            Some(_) => {
+                let reason = format!("{place}: allowed is a folder or s3://BUCKET/PREFIX");
+                Err(CommandError::Usage(reason))
+            }
+            None => Ok(Self::Folder(PathBuf::from(place))),
+        }
+    }
+
+    /// Names in a folder, sorted; none where there is no such folder.
+    pub(crate) fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+        let mut names = match self {
+            Self::Folder(root) => list_folder(&root.join(folder))?,
+            Self::Bucket(bucket) => bucket.list(folder)?,
+        };
+        // What an interrupted copy left in a folder begins with a dot.
+        names.retain(|name| !name.starts_with('.'));
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Puts the bytes of a file there.
+    pub(crate) fn put_file(&self, key: &str, from: &Path) -> io::Result<()> {
+        match self {
+            Self::Folder(root) => {
+                put(&root.join(key), |to| io::copy(&mut File::open(from)?, to).map(drop))
+            }
+            Self::Bucket(bucket) => bucket.put_file(key, from),
+        }
+    }
+
+    /// Puts some bytes there.
+    pub(crate) fn put(&self, key: &str, bytes: Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::Folder(root) => put(&root.join(key), |to| to.write_all(&bytes)),
+            Self::Bucket(bucket) => bucket.put(key, bytes),
+        }
+    }
+
+    /// Writes what is there to `out`.
+    pub(crate) fn get(&self, key: &str, out: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Self::Folder(root) => io::copy(&mut File::open(root.join(key))?, out).map(drop),
+            Self::Bucket(bucket) => bucket.get(key, out),
+        }
+    }
+
+    /// Removes what is there.
+    pub(crate) fn remove(&self, key: &str) -> io::Result<()> {
+        match self {
+            Self::Folder(root) => fs::remove_file(root.join(key)),
+            Self::Bucket(bucket) => bucket.remove(key),
+        }
+    }
+}
+
+fn list_folder(folder: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));
+    names.filter_map(io::Result::transpose).collect()
+}
+
+/// Writes a file under another name, durably, and lets it appear under its own.
+pub(crate) fn put(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    fs::create_dir_all(folder)?;
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("file");
+    let unfinished = folder.join(format!(".{name}.{}", std::process::id()));
+    let written = File::create(&unfinished).and_then(|mut file| {
+        write(&mut file)?;
+        file.sync_all()
+    });
+    if let Err(error) = written.and_then(|()| fs::rename(&unfinished, path)) {
+        // It has no name that anybody looks for.
+        let _ = fs::remove_file(&unfinished);
+        return Err(error);
+    }
+    File::open(folder)?.sync_all()
+}
