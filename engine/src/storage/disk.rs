@@ -279,6 +279,12 @@ impl InPlaceFile for PlacedFile {
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
     }
+
+    fn reread(&self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed)?;
+        Ok(())
+    }
 }
 
 #[derive(Debug)]

@@ -293,4 +293,9 @@ impl InPlaceFile for FaultyPlacedFile {
         self.switch.sync()?;
         self.inner.sync()
     }
+
+    fn reread(&self) -> io::Result<()> {
+        self.switch.read()?;
+        self.inner.reread()
+    }
 }

@@ -77,6 +77,13 @@ pub trait InPlaceFile: Send + Sync + Debug {
     /// # Errors
     /// What the system says; then it is unknown how much is durable.
     fn sync(&self) -> io::Result<()>;
+
+    /// Forgets what is in memory of its bytes and is not to be written any more, so that they are
+    /// read from the disk: after a sync that failed, that may not be the same.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn reread(&self) -> io::Result<()>;
 }
 
 /// An open file is what the whisper formats are read from and written to.

@@ -62,6 +62,7 @@ use silverback_formats::whisper::Dialect;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Locks that files share: few enough to be small, many enough that two files that are at work
@@ -103,6 +104,8 @@ pub(crate) struct WhisperDir {
     storage: Arc<dyn Storage>,
     naming: Naming,
     settings: RwLock<Settings>,
+    /// See [`WhisperDir::distrust`].
+    distrusted: AtomicBool,
     /// Held while a file is at work, chosen by its path: a reader of a compressed file must not
     /// see half of an update. Two names may have one path.
     stripes: Box<[RwLock<()>]>,
@@ -113,12 +116,21 @@ impl WhisperDir {
     pub(crate) fn new(storage: Arc<dyn Storage>, root: PathBuf, settings: Settings) -> Self {
         let naming = Naming::new(root, settings.tags, settings.hash_filenames);
         let stripes = (0..STRIPES).map(|_| RwLock::new(())).collect();
-        Self { storage, naming, settings: RwLock::new(settings), stripes }
+        let (settings, distrusted) = (RwLock::new(settings), AtomicBool::new(false));
+        Self { storage, naming, settings, distrusted, stripes }
     }
 
-    /// Applies other settings to what comes from now on, but for the names of files.
-    pub(crate) fn configure(&self, settings: Settings) {
-        *self.settings.write() = settings;
+    /// Applies other settings to what comes from now on, but for the names of files. Of calls at
+    /// the same time the settings of the last count.
+    pub(crate) fn configure(&self, settings: impl FnOnce() -> Settings) {
+        let mut current = self.settings.write();
+        *current = settings();
+    }
+
+    /// Says whether what the system has in memory of files may not be what is on the disk, as
+    /// after a sync that failed: then it is read anew from the disk before a file is written.
+    pub(crate) fn distrust(&self, distrusted: bool) {
+        self.distrusted.store(distrusted, Ordering::Relaxed);
     }
 
     fn settings(&self) -> Settings {
@@ -192,7 +204,12 @@ impl WhisperDir {
         access: Access,
     ) -> Result<Option<Box<dyn InPlaceFile>>, FileFailure> {
         match self.storage.open_in_place(path, access, self.settings().lock) {
-            Ok(file) => Ok(Some(file)),
+            Ok(file) => {
+                if access == Access::Write && self.distrusted.load(Ordering::Relaxed) {
+                    file.reread().map_err(|source| FileFailure::io("read", path, source))?;
+                }
+                Ok(Some(file))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(FileFailure::io("open", path, source)),
         }
