@@ -16,6 +16,7 @@
 //! | `file` | one open file, standard or compressed |
 //! | `front` | its bytes, the first of them read at once |
 //! | `failure` | what can be wrong with a file |
+//! | `file_systems` | where what is written is to be synced |
 //! | `update` | points in |
 //! | `beside` | files that are made beside and renamed |
 //! | `fetch` | points out, with those that are not written yet |
@@ -30,6 +31,7 @@ mod contents;
 mod failure;
 mod fetch;
 mod file;
+mod file_systems;
 mod front;
 mod limiter;
 mod migrate;
@@ -55,6 +57,7 @@ pub(crate) use walk::WalkedFile;
 use crate::schema::Policy;
 use crate::storage::{Access, FileLock, InPlaceFile, Storage};
 use file::SeriesFile;
+use file_systems::FileSystems;
 use front::Front;
 use naming::Naming;
 use parking_lot::RwLock;
@@ -106,6 +109,7 @@ pub(crate) struct WhisperDir {
     settings: RwLock<Settings>,
     /// See [`WhisperDir::distrust`].
     distrusted: AtomicBool,
+    file_systems: FileSystems,
     /// Held while a file is at work, chosen by its path: a reader of a compressed file must not
     /// see half of an update. Two names may have one path.
     stripes: Box<[RwLock<()>]>,
@@ -117,7 +121,8 @@ impl WhisperDir {
         let naming = Naming::new(root, settings.tags, settings.hash_filenames);
         let stripes = (0..STRIPES).map(|_| RwLock::new(())).collect();
         let (settings, distrusted) = (RwLock::new(settings), AtomicBool::new(false));
-        Self { storage, naming, settings, distrusted, stripes }
+        let file_systems = FileSystems::default();
+        Self { storage, naming, settings, distrusted, file_systems, stripes }
     }
 
     /// Applies other settings to what comes from now on, but for the names of files. Of calls at
@@ -147,7 +152,7 @@ impl WhisperDir {
     /// # Errors
     /// What the system says; then it is unknown how much is durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        self.storage.sync_filesystem(self.root())
+        self.file_systems.sync(&*self.storage, self.root())
     }
 
     /// What the file of a series says of itself; `None` when there is none.
@@ -205,13 +210,22 @@ impl WhisperDir {
     ) -> Result<Option<Box<dyn InPlaceFile>>, FileFailure> {
         match self.storage.open_in_place(path, access, self.settings().lock) {
             Ok(file) => {
-                if access == Access::Write && self.distrusted.load(Ordering::Relaxed) {
-                    file.reread().map_err(|source| FileFailure::io("read", path, source))?;
+                if access == Access::Write {
+                    let prepared = self.prepare(&*file, path);
+                    prepared.map_err(|source| FileFailure::io("open", path, source))?;
                 }
                 Ok(Some(file))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(FileFailure::io("open", path, source)),
         }
+    }
+
+    /// What is to be done before a file is written in place.
+    fn prepare(&self, file: &dyn InPlaceFile, path: &Path) -> io::Result<()> {
+        if self.distrusted.load(Ordering::Relaxed) {
+            file.reread()?;
+        }
+        self.file_systems.note(file, path)
     }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-const DIR: &str = "/wsp";
+pub(crate) const DIR: &str = "/wsp";
 
 fn open_with(bench: &Bench, storage: &MemoryStorage, change: impl Fn(&mut WhisperOptions)) -> Db {
     let mut whisper = WhisperOptions::new(DIR);
@@ -26,7 +26,7 @@ fn open(bench: &Bench, storage: &MemoryStorage) -> Db {
 }
 
 /// The bytes of a file.
-fn file(storage: &MemoryStorage, path: &str) -> Option<Vec<u8>> {
+pub(crate) fn file(storage: &MemoryStorage, path: &str) -> Option<Vec<u8>> {
     let file = storage.open_in_place(&Path::new(DIR).join(path), Access::Read, FileLock::None);
     let file = file.ok()?;
     let mut bytes = vec![0; usize::try_from(file.len_bytes().unwrap()).unwrap()];
@@ -34,7 +34,7 @@ fn file(storage: &MemoryStorage, path: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn write_file(storage: &MemoryStorage, path: &str, bytes: &[u8]) {
+pub(crate) fn write_file(storage: &MemoryStorage, path: &str, bytes: &[u8]) {
     let path = Path::new(DIR).join(path);
     storage.create_dir(path.parent().unwrap()).unwrap();
     let _ = storage.remove(&path);
