@@ -10,6 +10,7 @@ mod each_failure;
 mod events;
 mod faults;
 mod import;
+mod import_deleted;
 mod import_folder;
 mod index_file;
 mod like_whisper;
