@@ -17,7 +17,7 @@ use crate::schema::Schema;
 use crate::series::SeriesId;
 use crate::series_log::{self, SeriesLog};
 use crate::storage::Storage;
-use crate::store::{BlockStore, ReplayedSamples, Store, Waited, WhisperStore};
+use crate::store::{self, BlockStore, ReplayedSamples, Store, Waited, WhisperStore};
 use crate::wal::recovery::{self, Replay, Replayed};
 use crate::wal::{Wal, segment_name};
 use arc_swap::ArcSwap;
@@ -109,7 +109,9 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
         }
         StoreOptions::Whisper(whisper) => {
             let waited = std::mem::take(&mut loader.waited);
-            let replayed = ReplayedSamples { newest_s: loader.newest_s, waited };
+            let is_unsynced = store::is_marked(&*storage, &folders.root)
+                .map_err(|source| file_error(&folders.root, source))?;
+            let replayed = ReplayedSamples { newest_s: loader.newest_s, waited, is_unsynced };
             Box::new(WhisperStore::new(storage, (**whisper).clone(), options.tags, replayed))
         }
     };

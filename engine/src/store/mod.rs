@@ -14,7 +14,7 @@ mod blocks;
 mod whisper;
 
 pub(crate) use blocks::{BlockStore, Eagerness};
-pub(crate) use whisper::{ReplayedSamples, Waited, WhisperStore};
+pub(crate) use whisper::{ReplayedSamples, Waited, WhisperStore, is_marked};
 
 use crate::block::Block;
 use crate::error::{Damage, FetchError, FileError};

@@ -26,6 +26,8 @@ mod rules;
 mod scan;
 mod waiting;
 
+pub(crate) use again::is_marked;
+
 use super::{Sealed, Store};
 use crate::clock::monotonic;
 use crate::counters::{add, counters};
@@ -105,6 +107,8 @@ pub(crate) struct ReplayedSamples {
     /// Those that would go to other archives were they taken then, which are not in the head: by
     /// series, in order of arrival.
     pub(crate) waited: Vec<(u32, Waited)>,
+    /// Whether the last sync of the files failed: see `again`.
+    pub(crate) is_unsynced: bool,
 }
 
 /// What may be done in a second.
@@ -181,6 +185,7 @@ impl WhisperStore {
     ) -> Self {
         let settings = settings(&options, tags, replayed.newest_s > 0);
         let dir = WhisperDir::new(storage, options.dir.clone(), settings);
+        dir.distrust(replayed.is_unsynced);
         Self {
             dir,
             waiting: Waiting::of(replayed.waited),
@@ -194,7 +199,7 @@ impl WhisperStore {
             is_hurried: AtomicBool::new(false),
             replayed_s: AtomicU32::new(replayed.newest_s),
             is_passed: AtomicBool::new(false),
-            is_unsynced: AtomicBool::new(false),
+            is_unsynced: AtomicBool::new(replayed.is_unsynced),
         }
     }
 
@@ -220,12 +225,12 @@ impl WhisperStore {
     /// Makes what was written durable.
     fn sync(&self, db: &Inner) -> Result<(), FileError> {
         let synced = self.dir.sync();
-        if synced.is_err() {
-            add(&self.counters.sync_errors, 1);
-        }
-        if synced.is_err() != self.is_unsynced.swap(synced.is_err(), Ordering::Relaxed) {
-            self.dir.distrust(synced.is_err());
+        let is_unsynced = synced.is_err();
+        add(&self.counters.sync_errors, usize::from(is_unsynced));
+        if is_unsynced != self.is_unsynced.swap(is_unsynced, Ordering::Relaxed) {
+            self.dir.distrust(is_unsynced);
             self.set_up(db.options.tags);
+            again::mark(db, is_unsynced);
             match &synced {
                 Ok(()) => tracing::info!("whisper files are durable again"),
                 Err(error) => tracing::error!(

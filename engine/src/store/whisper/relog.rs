@@ -55,8 +55,15 @@ impl Relog<'_> {
     fn gather(&mut self, id: u32) -> Result<(), FileError> {
         let mut next = 0;
         loop {
-            let end = next + ROWS - self.rows.len();
+            let first = self.rows.len();
+            let end = next + ROWS - first;
             let all = self.store.waiting.rows_into(id, next..end, &mut self.rows);
+            if !self.rows[first..].is_sorted_by_key(|(_, sample)| sample.taken_s) {
+                // The clock was set back: these alone, as they came.
+                let own = self.rows.split_off(first);
+                self.log_gathered()?;
+                self.log_rows(&own)?;
+            }
             if all < end {
                 return Ok(());
             }
@@ -67,13 +74,20 @@ impl Relog<'_> {
 
     /// Logs what was gathered: that of each series in order of arrival.
     fn log_gathered(&mut self) -> Result<(), FileError> {
-        self.rows.sort_by_key(|(_, sample)| sample.taken_s);
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.sort_by_key(|(_, sample)| sample.taken_s);
+        self.log_rows(&rows)?;
+        rows.clear();
+        self.rows = rows;
+        Ok(())
+    }
+
+    fn log_rows(&mut self, rows: &[(u32, Waited)]) -> Result<(), FileError> {
         let row = |&(id, Waited { time_s, value, .. }): &(u32, Waited)| Row { id, time_s, value };
-        for samples in self.rows.chunk_by(|a, b| a.1.taken_s == b.1.taken_s) {
+        for samples in rows.chunk_by(|a, b| a.1.taken_s == b.1.taken_s) {
             let rows: Vec<Row> = samples.iter().map(row).collect();
             append(self.db, &mut self.frame, samples[0].1.taken_s, &rows)?;
         }
-        self.rows.clear();
         Ok(())
     }
 
