@@ -211,23 +211,26 @@ fn points_are_taken_while_what_waits_is_logged_again() {
     storage.before_each_sync(|_| {});
 }
 
-/// What happens to a series whose file is no good.
+/// What happens to two series, of which one has a file that is no good.
 #[derive(Debug, Clone)]
 enum Op {
-    /// A point of so many slots ago.
-    Put(i64),
-    /// So many points of another series, so that the log grows.
+    /// A point of so many slots ago, for the series with the bad file or the other.
+    Put(bool, i64),
+    /// So many points of a third series, so that the log grows.
     Grow(i64),
     Seal,
+    /// A seal whose sync fails.
+    FailedSeal,
     Kill,
     PowerCut,
 }
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        6 => (0..8_i64).prop_map(Op::Put),
+        8 => (any::<bool>(), 0..8_i64).prop_map(|(is_bad, slots_ago)| Op::Put(is_bad, slots_ago)),
         2 => (0..60_i64).prop_map(Op::Grow),
         4 => Just(Op::Seal),
+        2 => Just(Op::FailedSeal),
         1 => Just(Op::Kill),
         1 => Just(Op::PowerCut),
     ]
@@ -235,39 +238,64 @@ fn op() -> impl Strategy<Value = Op> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
-    /// Of each slot the last arrival counts, wherever it is in the log, and nothing is lost.
+    /// Of each slot the last arrival counts, wherever it is in the log, and nothing is lost,
+    /// whatever the disk takes.
     #[test]
-    fn what_waits_is_whole_and_in_order(ops in prop::collection::vec(op(), 1..40)) {
+    fn what_is_taken_is_whole_and_in_order(
+        ops in prop::collection::vec(op(), 1..40),
+        compressed in any::<bool>(),
+    ) {
         let bench = Bench::new("10s:1h");
         let mut storage = MemoryStorage::new();
         write_file(&storage, "bad.wsp", BAD);
         storage.sync_filesystem(Path::new("/")).unwrap();
-        let mut db = open(&bench, &storage);
-        let mut expected = BTreeMap::new();
+        let (mut probe, mut fails) = unsyncable(&storage);
+        let open = |probe: &Probe| {
+            let kind = |whisper: &mut WhisperOptions| whisper.compressed = compressed;
+            Db::open(options(&bench, probe, kind)).unwrap()
+        };
+        let mut db = open(&probe);
+        let mut expected = [BTreeMap::new(), BTreeMap::new()];
+        let names = ["good", "bad"];
         for (at, op) in ops.into_iter().enumerate() {
             match op {
-                Op::Put(slots_ago) => {
-                    put(&db, "bad", NOW_S - slots_ago * 10, at as f64);
-                    expected.insert(NOW_S - slots_ago * 10, at as f64);
+                Op::Put(is_bad, slots_ago) => {
+                    let time_s = NOW_S - slots_ago * 10;
+                    put(&db, names[usize::from(is_bad)], time_s, at as f64);
+                    expected[usize::from(is_bad)].insert(time_s, at as f64);
                 }
-                Op::Grow(points) => (0..points).for_each(|ago| put(&db, "good", NOW_S - ago, 1.0)),
+                Op::Grow(points) => (0..points).for_each(|ago| put(&db, "more", NOW_S - ago, 1.0)),
                 Op::Seal => db.seal().unwrap(),
+                Op::FailedSeal => {
+                    fails.store(true, Ordering::SeqCst);
+                    db.seal().unwrap_err();
+                    fails.store(false, Ordering::SeqCst);
+                }
                 Op::Kill | Op::PowerCut => {
                     db.sync().unwrap();
                     storage = match op {
                         Op::Kill => storage.after_kill(),
                         _ => storage.after_power_cut(0),
                     };
-                    db = open(&bench, &storage);
+                    (probe, fails) = unsyncable(&storage);
+                    db = open(&probe);
                 }
             }
-            prop_assert_eq!(&last(&db, "bad", 600), &expected);
+            for (name, expected) in names.iter().zip(&expected) {
+                prop_assert_eq!(&last(&db, name, 600), expected);
+            }
         }
+        db.sync().unwrap();
         drop(db);
+        let storage = storage.after_power_cut(0);
         storage.remove(&Path::new(DIR).join("bad.wsp")).unwrap();
-        let db = open(&bench, &storage);
+        let db = open(&Probe::new(storage.clone(), |_| Ok(())));
         db.seal().unwrap();
-        prop_assert_eq!(last(&db, "bad", 600), expected);
+        drop(db);
+        let db = open(&Probe::new(storage.after_power_cut(0), |_| Ok(())));
+        for (name, expected) in names.iter().zip(&expected) {
+            prop_assert_eq!(&last(&db, name, 600), expected);
+        }
     }
 }
 
