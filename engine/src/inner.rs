@@ -185,11 +185,11 @@ impl Inner {
         let next_id = self.name_series()?;
         let floor = self.disk.lock().manifest.state().wal_floor;
         let sealed = self.store.seal(self, &taken, floor..begun.segment)?;
-        let sealed_whole = sealed.is_whole;
+        let is_whole = sealed.is_whole;
         // What was left over is in the segments of this seal; and what waited before, unless it was
         // logged since, where it was.
         let kept = match begun.is_waiting_logged {
-            _ if sealed_whole => Some(begun.segment),
+            _ if is_whole => Some(begun.segment),
             true => sealing.last,
             false => None,
         };
@@ -203,7 +203,7 @@ impl Inner {
         })?;
         // Not before: done again, this seal still needs what the last one left.
         sealing.last = Some(begun.segment);
-        if sealed_whole || begun.is_waiting_logged {
+        if is_whole || begun.is_waiting_logged {
             sealing.cut_at_bytes = begun.at_bytes;
         }
         self.store.publish(sealed);
