@@ -19,16 +19,15 @@ use crate::store::Store;
 use crate::wal::Wal;
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
-use silverback_formats::frame;
 use silverback_formats::manifest::Edit;
-use silverback_formats::wal::{KIND_SAMPLES, Row, samples_into};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Rows of one frame of samples that are logged again.
-const ROWS_LOGGED: usize = 2048;
+/// By how much of what waits in the store the log has to grow until that is logged again, so that
+/// the log before can be dropped: twice as much is written for others then as for it.
+const GROWTH_OF_WAITING: u64 = 2;
 
 /// Folders of a database.
 #[derive(Debug, Clone)]
@@ -105,15 +104,27 @@ pub(crate) struct Disk {
 /// Where sealing stands.
 #[derive(Debug, Default)]
 pub(crate) struct Sealing {
-    /// A seal that failed half-way: what was taken from the head is still to be sealed. The
-    /// first WAL segment that does not belong to it.
-    pub(crate) unfinished: Option<u64>,
-    /// The same of the last seal.
+    /// A seal that failed half-way: what was taken from the head is still to be sealed.
+    pub(crate) unfinished: Option<Begun>,
+    /// The first WAL segment that does not belong to the last seal.
     pub(crate) last: Option<u64>,
-    /// Clock (Unix seconds) when the samples were taken that an unfinished seal is of.
-    taken_s: i64,
-    /// The same of the last seal that was finished.
+    /// Clock (Unix seconds) when the samples of the last seal that was finished were taken.
     sealed_s: Option<i64>,
+    /// [`Wal::written_bytes`] when the log was last cut, or could have been.
+    pub(crate) cut_at_bytes: u64,
+}
+
+/// A seal that has begun.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Begun {
+    /// The first WAL segment that does not belong to it.
+    pub(crate) segment: u64,
+    /// Clock (Unix seconds) when that was begun.
+    taken_s: i64,
+    /// Whether all that waited in the store is in the log from there on.
+    pub(crate) is_waiting_logged: bool,
+    /// [`Wal::written_bytes`] then.
+    pub(crate) at_bytes: u64,
 }
 
 impl Inner {
@@ -171,42 +182,64 @@ impl Inner {
     }
 
     fn seal_locked(&self, sealing: &mut Sealing) -> Result<(usize, u64), FileError> {
-        let wal_floor = match sealing.unfinished {
-            Some(wal_floor) => wal_floor,
-            None => {
-                self.wal.prepare()?;
-                let _gate = self.gate.write();
-                let wal_floor = self.wal.rotate()?;
-                sealing.taken_s = self.options.clock.now_s();
-                self.log_waiting(wal_floor)?;
-                wal_floor
-            }
+        let begun = match sealing.unfinished {
+            Some(begun) => begun,
+            None => self.begin_seal(sealing)?,
         };
-        sealing.unfinished = Some(wal_floor);
+        sealing.unfinished = Some(begun);
         let taken = self.head.take();
         let next_id = self.name_series()?;
-        let sealed = self.store.seal(self, &taken)?;
-        // What was left over is in the segment of this seal or of the last one.
-        let of_this = wal_floor;
-        let wal_floor = if sealed.is_whole { Some(of_this) } else { sealing.last };
+        let floor = self.disk.lock().manifest.state().wal_floor;
+        let sealed = self.store.seal(self, &taken, floor..begun.segment)?;
+        let is_whole = sealed.is_whole;
+        // What was left over is in the segments of this seal; and what waited before, unless it was
+        // logged since, where it was.
+        let kept = match begun.is_waiting_logged {
+            _ if is_whole => Some(begun.segment),
+            true => sealing.last,
+            false => None,
+        };
         let adds: Vec<_> = sealed.blocks.iter().map(|block| *block.entry()).collect();
         let mut disk = self.disk.lock();
         disk.commit(|edit| {
-            edit.wal_floor = wal_floor.map_or(edit.wal_floor, |floor| edit.wal_floor.max(floor));
+            edit.wal_floor = kept.map_or(edit.wal_floor, |floor| edit.wal_floor.max(floor));
             edit.next_id = next_id;
             edit.next_block = adds.iter().map(|add| add.number + 1).fold(edit.next_block, u64::max);
             edit.adds.clone_from(&adds);
         })?;
         // Not before: done again, this seal still needs what the last one left.
-        sealing.last = Some(of_this);
+        sealing.last = Some(begun.segment);
+        if is_whole || begun.is_waiting_logged {
+            sealing.cut_at_bytes = begun.at_bytes;
+        }
         self.store.publish(sealed);
         // Readers ask the head before the store, so nothing is out of sight in between.
         self.head.drop_sealing();
         sealing.unfinished = None;
-        sealing.sealed_s = Some(sealing.taken_s);
+        sealing.sealed_s = Some(begun.taken_s);
         let wal_floor = disk.manifest.state().wal_floor;
         self.drop_wal(&mut disk, wal_floor);
         Ok((adds.len(), adds.iter().map(|entry| entry.len_bytes).sum()))
+    }
+
+    /// Turns to a new segment of the log: what is in the head by then is in those before. What waits
+    /// in the store is logged once more when it is worth it, and when only that lets a segment go
+    /// whose sync failed.
+    fn begin_seal(&self, sealing: &Sealing) -> Result<Begun, FileError> {
+        self.wal.prepare()?;
+        let (segment, taken_s) = {
+            let _gate = self.gate.write();
+            (self.wal.rotate()?, self.options.clock.now_s())
+        };
+        let waiting_bytes = self.store.waiting_size().bytes as u64;
+        let grown_bytes = self.wal.written_bytes().saturating_sub(sealing.cut_at_bytes);
+        let is_due = grown_bytes >= waiting_bytes.saturating_mul(GROWTH_OF_WAITING)
+            || self.wal.is_doubtful();
+        if waiting_bytes > 0 && is_due {
+            self.store.log_waiting(self, segment)?;
+        }
+        let at_bytes = self.wal.written_bytes();
+        Ok(Begun { segment, taken_s, is_waiting_logged: is_due, at_bytes })
     }
 
     /// Gives the head's samples to `write`, which makes them visible to readers of the store but
@@ -225,33 +258,6 @@ impl Inner {
             self.head.drop_sealing();
         }
         Ok(())
-    }
-
-    /// Writes what waits in the store, and in no file, to the segment that was just begun: before
-    /// anything newer. What the head has of the same series came later and is in the segment
-    /// before, so it is written again after them: replay keeps the order of arrival.
-    fn log_waiting(&self, segment: u64) -> Result<(), FileError> {
-        let now_s = u32::try_from(self.options.clock.now_s()).unwrap_or(0);
-        let mut frames = Vec::new();
-        let mut logged = false;
-        let mut log = |rows: &[Row]| {
-            logged = true;
-            frames.clear();
-            let start = frame::start(KIND_SAMPLES, &mut frames);
-            samples_into(now_s, rows, &mut frames);
-            frame::finish(start, &mut frames);
-            self.wal.append(&frames)
-        };
-        self.store.waiting(&mut |rows, is_last| {
-            log(rows)?;
-            let Some(id) = rows.last().map(|row| row.id).filter(|_| is_last) else { return Ok(()) };
-            let mut newer = Vec::new();
-            for snapshot in self.head.read(id) {
-                snapshot.visit(|time_s, value| newer.push(Row { id, time_s, value }));
-            }
-            newer.chunks(ROWS_LOGGED).try_for_each(&mut log)
-        })?;
-        if logged { self.wal.sync_since(segment) } else { Ok(()) }
     }
 
     /// Makes durable what series there are and their names, and gives the id that is next.

@@ -17,7 +17,7 @@ use crate::schema::Schema;
 use crate::series::SeriesId;
 use crate::series_log::{self, SeriesLog};
 use crate::storage::Storage;
-use crate::store::{BlockStore, Store, WhisperStore};
+use crate::store::{self, BlockStore, ReplayedSamples, Store, Waited, WhisperStore};
 use crate::wal::recovery::{self, Replay, Replayed};
 use crate::wal::{Wal, segment_name};
 use arc_swap::ArcSwap;
@@ -74,7 +74,11 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     // Should names be lost, their ids are not given away as long as samples stand under them.
     let of_blocks = blocks.iter().filter_map(|block| block.last_id()).max();
     loader.next_id = loader.next_id.max(of_blocks.map_or(0, |id| id.saturating_add(1)));
-    let replayed = recovery::replay(&*storage, &folders.wal, state.wal_floor, &mut loader)?;
+    let log = state.wal_floor..u64::MAX;
+    if let StoreOptions::Whisper(_) = &options.store {
+        loader.known_newest_s = recovery::newest_s(&*storage, &folders.wal, log.clone())?;
+    }
+    let replayed = recovery::replay(&*storage, &folders.wal, log, &mut loader)?;
     if !damage.is_empty() || !replayed.damage.is_empty() {
         loader.settle();
     }
@@ -109,7 +113,11 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
             return Err(OpenError::HasBlocks { path: folders.root.clone() });
         }
         StoreOptions::Whisper(whisper) => {
-            Box::new(WhisperStore::new(storage, (**whisper).clone(), options.tags, loader.newest_s))
+            let waited = std::mem::take(&mut loader.waited);
+            let is_unsynced = store::is_marked(&*storage, &folders.root)
+                .map_err(|source| file_error(&folders.root, source))?;
+            let replayed = ReplayedSamples { newest_s: loader.newest_s, waited, is_unsynced };
+            Box::new(WhisperStore::new(storage, (**whisper).clone(), options.tags, replayed))
         }
     };
     let Loader { names, index, policies, head, next_id, removed_since, .. } = loader;
@@ -338,6 +346,11 @@ struct Loader {
     unnamed_samples: u64,
     /// When the newest samples came, Unix seconds.
     newest_s: u32,
+    /// The same as far as it is known before they are met: zero when it does not matter.
+    known_newest_s: u32,
+    /// Samples that would go to another archive of their series' file if they had come with the
+    /// newest ones.
+    waited: Vec<(u32, Waited)>,
     rows: Vec<Row>,
     name: Vec<u8>,
 }
@@ -357,6 +370,8 @@ impl Loader {
             removed_since: Vec::new(),
             unnamed_samples: 0,
             newest_s: 0,
+            known_newest_s: 0,
+            waited: Vec::new(),
             rows: Vec::new(),
             name: Vec::new(),
         }
@@ -372,6 +387,18 @@ impl Loader {
         self.head.add_series(id, self.policies.of_rules(&policy));
         self.names.insert(self.names.hash(&self.name), SeriesId(id));
         true
+    }
+
+    /// Whether a sample that was taken at `now_s` would have gone to another archive, were it taken
+    /// with the newest ones: seldom, for the log is not that long.
+    fn has_aged(&self, row: &Row, now_s: u32) -> bool {
+        let since_s = |taken_s: u32| i64::from(taken_s) - i64::from(row.time_s);
+        let Some(policy) = self.head.policy(row.id).filter(|_| now_s < self.known_newest_s) else {
+            return false;
+        };
+        let policies = self.policies.load();
+        let entry = &policies[usize::from(policy.0)];
+        entry.archive_for(since_s(now_s)) != entry.archive_for(since_s(self.known_newest_s))
     }
 
     /// Removes series of the index's file whose name another one has: where that one was removed
@@ -430,7 +457,12 @@ impl Replay for Loader {
         self.rows.clear();
         for row in rows {
             if self.head.policy(row.id).is_some() || self.wake(row.id) {
-                self.rows.push(*row);
+                if self.has_aged(row, now_s) {
+                    let &Row { id, time_s, value } = row;
+                    self.waited.push((id, Waited { time_s, taken_s: now_s, value }));
+                } else {
+                    self.rows.push(*row);
+                }
             } else if row.id >= self.sealed_end && !self.removed.contains(&row.id) {
                 self.unnamed_samples += 1;
                 // Another series of this id would get them, once its name is known before the WAL.

@@ -124,7 +124,7 @@ fn wal(
     if storage.list(&folders.wal).is_err() {
         return Ok(file(folders.wal.clone(), 0, Vec::new()));
     }
-    let replayed = recovery::replay(storage, &folders.wal, floor, &mut Nobody)?;
+    let replayed = recovery::replay(storage, &folders.wal, floor..u64::MAX, &mut Nobody)?;
     Ok(file(folders.wal.clone(), replayed.samples, replayed.damage))
 }
 

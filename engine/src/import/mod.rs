@@ -120,12 +120,25 @@ impl<'a> Importer<'a> {
     /// # Errors
     /// When there can be no such series, or it cannot be logged.
     pub fn add(&mut self, series: ImportSeries) -> Result<SeriesId, ImportError> {
+        let id = self.inner.ensure_series(&series.name)??;
+        self.gather(id, series);
+        Ok(id)
+    }
+
+    /// Gathers what was read of the series that was `id` then. False when that was deleted since:
+    /// it stays so.
+    pub(crate) fn add_to(&mut self, id: SeriesId, series: ImportSeries) -> bool {
+        let is_there = self.inner.index.has(id);
+        if is_there {
+            self.gather(id, series);
+        }
+        is_there
+    }
+
+    fn gather(&mut self, id: SeriesId, series: ImportSeries) {
         let inner = self.inner;
-        let id = inner.ensure_series(&series.name)??;
-        let Some(policy) = inner.policy(id) else {
-            // It was deleted just now.
-            return Ok(id);
-        };
+        // Without one it was deleted just now.
+        let Some(policy) = inner.policy(id) else { return };
         let entry = inner.policies.entry(policy);
         for archive in series.archives {
             let (step_s, kind) = (archive.retention.step_s, archive.kind);
@@ -139,7 +152,6 @@ impl<'a> Importer<'a> {
                 self.gathered.push(Gathered { id: id.0, tier, chunk });
             }
         }
-        Ok(id)
     }
 
     /// Whether what is gathered takes so much memory that it should be committed now.

@@ -8,6 +8,7 @@ use super::{ImportError, ImportSeries, Importer};
 use crate::clock::monotonic;
 use crate::inner::Inner;
 use crate::job::{JobEvent, JobFile};
+use crate::series::SeriesId;
 use crate::whisper_dir::Limiter;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -80,11 +81,11 @@ pub enum ImportOutcome {
 
 /// What a reader made of a file.
 enum Ready {
-    /// It is to be imported.
-    Series(ImportSeries),
+    /// It is to be imported; with the series that has its name, unless there was none.
+    Series(ImportSeries, Option<SeriesId>),
     /// So many points are there already.
     Held(u64),
-    /// Somebody took it away.
+    /// Somebody took it away, or deleted its series.
     Gone,
 }
 
@@ -165,9 +166,11 @@ impl Reader<'_> {
     }
 
     fn read(self, name: &[u8]) -> Result<Ready, ImportError> {
+        // Before the file is read: who deletes the series removes the file first.
+        let id = self.inner.spelled_series(name);
         let Some(series) = self.folder.series(name)? else { return Ok(Ready::Gone) };
         let held = super::holds(self.inner, &series);
-        Ok(if held { Ready::Held(series.points()) } else { Ready::Series(series) })
+        Ok(if held { Ready::Held(series.points()) } else { Ready::Series(series, id) })
     }
 }
 
@@ -202,13 +205,18 @@ impl Committer<'_, '_> {
         let (points, outcome) = match read {
             Ok(Ready::Gone) => return Ok(ControlFlow::Continue(())),
             Ok(Ready::Held(points)) => (points, self.finish(name).map(|()| ImportOutcome::Held)),
-            Ok(Ready::Series(series)) if self.options.dry_run => {
+            Ok(Ready::Series(series, _)) if self.options.dry_run => {
                 (series.points(), Ok(ImportOutcome::WouldImport))
             }
-            Ok(Ready::Series(series)) => {
+            Ok(Ready::Series(series, id)) => {
                 let points = series.points();
-                match self.importer.add(series) {
-                    Ok(_) => {
+                let added = match id {
+                    Some(id) => Ok(self.importer.add_to(id, series)),
+                    None => self.importer.add(series).map(|_| true),
+                };
+                match added {
+                    Ok(false) => return Ok(ControlFlow::Continue(())),
+                    Ok(true) => {
                         self.done.push((name.to_vec(), points));
                         let since = monotonic().duration_since(self.committed);
                         if self.importer.is_full() || since >= COMMIT_EVERY {

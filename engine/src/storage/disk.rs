@@ -4,12 +4,18 @@ use super::{Access, FileBytes, FileLock, InPlaceFile, Storage, StorageFile, Walk
 use rustix::fs::OFlags;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
-use std::fs::{self, DirEntry, File, OpenOptions};
+use std::fs::{self, DirEntry, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a lock is tried that somebody holds.
+const LOCK_TRIES: usize = 20;
+/// Pause between two tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
 /// The machine's file system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -100,8 +106,8 @@ impl Storage for DiskStorage {
         let file = open_placed(&mut options, path)?;
         match (lock, access) {
             (FileLock::None, _) => {}
-            (FileLock::Flock, Access::Read) => file.lock_shared()?,
-            (FileLock::Flock, Access::Write | Access::CreateNew) => file.lock()?,
+            (FileLock::Flock, Access::Read) => lock_soon(|| file.try_lock_shared())?,
+            (FileLock::Flock, Access::Write | Access::CreateNew) => lock_soon(|| file.try_lock())?,
         }
         Ok(Box::new(PlacedFile(file)))
     }
@@ -134,6 +140,37 @@ impl Storage for DiskStorage {
         rustix::fs::sync();
         Ok(())
     }
+
+    fn file_system(&self, dir: &Path) -> io::Result<u64> {
+        Ok(fs::metadata(dir)?.dev())
+    }
+
+    fn copy_permissions(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let (from, now) = (fs::metadata(from)?, fs::metadata(to)?);
+        // Before the mode, of which a change of owners takes a part away. Only root may give a file
+        // to another user, and others to their own groups.
+        if from.uid() != now.uid() {
+            _ = chown(to, Some(from.uid()), None);
+        }
+        if from.gid() != now.gid() {
+            _ = chown(to, None, Some(from.gid()));
+        }
+        fs::set_permissions(to, from.permissions())
+    }
+}
+
+/// Takes a lock by `take`. Who reads or writes a whisper file holds it for a moment; who holds it
+/// longer is not waited for.
+fn lock_soon(take: impl Fn() -> Result<(), TryLockError>) -> io::Result<()> {
+    for _ in 0..LOCK_TRIES {
+        match take() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => return Ok(()),
+        }
+    }
+    let reason = "another program has it locked";
+    Err(io::Error::new(io::ErrorKind::WouldBlock, reason))
 }
 
 /// Opens a file without letting reads change its time of access, which would write its inode at
@@ -282,6 +319,16 @@ impl InPlaceFile for PlacedFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn reread(&self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed)?;
+        Ok(())
+    }
+
+    fn file_system(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.dev())
     }
 }
 

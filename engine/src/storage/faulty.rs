@@ -254,6 +254,16 @@ impl Storage for FaultyStorage {
         self.switch.sync()?;
         self.inner.sync_filesystem(dir)
     }
+
+    fn file_system(&self, dir: &Path) -> io::Result<u64> {
+        self.switch.read()?;
+        self.inner.file_system(dir)
+    }
+
+    fn copy_permissions(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.switch.small_change()?;
+        self.inner.copy_permissions(from, to)
+    }
 }
 
 #[derive(Debug)]
@@ -316,5 +326,15 @@ impl InPlaceFile for FaultyPlacedFile {
     fn sync(&self) -> io::Result<()> {
         self.switch.sync()?;
         self.inner.sync()
+    }
+
+    fn reread(&self) -> io::Result<()> {
+        self.switch.read()?;
+        self.inner.reread()
+    }
+
+    fn file_system(&self) -> io::Result<u64> {
+        self.switch.read()?;
+        self.inner.file_system()
     }
 }

@@ -24,7 +24,8 @@ pub enum FileLock {
     /// They are not.
     #[default]
     None,
-    /// By `flock`, shared to read and exclusive to write. Opening waits for it.
+    /// By `flock`, shared to read and exclusive to write. Opening waits a moment for it, and is
+    /// `WouldBlock` when somebody holds it longer.
     Flock,
 }
 
@@ -77,6 +78,21 @@ pub trait InPlaceFile: Send + Sync + Debug {
     /// # Errors
     /// What the system says; then it is unknown how much is durable.
     fn sync(&self) -> io::Result<()>;
+
+    /// Forgets what is in memory of its bytes and is not to be written any more, so that they are
+    /// read from the disk: after a sync that failed, that may not be the same.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn reread(&self) -> io::Result<()>;
+
+    /// Which file system it is on, by a number; always the same where there is but one.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn file_system(&self) -> io::Result<u64> {
+        Ok(0)
+    }
 }
 
 /// An open file is what the whisper formats are read from and written to.

@@ -151,6 +151,21 @@ impl Content {
         }
     }
 
+    /// Forgets that something is to be written to the disk.
+    fn give_up(&mut self) {
+        if let Some(placed) = &mut self.placed {
+            placed.unsynced.clear();
+        }
+    }
+
+    /// The bytes as they are on the disk, with what is still to be written to it.
+    fn reread(&mut self) {
+        if let Some(placed) = &self.placed {
+            self.bytes.clone_from(&placed.durable);
+            placed.unsynced.iter().for_each(|change| change.apply(&mut self.bytes));
+        }
+    }
+
     fn sync(&mut self) {
         self.synced_bytes = self.bytes.len();
         if let Some(placed) = &mut self.placed {
@@ -264,6 +279,12 @@ impl MemoryStorage {
     #[must_use]
     pub fn paths(&self) -> Vec<PathBuf> {
         self.tree.lock().live.keys().cloned().collect()
+    }
+
+    /// Gives up what is written in place and not durable, as a system does whose disk failed: it is
+    /// read as before, and no later sync writes it, unless it is written again.
+    pub fn give_up_writes(&self) {
+        self.tree.lock().live.values().for_each(|content| content.lock().give_up());
     }
 
     /// Changes the bytes of a file behind the engine's back, as a failing disk would.
@@ -509,6 +530,11 @@ impl InPlaceFile for PlacedFile {
 
     fn sync(&self) -> io::Result<()> {
         self.file.sync()
+    }
+
+    fn reread(&self) -> io::Result<()> {
+        self.file.content.lock().reread();
+        Ok(())
     }
 }
 

@@ -132,6 +132,25 @@ pub trait Storage: Send + Sync + Debug {
     /// # Errors
     /// What the system says; then it is unknown how much is durable.
     fn sync_filesystem(&self, dir: &Path) -> io::Result<()>;
+
+    /// Which file system a folder is on, by the number that [`InPlaceFile::file_system`] tells.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn file_system(&self, dir: &Path) -> io::Result<u64> {
+        let _ = dir;
+        Ok(0)
+    }
+
+    /// Gives a file the mode and, as far as the process may, the owners of another one, where files
+    /// have such.
+    ///
+    /// # Errors
+    /// What the system says; `NotFound` when either is not there.
+    fn copy_permissions(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let _ = (from, to);
+        Ok(())
+    }
 }
 
 /// One file open for appending. One owner appends; anybody may sync.

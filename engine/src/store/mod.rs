@@ -14,7 +14,7 @@ mod blocks;
 mod whisper;
 
 pub(crate) use blocks::{BlockStore, Eagerness};
-pub(crate) use whisper::WhisperStore;
+pub(crate) use whisper::{ReplayedSamples, Waited, WhisperStore, is_marked};
 
 use crate::block::Block;
 use crate::error::{Damage, FetchError, FileError};
@@ -27,12 +27,9 @@ use crate::schema::Policy;
 use crate::series::SeriesId;
 use crossbeam_channel::Receiver;
 use silverback_formats::block::BlockKind;
-use silverback_formats::wal::Row;
 use std::fmt::Debug;
+use std::ops::Range;
 use std::sync::Arc;
-
-/// Is given samples, and whether they are the last of their series.
-pub(crate) type VisitRows<'a> = &'a mut dyn FnMut(&[Row], bool) -> Result<(), FileError>;
 
 /// See the module.
 pub(crate) trait Store: Debug + Send + Sync {
@@ -61,13 +58,14 @@ pub(crate) trait Store: Debug + Send + Sync {
     fn policy(&self, db: &Inner, id: SeriesId, name: &[u8]) -> Option<Arc<Policy>>;
 
     /// Stores what was taken from the head: durable when this returns. The same is given again
-    /// after a failure.
-    fn seal(&self, db: &Inner, taken: &[Arc<Taken>]) -> Result<Sealed, FileError>;
+    /// after a failure. It is in the segments `log` of the WAL, and so is all before that was stored
+    /// and was not durable yet.
+    fn seal(&self, db: &Inner, taken: &[Arc<Taken>], log: Range<u64>) -> Result<Sealed, FileError>;
 
-    /// Visits samples that were given to the store and are in no file yet, a bounded number of
-    /// one series at a time, and says whether they are the last of it.
-    fn waiting(&self, visit: VisitRows<'_>) -> Result<(), FileError> {
-        let _ = visit;
+    /// Writes the samples that were given to the store, and are in no file yet, to the WAL again,
+    /// durably, from `segment` on, which was just begun.
+    fn log_waiting(&self, db: &Inner, segment: u64) -> Result<(), FileError> {
+        let _ = (db, segment);
         Ok(())
     }
 

@@ -208,6 +208,11 @@ impl Wal {
         }
     }
 
+    /// Whether a sync failed since segments were last dropped below the one that it was of.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.synced.lock().doubtful.is_some()
+    }
+
     /// Bytes appended since segments were last dropped.
     pub(crate) fn kept_bytes(&self) -> u64 {
         let written = self.written_bytes.load(Ordering::Relaxed);

@@ -7,12 +7,13 @@ use silverback_formats::frame::{self, FrameError, Frames, LogKind, Step};
 use silverback_formats::wal::{
     KIND_REMOVED, KIND_SAMPLES, KIND_SERIES, Row, Samples, Series, removed,
 };
+use std::ops::Range;
 use std::path::Path;
 
 /// What replaying found.
 #[derive(Debug, Default)]
 pub(crate) struct Replayed {
-    /// Segments found, sorted; those below the floor included.
+    /// Segments found, sorted; those that were not wanted included.
     pub(crate) segments: Vec<u64>,
     /// Segments in which something is damaged: kept aside rather than removed.
     pub(crate) damaged: Vec<u64>,
@@ -34,13 +35,14 @@ pub(crate) trait Replay {
     fn samples(&mut self, now_s: u32, rows: &[Row]);
 }
 
-/// Replays the segments from `floor` on, in order.
+/// Replays these segments, in order.
 pub(crate) fn replay(
     storage: &dyn Storage,
     dir: &Path,
-    floor: u64,
+    wanted: Range<u64>,
     into: &mut dyn Replay,
 ) -> Result<Replayed, FileError> {
+    let floor = wanted.start;
     let all = segments(storage, dir).map_err(|source| FileError { path: dir.into(), source })?;
     let mut replayed = Replayed { segments: all.clone(), ..Replayed::default() };
     // The manifest names a floor after its segment is durable. Without a manifest it is zero, and
@@ -50,7 +52,7 @@ pub(crate) fn replay(
         let reason = "it is missing, and so are all after it".to_owned();
         replayed.damage.push(Damage { path: dir.join(segment_name(floor)), offset: 0, reason });
     }
-    for segment in all.into_iter().filter(|&segment| segment >= floor) {
+    for segment in all.into_iter().filter(|segment| wanted.contains(segment)) {
         let path = dir.join(segment_name(segment));
         if expected.is_some_and(|expected| expected != segment) {
             let reason = format!("segments right before {segment} are missing");
@@ -70,6 +72,29 @@ pub(crate) fn replay(
         }
     }
     Ok(replayed)
+}
+
+/// When the newest samples of these segments were taken, Unix seconds; zero when there are none.
+pub(crate) fn newest_s(
+    storage: &dyn Storage,
+    dir: &Path,
+    wanted: Range<u64>,
+) -> Result<u32, FileError> {
+    let all = segments(storage, dir).map_err(|source| FileError { path: dir.into(), source })?;
+    let mut newest_s = 0;
+    for segment in all.into_iter().filter(|segment| wanted.contains(segment)) {
+        let path = dir.join(segment_name(segment));
+        let bytes =
+            storage.read(&path).map_err(|source| FileError { path: path.clone(), source })?;
+        let taken_s = |step: Step<'_>| match step {
+            Step::Frame { kind: KIND_SAMPLES, payload, .. } => {
+                Some(Samples::new(payload).ok()?.now_s())
+            }
+            _ => None,
+        };
+        newest_s = Frames::new(&bytes).filter_map(taken_s).fold(newest_s, u32::max);
+    }
+    Ok(newest_s)
 }
 
 fn replay_segment(

@@ -46,6 +46,7 @@ impl WhisperDir {
         let made = self.make(&beside, changed, durability).map_err(failed);
         let put = made
             .and_then(|()| check(&beside))
+            .and_then(|()| self.keep_permissions(path, &beside, durability).map_err(failed))
             .and_then(|()| self.storage.rename(&beside, path).map_err(failed));
         if put.is_err() {
             // What is left of it does no harm, but takes room.
@@ -54,8 +55,21 @@ impl WhisperDir {
         put
     }
 
+    /// Gives a file that takes the place of another its mode and owners.
+    fn keep_permissions(&self, old: &Path, new: &Path, durability: Durability) -> io::Result<()> {
+        match durability {
+            // There is none.
+            Durability::Later => Ok(()),
+            Durability::First => match self.storage.copy_permissions(old, new) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                copied => copied,
+            },
+        }
+    }
+
     fn make(&self, path: &Path, changed: &Changed, durability: Durability) -> io::Result<()> {
         let file = self.create(path)?;
+        self.file_systems.note(&*file, path)?;
         match changed {
             Changed::Replaced(bytes) => file.write_at(0, bytes)?,
             Changed::Patched(OverlayParts { len_bytes, patches, .. }) => {

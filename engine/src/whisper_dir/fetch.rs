@@ -40,14 +40,15 @@ impl WhisperDir {
     ///
     /// # Errors
     /// When the file cannot be opened or read.
-    pub(crate) fn fetch(
+    pub(crate) fn fetch<'a>(
         &self,
         name: &[u8],
         new: impl FnOnce() -> NewFile,
-        head: Batch<'_>,
+        head: impl AsRef<[Batch<'a>]>,
         window: Window,
     ) -> Result<Answer, FileFailure> {
         let path = self.naming.path(name)?;
+        let head = head.as_ref();
         let _reader = self.stripe(&path).read();
         let Some(file) = self.open(&path, Access::Read)? else {
             return self.answer_without_file(&path, &new(), head, window);
@@ -61,21 +62,21 @@ impl WhisperDir {
     ///
     /// # Errors
     /// When no file can have the name, or be as the rules say.
-    pub(crate) fn fetch_head(
+    pub(crate) fn fetch_head<'a>(
         &self,
         name: &[u8],
         new: &NewFile,
-        head: Batch<'_>,
+        head: impl AsRef<[Batch<'a>]>,
         window: Window,
     ) -> Result<Answer, FileFailure> {
-        self.answer_without_file(&self.naming.path(name)?, new, head, window)
+        self.answer_without_file(&self.naming.path(name)?, new, head.as_ref(), window)
     }
 
     fn answer_without_file(
         &self,
         path: &Path,
         new: &NewFile,
-        head: Batch<'_>,
+        head: &[Batch<'_>],
         window: Window,
     ) -> Result<Answer, FileFailure> {
         let file = SeriesFile::create(&new.policy, new.compressed, self.settings().dialect);
@@ -124,7 +125,7 @@ pub(super) fn path_of_sidecar(path: &Path) -> PathBuf {
 fn answer(
     mut file: SeriesFile,
     late: Option<&Whisper<Front>>,
-    head: Batch<'_>,
+    head: &[Batch<'_>],
     window: Window,
 ) -> Result<Answer, Failure> {
     let Window { from_s, until_s, now_s } = window;
@@ -132,9 +133,11 @@ fn answer(
     if from_s > until_s {
         return Ok(Answer { fetched: None, file: info });
     }
-    let direct = head.points.is_empty() || is_answered_by_finest(&info, head, window);
+    let is_direct =
+        |batch: &Batch<'_>| batch.points.is_empty() || is_answered_by_finest(&info, *batch, window);
+    let direct = head.iter().all(is_direct);
     if !direct {
-        file.update(head.points, head.taken_s)?;
+        file.update(head)?;
     }
     let mut fetched = file.fetch(from_s, until_s, now_s)?;
     if let Some(fetched) = &mut fetched {
@@ -142,7 +145,7 @@ fn answer(
             fill_from_sidecar(fetched, late, now_s)?;
         }
         if direct {
-            lay_over(fetched, &info, head);
+            head.iter().for_each(|batch| lay_over(fetched, &info, *batch));
         }
     }
     Ok(Answer { fetched, file: info })

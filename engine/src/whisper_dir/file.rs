@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::front::Front;
+use super::update::{Batch, joined};
 use crate::schema::{Policy, Retention};
 use silverback_formats::whisper::compressed::{
     Compressed, CompressedLayout, Conduct, is_compressed,
@@ -171,8 +172,18 @@ impl SeriesFile {
         }
     }
 
-    /// Takes points, as of `now_s`. The answer is how many were too old for every archive.
-    pub(super) fn update(&mut self, points: &[Point], now_s: i64) -> Result<usize, Failure> {
+    /// Takes batches, in order of arrival. The answer is how many points were too old for every
+    /// archive.
+    pub(super) fn update(&mut self, batches: &[Batch<'_>]) -> Result<usize, Failure> {
+        if let [batch] = batches {
+            return self.update_at_once(batch.points, batch.taken_s);
+        }
+        let archives = self.info().archives;
+        let joined = joined(batches, &archives);
+        joined.iter().map(|(points, taken_s)| self.update_at_once(points, *taken_s)).sum()
+    }
+
+    fn update_at_once(&mut self, points: &[Point], now_s: i64) -> Result<usize, Failure> {
         Ok(match self {
             Self::Standard(file) => {
                 let points = file.without_written(points, now_s)?;

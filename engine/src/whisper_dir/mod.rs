@@ -16,6 +16,7 @@
 //! | `file` | one open file, standard or compressed |
 //! | `front` | its bytes, the first of them read at once |
 //! | `failure` | what can be wrong with a file |
+//! | `file_systems` | where what is written is to be synced |
 //! | `update` | points in |
 //! | `beside` | files that are made beside and renamed |
 //! | `fetch` | points out, with those that are not written yet |
@@ -30,6 +31,7 @@ mod contents;
 mod failure;
 mod fetch;
 mod file;
+mod file_systems;
 mod front;
 mod limiter;
 mod migrate;
@@ -55,6 +57,7 @@ pub(crate) use walk::WalkedFile;
 use crate::schema::Policy;
 use crate::storage::{Access, FileLock, InPlaceFile, Storage};
 use file::SeriesFile;
+use file_systems::FileSystems;
 use front::Front;
 use naming::Naming;
 use parking_lot::RwLock;
@@ -62,6 +65,7 @@ use silverback_formats::whisper::Dialect;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Locks that files share: few enough to be small, many enough that two files that are at work
@@ -103,6 +107,9 @@ pub(crate) struct WhisperDir {
     storage: Arc<dyn Storage>,
     naming: Naming,
     settings: RwLock<Settings>,
+    /// See [`WhisperDir::distrust`].
+    distrusted: AtomicBool,
+    file_systems: FileSystems,
     /// Held while a file is at work, chosen by its path: a reader of a compressed file must not
     /// see half of an update. Two names may have one path.
     stripes: Box<[RwLock<()>]>,
@@ -113,12 +120,22 @@ impl WhisperDir {
     pub(crate) fn new(storage: Arc<dyn Storage>, root: PathBuf, settings: Settings) -> Self {
         let naming = Naming::new(root, settings.tags, settings.hash_filenames);
         let stripes = (0..STRIPES).map(|_| RwLock::new(())).collect();
-        Self { storage, naming, settings: RwLock::new(settings), stripes }
+        let (settings, distrusted) = (RwLock::new(settings), AtomicBool::new(false));
+        let file_systems = FileSystems::default();
+        Self { storage, naming, settings, distrusted, file_systems, stripes }
     }
 
-    /// Applies other settings to what comes from now on, but for the names of files.
-    pub(crate) fn configure(&self, settings: Settings) {
-        *self.settings.write() = settings;
+    /// Applies other settings to what comes from now on, but for the names of files. Of calls at
+    /// the same time the settings of the last count.
+    pub(crate) fn configure(&self, settings: impl FnOnce() -> Settings) {
+        let mut current = self.settings.write();
+        *current = settings();
+    }
+
+    /// Says whether what the system has in memory of files may not be what is on the disk, as
+    /// after a sync that failed: then it is read anew from the disk before a file is written.
+    pub(crate) fn distrust(&self, distrusted: bool) {
+        self.distrusted.store(distrusted, Ordering::Relaxed);
     }
 
     fn settings(&self) -> Settings {
@@ -135,7 +152,7 @@ impl WhisperDir {
     /// # Errors
     /// What the system says; then it is unknown how much is durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        self.storage.sync_filesystem(self.root())
+        self.file_systems.sync(&*self.storage, self.root())
     }
 
     /// What the file of a series says of itself; `None` when there is none.
@@ -192,9 +209,23 @@ impl WhisperDir {
         access: Access,
     ) -> Result<Option<Box<dyn InPlaceFile>>, FileFailure> {
         match self.storage.open_in_place(path, access, self.settings().lock) {
-            Ok(file) => Ok(Some(file)),
+            Ok(file) => {
+                if access == Access::Write {
+                    let prepared = self.prepare(&*file, path);
+                    prepared.map_err(|source| FileFailure::io("open", path, source))?;
+                }
+                Ok(Some(file))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(FileFailure::io("open", path, source)),
         }
+    }
+
+    /// What is to be done before a file is written in place.
+    fn prepare(&self, file: &dyn InPlaceFile, path: &Path) -> io::Result<()> {
+        if self.distrusted.load(Ordering::Relaxed) {
+            file.reread()?;
+        }
+        self.file_systems.note(file, path)
     }
 }

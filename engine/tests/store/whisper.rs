@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-const DIR: &str = "/wsp";
+pub(crate) const DIR: &str = "/wsp";
 
 fn open_with(bench: &Bench, storage: &MemoryStorage, change: impl Fn(&mut WhisperOptions)) -> Db {
     let mut whisper = WhisperOptions::new(DIR);
@@ -26,7 +26,7 @@ fn open(bench: &Bench, storage: &MemoryStorage) -> Db {
 }
 
 /// The bytes of a file.
-fn file(storage: &MemoryStorage, path: &str) -> Option<Vec<u8>> {
+pub(crate) fn file(storage: &MemoryStorage, path: &str) -> Option<Vec<u8>> {
     let file = storage.open_in_place(&Path::new(DIR).join(path), Access::Read, FileLock::None);
     let file = file.ok()?;
     let mut bytes = vec![0; usize::try_from(file.len_bytes().unwrap()).unwrap()];
@@ -34,7 +34,7 @@ fn file(storage: &MemoryStorage, path: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn write_file(storage: &MemoryStorage, path: &str, bytes: &[u8]) {
+pub(crate) fn write_file(storage: &MemoryStorage, path: &str, bytes: &[u8]) {
     let path = Path::new(DIR).join(path);
     storage.create_dir(path.parent().unwrap()).unwrap();
     let _ = storage.remove(&path);
@@ -273,6 +273,38 @@ impl Model {
     }
 }
 
+/// What is in no file yet.
+#[derive(Debug, Default)]
+struct Pending {
+    /// Points and when they came.
+    arrived: Vec<(Point, i64)>,
+    /// How many of them the last start found in the log, and when the newest of these came.
+    replayed: usize,
+    replayed_s: Option<i64>,
+}
+
+impl Pending {
+    /// Writes the points: first those of the log that would be of another archive had they come
+    /// with the newest, as of when they came; then the others.
+    fn write(&self, model: &mut Model, now_s: i64) {
+        let as_of_s = self.replayed_s.unwrap_or(now_s);
+        let archive = |point: &Point, taken_s: i64| {
+            let age_s = taken_s - i64::from(point.time_s);
+            REACHES_S.iter().position(|reach_s| *reach_s >= age_s)
+        };
+        let (replayed, newer) = self.arrived.split_at(self.replayed);
+        let has_aged =
+            |(point, taken_s): &&(Point, i64)| archive(point, *taken_s) != archive(point, as_of_s);
+        let (aged, others): (Vec<&(Point, i64)>, Vec<_>) = replayed.iter().partition(has_aged);
+        for together in aged.chunk_by(|a, b| a.1 == b.1) {
+            let points: Vec<Point> = together.iter().map(|(point, _)| *point).collect();
+            model.update(&points, together[0].1);
+        }
+        let others = others.into_iter().chain(newer);
+        model.update(&others.map(|(point, _)| *point).collect::<Vec<_>>(), as_of_s);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     /// At any time the database answers in every archive what its file would, were all that it
@@ -289,9 +321,7 @@ proptest! {
         let options = |whisper: &mut WhisperOptions| whisper.compressed = compressed;
         let mut db = open_with(&bench, &storage, options);
         let mut model = Model::new(method, x_files_factor, compressed);
-        let mut pending: Vec<Point> = Vec::new();
-        // When the last points came, and the same of those that a start found in the WAL.
-        let (mut appended_s, mut replayed_s) = (NOW_S, None);
+        let mut pending = Pending::default();
         let (mut now_s, mut value) = (NOW_S, 0.0);
         // A series without a file is answered as a standard file would.
         let create = [Op::Append(vec![0]), Op::Seal];
@@ -299,24 +329,24 @@ proptest! {
         for op in create.iter().cloned().chain(ops) {
             match op {
                 Op::Append(points) => {
-                    appended_s = now_s;
                     for slots_ago in points {
                         let time_s = now_s - now_s % 10 - slots_ago * 10;
                         // None twice: a point that a file has is not written again.
                         value += 1.0;
                         put(&db, "m", time_s, value);
-                        pending.push(Point { time_s: u32::try_from(time_s).unwrap(), value });
+                        let time_s = u32::try_from(time_s).unwrap();
+                        pending.arrived.push((Point { time_s, value }, now_s));
                     }
                 }
                 Op::Seal => {
                     db.seal().unwrap();
-                    model.update(&std::mem::take(&mut pending), replayed_s.unwrap_or(now_s));
-                    replayed_s = None;
+                    std::mem::take(&mut pending).write(&mut model, now_s);
                 }
                 Op::Kill => {
                     storage = storage.after_kill();
                     db = open_with(&bench, &storage, options);
-                    replayed_s = (!pending.is_empty()).then_some(appended_s);
+                    pending.replayed_s = pending.arrived.iter().map(|(_, at_s)| *at_s).max();
+                    pending.replayed = pending.arrived.len();
                 }
                 Op::Wait(seconds) => {
                     now_s += seconds;
@@ -324,7 +354,7 @@ proptest! {
                 }
             }
             let mut written = model.clone();
-            written.update(&pending, replayed_s.unwrap_or(now_s));
+            pending.write(&mut written, now_s);
             for reach_s in REACHES_S {
                 let from_s = now_s - reach_s;
                 prop_assert_eq!(values(&db, "m", from_s, now_s), written.known(from_s, now_s));

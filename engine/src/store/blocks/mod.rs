@@ -26,6 +26,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use parking_lot::Mutex;
 use silverback_formats::block::BlockKind;
 use silverback_formats::manifest::BlockEntry;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -149,7 +150,12 @@ impl Store for BlockStore {
         Some(db.policies.entry(db.policy(id)?).policy)
     }
 
-    fn seal(&self, db: &Inner, taken: &[Arc<Taken>]) -> Result<Sealed, FileError> {
+    fn seal(
+        &self,
+        db: &Inner,
+        taken: &[Arc<Taken>],
+        _log: Range<u64>,
+    ) -> Result<Sealed, FileError> {
         let policies = db.policies.snapshot();
         let adds = seal::seal(&self.storage, &self.dir, taken, &policies, &self.next_block)?;
         let blocks = adds.iter().map(|entry| self.open(*entry)).collect::<Result<_, _>>()?;

@@ -15,14 +15,20 @@
 //! | `pass` | head → files |
 //! | `rules` | rule files and settings → what a file is to be |
 //! | `waiting` | samples that could not be written yet |
+//! | `relog` | the same → the log again |
+//! | `again` | log → files, when a sync of them failed |
 //! | `scan` | the folder's files → index |
 
+mod again;
 mod pass;
+mod relog;
 mod rules;
 mod scan;
 mod waiting;
 
-use super::{Sealed, Store, VisitRows};
+pub(crate) use again::is_marked;
+
+use super::{Sealed, Store};
 use crate::clock::monotonic;
 use crate::counters::{add, counters};
 use crate::error::{Closed, Damage, FetchError, FileError, SealError};
@@ -35,23 +41,22 @@ use crate::schema::Policy;
 use crate::series::SeriesId;
 use crate::storage::{FileLock, Storage};
 use crate::whisper_dir::{
-    Batch, FileFailure, FileInfo, Limiter, NewFile, Quarantine, Settings, Unusable, WhisperDir,
-    Window,
+    FileFailure, FileInfo, Limiter, NewFile, Quarantine, Settings, Unusable, WhisperDir, Window,
 };
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use parking_lot::Mutex;
-use silverback_formats::wal::Row;
 use silverback_formats::whisper::{self, Dialect, Point};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
-use waiting::{Hold, Waiting};
+use waiting::{Arrivals, Hold, Waiting};
 
-/// Rows of one frame of what waits.
-const ROWS: usize = 2048;
+pub(crate) use waiting::Waited;
+
 /// Most series whose failures are remembered.
 const QUARANTINED_MAX: usize = 1 << 20;
 /// Most files whose damage is listed; the log names all.
@@ -77,6 +82,8 @@ pub(crate) struct WhisperStore {
     /// Series whose files could not be read. Apart from the others: however often somebody asks,
     /// a write is tried when it is its time.
     unreadable: Quarantine<u32>,
+    /// Series whose files could not be brought to the rules.
+    unmigrated: Quarantine<u32>,
     /// What is wrong with some of their files.
     unusable: Mutex<BTreeMap<u32, Damage>>,
     counters: FileCounters,
@@ -85,6 +92,23 @@ pub(crate) struct WhisperStore {
     /// When the newest samples of the WAL came (Unix seconds), until those that it held at the
     /// start are in files; then 0.
     replayed_s: AtomicU32,
+    /// Whether a seal that failed has passed over what it was given: that is in files, or waits.
+    is_passed: AtomicBool,
+    /// Whether a sync of the files failed and none succeeded since: what was written to them since
+    /// the last one is in doubt, in memory of the system as well.
+    is_unsynced: AtomicBool,
+}
+
+/// What a start found in the WAL.
+#[derive(Debug, Default)]
+pub(crate) struct ReplayedSamples {
+    /// When the newest samples came, Unix seconds; 0 when there are none.
+    pub(crate) newest_s: u32,
+    /// Those that would go to other archives were they taken then, which are not in the head: by
+    /// series, in order of arrival.
+    pub(crate) waited: Vec<(u32, Waited)>,
+    /// Whether the last sync of the files failed: see `again`.
+    pub(crate) is_unsynced: bool,
 }
 
 /// What may be done in a second.
@@ -121,6 +145,8 @@ counters! {
         too_old => "whisper.tooOld",
         /// Writes and reads that failed.
         failures => "whisper.failures",
+        /// Syncs of the files that failed.
+        sync_errors => "whisper.syncErrors",
         /// Points dropped, because no file can have the name of their series.
         unnamable => "whisper.unnamablePoints",
         /// Points dropped, because their file cannot be opened and too many wait.
@@ -145,44 +171,84 @@ enum Outcome {
     Done,
     /// It is not time to try again.
     NotYet,
-    /// Not now: they are to be kept.
-    HeldUp,
-    /// Not as the file is: the newest are to be kept.
-    Stuck,
+    /// They are to be kept, for this reason.
+    Held(Hold),
 }
 
 impl WhisperStore {
     /// The store of the files in `options.dir`.
-    /// `replayed_s` is when the newest samples in the WAL came, Unix seconds; 0 when it has none.
     pub(crate) fn new(
         storage: Arc<dyn Storage>,
         options: WhisperOptions,
         tags: bool,
-        replayed_s: u32,
+        replayed: ReplayedSamples,
     ) -> Self {
-        let settings = Settings { replace_blank_file: replayed_s > 0, ..settings(&options, tags) };
+        let settings = settings(&options, tags, replayed.newest_s > 0);
         let dir = WhisperDir::new(storage, options.dir.clone(), settings);
+        dir.distrust(replayed.is_unsynced);
         Self {
             dir,
-            waiting: Waiting::default(),
+            waiting: Waiting::of(replayed.waited),
             limits: ArcSwap::from_pointee(Limits::of(&options)),
             options: ArcSwap::from_pointee(options),
             quarantine: Quarantine::new(QUARANTINED_MAX),
             unreadable: Quarantine::new(QUARANTINED_MAX),
+            unmigrated: Quarantine::new(QUARANTINED_MAX),
             unusable: Mutex::default(),
             counters: FileCounters::default(),
             is_hurried: AtomicBool::new(false),
-            replayed_s: AtomicU32::new(replayed_s),
+            replayed_s: AtomicU32::new(replayed.newest_s),
+            is_passed: AtomicBool::new(false),
+            is_unsynced: AtomicBool::new(replayed.is_unsynced),
         }
     }
 
     /// One pass over what was taken from the head.
     fn pass(&self, db: &Inner, taken: &[Arc<Taken>]) -> Result<(), Closed> {
-        pass::run(self, db, taken)?;
+        pass::of_taken(self, db, taken)?;
         if self.replayed_s.swap(0, Ordering::Relaxed) > 0 {
-            self.dir.configure(settings(&self.options.load(), db.options.tags));
+            self.set_up(db.options.tags);
         }
         Ok(())
+    }
+
+    /// Applies the settings as they are now to the folder.
+    fn set_up(&self, tags: bool) {
+        self.dir.configure(|| {
+            // Until the samples of the log are in files, those may be what a power cut left.
+            let is_replaying = self.replayed_s.load(Ordering::Relaxed) > 0;
+            let replace_blank_file = is_replaying || self.is_unsynced.load(Ordering::Relaxed);
+            settings(&self.options.load(), tags, replace_blank_file)
+        });
+    }
+
+    /// Makes what was written durable.
+    fn sync(&self, db: &Inner) -> Result<(), FileError> {
+        let synced = self.dir.sync();
+        let is_unsynced = synced.is_err();
+        add(&self.counters.sync_errors, usize::from(is_unsynced));
+        if is_unsynced != self.is_unsynced.swap(is_unsynced, Ordering::Relaxed) {
+            self.dir.distrust(is_unsynced);
+            self.set_up(db.options.tags);
+            again::mark(db, is_unsynced);
+            match &synced {
+                Ok(()) => tracing::info!("whisper files are durable again"),
+                Err(error) => tracing::error!(
+                    "{}: a sync failed: {error}; what was written since the last one may be gone \
+                     and is written again from the log: look at the disk, and do not delete the log",
+                    self.dir.root().display()
+                ),
+            }
+        }
+        synced.map_err(|source| self.error(source))
+    }
+
+    fn closed_meanwhile(&self) -> FileError {
+        self.error(std::io::Error::other("the database was closed while it was written"))
+    }
+
+    fn error(&self, source: std::io::Error) -> FileError {
+        FileError { path: self.dir.root().to_path_buf(), source }
     }
 
     /// As of when samples are too old for an archive: when they came, for those that a start
@@ -200,25 +266,35 @@ impl WhisperStore {
         db: &Inner,
         id: u32,
         name: &[u8],
-        samples: &[Point],
+        samples: &Arrivals,
     ) -> Result<Outcome, Closed> {
         // Who stops may want to give the files to another program: a last try.
         if !self.is_hurried() && self.quarantine.wait(&id, monotonic()).is_some() {
             return Ok(Outcome::NotYet);
         }
         let limits = self.limits.load();
+        let may_create = || self.is_hurried() || limits.creates.take(monotonic()).is_ok();
+        // Of many that wait for their turn the system is not asked about each.
+        let mut has_turn = self.waiting.is_unmade(id);
+        if has_turn && !may_create() {
+            return Ok(Outcome::NotYet);
+        }
         self.pace(db, &limits.updates)?;
-        let batch = Batch { points: samples, taken_s: self.taken_s(db) };
         let new = || {
-            let may_create = self.is_hurried() || limits.creates.take(monotonic()).is_ok();
+            let may_create = std::mem::take(&mut has_turn) || may_create();
             may_create.then(|| rules::new_file(db, &self.options.load(), name))
         };
-        match self.dir.update(name, batch, new) {
+        let updated = self.dir.update(name, samples.batches(), new);
+        if has_turn {
+            // Somebody else made the file.
+            limits.creates.put_back();
+        }
+        match updated {
             Ok(None) => {
                 // Nothing was written: files that are there are not to wait for those that may
                 // not be made yet.
                 limits.updates.put_back();
-                Ok(Outcome::HeldUp)
+                Ok(Outcome::Held(Hold::Unmade))
             }
             Ok(Some(written)) => {
                 add(&self.counters.updates, 1);
@@ -240,12 +316,13 @@ impl WhisperStore {
 
     /// Learns what the file keeps, and brings it to the rules where that is wanted.
     fn follow(&self, db: &Inner, id: u32, name: &[u8], file: &FileInfo) {
-        match self.migrate(db, name, file) {
+        match self.migrate(db, id, name, file) {
             Ok(Some(file)) => rules::learn(db, id, &file),
             Ok(None) => rules::learn(db, id, file),
             Err(failure) => {
                 add(&self.counters.migration_failures, 1);
-                tracing::error!("{failure}; the file stays as it is");
+                let wait = self.unmigrated.failed(id, monotonic()).as_secs();
+                tracing::error!("{failure}; the file stays as it is, tried again in {wait} s");
                 rules::learn(db, id, file);
             }
         }
@@ -255,6 +332,7 @@ impl WhisperStore {
     fn migrate(
         &self,
         db: &Inner,
+        id: u32,
         name: &[u8],
         file: &FileInfo,
     ) -> Result<Option<FileInfo>, FileFailure> {
@@ -263,11 +341,13 @@ impl WhisperStore {
         let Some(rules) = schema.rules_of(name) else { return Ok(None) };
         let (scope, policy) = (rules::scope(rules, migration), rules::policy(&schema, name));
         if !file.differs(&policy, scope).is_any()
+            || self.unmigrated.wait(&id, monotonic()).is_some()
             || self.limits.load().migrations.take(monotonic()).is_err()
         {
             return Ok(None);
         }
         let done = self.dir.migrate(name, &policy, scope, db.options.clock.now_s())?;
+        self.unmigrated.succeeded(&id);
         add(&self.counters.migrated, usize::from(done.is_any()));
         add(&self.counters.migrated_schema, usize::from(done.schema));
         add(&self.counters.migrated_x_files_factor, usize::from(done.x_files_factor));
@@ -303,9 +383,10 @@ impl WhisperStore {
         Ok(())
     }
 
-    /// Keeps samples that are not written until a later pass.
-    fn keep(&self, id: u32, samples: &[Point], hold: Option<Hold>) {
-        let dropped = self.waiting.keep(id, samples, hold, self.options.load().stuck_points_max);
+    /// Keeps samples that are not written, from the sample `first` on, until a later pass.
+    fn keep(&self, id: u32, samples: &Arrivals, first: usize, hold: Option<Hold>) {
+        let stuck_max = self.options.load().stuck_points_max;
+        let dropped = self.waiting.keep(id, samples, first, hold, stuck_max);
         add(&self.counters.stuck_dropped, dropped);
     }
 
@@ -328,7 +409,7 @@ impl WhisperStore {
                 if !told {
                     tracing::error!("{failure}; tried again in {} s", wait.as_secs());
                 }
-                Outcome::HeldUp
+                Outcome::Held(Hold::Up)
             }
             FileFailure::Quarantine { path, source } => {
                 self.tell(id, path, source);
@@ -339,7 +420,7 @@ impl WhisperStore {
                         wait.as_secs()
                     );
                 }
-                Outcome::Stuck
+                Outcome::Held(Hold::Stuck)
             }
         }
     }
@@ -350,14 +431,14 @@ fn fetched_of(fetched: whisper::Fetched, damaged: bool) -> Fetched {
     Fetched { start_s, step_s, values, damaged }
 }
 
-fn settings(options: &WhisperOptions, tags: bool) -> Settings {
+fn settings(options: &WhisperOptions, tags: bool, replace_blank_file: bool) -> Settings {
     Settings {
         tags,
         hash_filenames: options.hash_filenames,
         sparse_create: options.sparse_create,
         lock: if options.flock { FileLock::Flock } else { FileLock::None },
         remove_empty_file: options.remove_empty_file,
-        replace_blank_file: false,
+        replace_blank_file,
         // go-carbon makes no standard file with one of these codes; Python does.
         dialect: Dialect::Python,
     }
@@ -379,23 +460,24 @@ impl Store for WhisperStore {
         // What moves meanwhile goes from the head to what waits, and from both to the file: asked
         // in this order, it is seen in one of them at least.
         let head = db.head.read(id.0);
-        let mut points = Vec::new();
-        self.waiting.copy_into(id.0, &mut points);
+        let mut samples = Arrivals::default();
+        self.waiting.copy_into(id.0, &mut samples);
+        let taken_s = self.taken_s(db);
         for snapshot in &head {
-            snapshot.visit(|time_s, value| points.push(Point { time_s, value }));
+            snapshot.visit(|time_s, value| samples.push(Point { time_s, value }, taken_s));
         }
-        let batch = Batch { points: &points, taken_s: self.taken_s(db) };
+        let batches = samples.batches();
         let FetchRange { from_s, until_s, now_s } = range;
         let window = Window { from_s, until_s, now_s };
         let new = || {
             let by_rules = rules::new_file(db, &self.options.load(), &name);
             NewFile { policy: Arc::clone(&policy), ..by_rules }
         };
-        match self.dir.fetch(&name, new, batch, window) {
+        match self.dir.fetch(&name, new, &batches, window) {
             Ok(answer) => Ok(answer.fetched.map(|fetched| fetched_of(fetched, false))),
             Err(failure) => {
                 self.read_failed(id.0, &failure);
-                let answer = self.dir.fetch_head(&name, &new(), batch, window).ok();
+                let answer = self.dir.fetch_head(&name, &new(), &batches, window).ok();
                 Ok(answer
                     .and_then(|answer| answer.fetched)
                     .map(|fetched| fetched_of(fetched, true)))
@@ -417,30 +499,27 @@ impl Store for WhisperStore {
         }
     }
 
-    fn seal(&self, db: &Inner, taken: &[Arc<Taken>]) -> Result<Sealed, FileError> {
-        let path = || self.dir.root().to_path_buf();
-        self.pass(db, taken).map_err(|Closed| {
-            let source = std::io::Error::other("the database was closed while it was written");
-            FileError { path: path(), source }
-        })?;
-        self.dir.sync().map_err(|source| FileError { path: path(), source })?;
+    fn seal(&self, db: &Inner, taken: &[Arc<Taken>], log: Range<u64>) -> Result<Sealed, FileError> {
+        if self.is_unsynced.load(Ordering::Relaxed) {
+            again::write(self, db, log)?;
+        }
+        if self.is_passed.load(Ordering::Relaxed) {
+            // It is in files or waits, since the last attempt.
+            self.pass(db, &[]).map_err(|Closed| self.closed_meanwhile())?;
+        } else {
+            self.pass(db, taken).map_err(|Closed| self.closed_meanwhile())?;
+            self.is_passed.store(true, Ordering::Relaxed);
+        }
+        self.sync(db)?;
         Ok(Sealed { blocks: Vec::new(), is_whole: self.waiting.samples() == 0 })
     }
 
-    fn publish(&self, _sealed: Sealed) {}
+    fn publish(&self, _sealed: Sealed) {
+        self.is_passed.store(false, Ordering::Relaxed);
+    }
 
-    fn waiting(&self, visit: VisitRows<'_>) -> Result<(), FileError> {
-        let mut rows = Vec::new();
-        self.waiting.visit(|id, samples| {
-            let mut left = samples.chunks(ROWS).peekable();
-            while let Some(samples) = left.next() {
-                rows.clear();
-                let row = |point: &Point| Row { id, time_s: point.time_s, value: point.value };
-                rows.extend(samples.iter().map(row));
-                visit(&rows, left.peek().is_none())?;
-            }
-            Ok(())
-        })
+    fn log_waiting(&self, db: &Inner, segment: u64) -> Result<(), FileError> {
+        relog::log(self, db, segment)
     }
 
     fn holds(&self, id: SeriesId) -> bool {
@@ -487,9 +566,9 @@ impl Store for WhisperStore {
 
     /// The folder and the names of files stay.
     fn configure(&self, options: WhisperOptions, tags: bool) {
-        self.dir.configure(settings(&options, tags));
         self.limits.store(Arc::new(Limits::of(&options)));
         self.options.store(Arc::new(options));
+        self.set_up(tags);
     }
 
     fn work(&self, db: &Inner, stop: &Receiver<()>) {

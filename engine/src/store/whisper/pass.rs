@@ -1,10 +1,11 @@
-//! One pass over what was taken from the head: series after series into its file.
+//! One pass: series after series into its file, from what was taken from the head, or from the log
+//! when it is written again.
 //!
 //! The series are put in the order of the write strategy, and the workers take the next one from
 //! the front. What cannot be written goes to [`Waiting`](super::waiting::Waiting) and is tried
 //! again in a later pass.
 
-use super::waiting::Hold;
+use super::waiting::{Arrivals, Waited};
 use super::{Outcome, WhisperStore};
 use crate::error::Closed;
 use crate::head::{OpenChunk, Taken};
@@ -13,34 +14,83 @@ use crate::options::WriteStrategy;
 use crate::series::SeriesId;
 use silverback_formats::whisper::Point;
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The samples of one series.
+/// The samples of one series, besides those that wait.
 #[derive(Debug, Clone, Copy)]
 struct Job<'a> {
     id: u32,
-    chunks: &'a [OpenChunk],
+    source: Source<'a>,
+}
+
+/// Where they are.
+#[derive(Debug, Clone, Copy)]
+enum Source<'a> {
+    /// Taken from the head.
+    Taken(&'a [OpenChunk]),
+    /// Read from the log.
+    Logged(&'a [(u32, Waited)]),
 }
 
 impl Job<'_> {
     fn samples(&self) -> usize {
-        self.chunks.iter().map(OpenChunk::samples).sum()
+        match self.source {
+            Source::Taken(chunks) => chunks.iter().map(OpenChunk::samples).sum(),
+            Source::Logged(rows) => rows.len(),
+        }
     }
 
     fn oldest_s(&self) -> u32 {
-        self.chunks.iter().map(OpenChunk::oldest_s).min().unwrap_or(0)
+        let oldest_s = match self.source {
+            Source::Taken(chunks) => chunks.iter().map(OpenChunk::oldest_s).min(),
+            Source::Logged(rows) => rows.iter().map(|(_, sample)| sample.time_s).min(),
+        };
+        oldest_s.unwrap_or(0)
     }
 }
 
 /// Writes what was taken, and what waits from earlier passes. Closing the database ends it.
-pub(super) fn run(store: &WhisperStore, db: &Inner, taken: &[Arc<Taken>]) -> Result<(), Closed> {
+pub(super) fn of_taken(
+    store: &WhisperStore,
+    db: &Inner,
+    taken: &[Arc<Taken>],
+) -> Result<(), Closed> {
+    let mut waiting: HashSet<u32> = store.waiting.series().into_iter().collect();
+    let series = taken.iter().flat_map(|taken| taken.series());
+    let mut jobs: Vec<Job<'_>> =
+        series.map(|(id, chunks)| Job { id, source: Source::Taken(chunks) }).collect();
+    if !waiting.is_empty() {
+        for job in &jobs {
+            waiting.remove(&job.id);
+        }
+        jobs.extend(waiting.into_iter().map(|id| Job { id, source: Source::Taken(&[]) }));
+    }
+    run(store, db, jobs)
+}
+
+/// Writes rows of the log, in order of arrival, after what waits of their series.
+pub(super) fn of_logged(
+    store: &WhisperStore,
+    db: &Inner,
+    rows: &mut [(u32, Waited)],
+) -> Result<(), Closed> {
+    rows.sort_by_key(|(id, _)| *id);
+    let series = rows.chunk_by(|a, b| a.0 == b.0);
+    run(store, db, series.map(|rows| Job { id: rows[0].0, source: Source::Logged(rows) }).collect())
+}
+
+fn run(store: &WhisperStore, db: &Inner, mut jobs: Vec<Job<'_>>) -> Result<(), Closed> {
     let options = store.options.load();
-    let jobs = jobs(store, taken, options.write_strategy);
+    match options.write_strategy {
+        WriteStrategy::Max => jobs.sort_by_cached_key(|job| Reverse(job.samples())),
+        WriteStrategy::Sorted => jobs.sort_by_cached_key(Job::oldest_s),
+        WriteStrategy::Noop => {}
+    }
     let next = AtomicUsize::new(0);
     let work = || {
-        let mut worker = Worker { store, db, samples: Vec::new(), name: Vec::new() };
+        let mut worker = Worker { store, db, samples: Arrivals::default(), name: Vec::new() };
         while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             worker.write(job)?;
         }
@@ -58,33 +108,11 @@ pub(super) fn run(store: &WhisperStore, db: &Inner, taken: &[Arc<Taken>]) -> Res
     })
 }
 
-fn jobs<'a>(store: &WhisperStore, taken: &'a [Arc<Taken>], order: WriteStrategy) -> Vec<Job<'a>> {
-    let mut waiting: HashMap<u32, ()> =
-        store.waiting.series().into_iter().map(|id| (id, ())).collect();
-    let mut jobs: Vec<Job<'a>> = taken
-        .iter()
-        .flat_map(|taken| taken.series())
-        .map(|(id, chunks)| Job { id, chunks })
-        .collect();
-    if !waiting.is_empty() {
-        for job in &jobs {
-            waiting.remove(&job.id);
-        }
-        jobs.extend(waiting.into_keys().map(|id| Job { id, chunks: &[] }));
-    }
-    match order {
-        WriteStrategy::Max => jobs.sort_by_cached_key(|job| Reverse(job.samples())),
-        WriteStrategy::Sorted => jobs.sort_by_cached_key(Job::oldest_s),
-        WriteStrategy::Noop => {}
-    }
-    jobs
-}
-
 /// A worker and its buffers.
 struct Worker<'a> {
     store: &'a WhisperStore,
     db: &'a Inner,
-    samples: Vec<Point>,
+    samples: Arrivals,
     name: Vec<u8>,
 }
 
@@ -97,8 +125,17 @@ impl Worker<'_> {
         samples.clear();
         store.waiting.copy_into(job.id, samples);
         let waited = samples.len();
-        for chunk in job.chunks {
-            chunk.visit(|time_s, value| samples.push(Point { time_s, value }));
+        match job.source {
+            Source::Taken(chunks) => {
+                let taken_s = store.taken_s(db);
+                let mut push = |time_s, value| samples.push(Point { time_s, value }, taken_s);
+                chunks.iter().for_each(|chunk| chunk.visit(&mut push));
+            }
+            Source::Logged(rows) => {
+                for &(_, Waited { time_s, taken_s, value }) in rows {
+                    samples.push(Point { time_s, value }, taken_s.into());
+                }
+            }
         }
         name.clear();
         if !db.index.path_into(SeriesId(job.id), name) {
@@ -106,8 +143,7 @@ impl Worker<'_> {
             store.waiting.forget(job.id);
             return Ok(());
         }
-        let new = &samples[..];
-        match store.write(db, job.id, name, new)? {
+        match store.write(db, job.id, name, samples)? {
             Outcome::Done => {
                 store.waiting.forget(job.id);
                 if !db.index.has(SeriesId(job.id)) {
@@ -115,9 +151,8 @@ impl Worker<'_> {
                     store.remove_again(name);
                 }
             }
-            Outcome::NotYet => store.keep(job.id, &new[waited..], None),
-            Outcome::HeldUp => store.keep(job.id, &new[waited..], Some(Hold::Up)),
-            Outcome::Stuck => store.keep(job.id, &new[waited..], Some(Hold::Stuck)),
+            Outcome::NotYet => store.keep(job.id, samples, waited, None),
+            Outcome::Held(hold) => store.keep(job.id, samples, waited, Some(hold)),
         }
         Ok(())
     }
