@@ -377,8 +377,23 @@ def _(target, detail, query):
     return calls(target, "linearRegression", "holtWintersAberration")
 
 
+@quirk("reference-shift")
+def _(target, detail, query):
+    # Only a reference of another grid is longer than the series.
+    return calls(target, "transformNull") and re.search(r"^(times|value)", detail) and target.count("(") > 1
+
+
+@quirk("shared-tags")
+def _(target, detail, query):
+    return detail.startswith("tags") and calls(target, "holtWintersConfidence")
+
+
+# What makes series of other steps than they were stored with.
+MIXING = ("fine", "coarse", "*.a", "constantLine", "threshold", "Line(", "compressPeriodicGaps", "countSeries()")
+
+
 def is_mixed(target):
-    return any(name in target for name in ("fine", "coarse", "*.a", "constantLine", "threshold", "Line("))
+    return any(name in target for name in MIXING)
 
 
 def main():
