@@ -16,7 +16,7 @@ use crate::index::{Completion, Dialect, FindLimits, Found, NodeKind, Pattern, Ta
 use crate::inner::Inner;
 use crate::open;
 use crate::options::{Options, WhisperOptions};
-use crate::schema::Schema;
+use crate::schema::{Policy, Schema};
 use crate::series::{SeriesId, SeriesInfo};
 use crate::snapshot::{self, Snapshot};
 use parking_lot::Mutex;
@@ -116,6 +116,13 @@ impl Db {
         }
         let policy = inner.store.policy(inner, id, &name)?;
         Some(SeriesInfo { name, policy })
+    }
+
+    /// Rules of a series whose name is known to be `name`; `None` when it is gone.
+    #[must_use]
+    pub fn policy(&self, id: SeriesId, name: &[u8]) -> Option<Arc<Policy>> {
+        let inner = self.inner();
+        inner.store.policy(inner, id, name)
     }
 
     /// Name and id of every series that matches `pattern`, sorted by name: what would be deleted

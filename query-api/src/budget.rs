@@ -2,7 +2,7 @@
 //!
 //! Limits of one request keep it from taking everything; this keeps many from doing so at once.
 //! What a request holds is counted before it is taken, and given back when the request, and the
-//! body of its answer, are gone.
+//! body of its answer, are gone. A body that was written as a whole counts from then on.
 
 use crate::refusal::Refusal;
 use std::sync::Arc;
@@ -57,6 +57,14 @@ impl Held {
         self.bytes = bytes;
         Ok(())
     }
+
+    /// Holds `bytes` more from now on.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub(crate) fn add(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.set(self.bytes.saturating_add(bytes))
+    }
 }
 
 impl Drop for Held {
@@ -78,7 +86,7 @@ mod tests {
         assert_eq!(two.set(41), Err(Refusal::NoMemory { limit_bytes: 100 }));
         assert_eq!(two.set(usize::MAX), Err(Refusal::NoMemory { limit_bytes: 100 }));
         one.set(10).unwrap();
-        two.set(90).unwrap();
+        two.add(50).unwrap();
         assert_eq!(budget.held_bytes(), 100);
         drop(two);
         assert_eq!(budget.held_bytes(), 10);

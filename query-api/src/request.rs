@@ -5,6 +5,7 @@
 //! writes the answer after.
 
 use crate::api::Api;
+use crate::budget::{Budget, Held};
 use crate::params::Params;
 use crate::refusal::Refusal;
 use crate::stats::Stats;
@@ -177,18 +178,64 @@ fn boundary(content_type: &str) -> Option<&str> {
 /// A good answer.
 #[derive(Debug)]
 pub struct Reply {
-    /// Its type.
-    pub content_type: &'static str,
-    /// Its body.
-    pub body: Body,
-    /// Further headers.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    content_type: &'static str,
+    body: ReplyBody,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
+
+/// What a good answer says.
+#[derive(Debug)]
+pub(crate) enum ReplyBody {
+    /// All of it.
+    Whole(Bytes),
+    /// Written while it is sent; whoever writes it counts its memory.
+    Written(Body),
+}
+
+impl From<Vec<u8>> for ReplyBody {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Whole(bytes.into())
+    }
+}
+
+impl From<String> for ReplyBody {
+    fn from(text: String) -> Self {
+        Self::Whole(text.into())
+    }
+}
+
+impl From<&'static str> for ReplyBody {
+    fn from(text: &'static str) -> Self {
+        Self::Whole(text.into())
+    }
+}
+
+impl From<Body> for ReplyBody {
+    fn from(body: Body) -> Self {
+        Self::Written(body)
+    }
+}
+
+/// Bytes that count until the last of them is sent.
+struct HeldBytes {
+    bytes: Bytes,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for HeldBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Bodies up to this are not counted: there are at most as many as connections, and a full budget
+/// is no reason to refuse them.
+const UNCOUNTED_BYTES: usize = 16 << 10;
 
 impl Reply {
     /// An answer of one type.
     #[must_use]
-    pub fn new(content_type: &'static str, body: impl Into<Body>) -> Self {
+    pub(crate) fn new(content_type: &'static str, body: impl Into<ReplyBody>) -> Self {
         Self { content_type, body: body.into(), headers: Vec::new() }
     }
 
@@ -198,14 +245,52 @@ impl Reply {
         self.headers.push((name, HeaderValue::from_static(value)));
         self
     }
+
+    /// The same answer, whose memory counts until the client has taken it, however slowly.
+    ///
+    /// # Errors
+    /// When all requests together would hold more than they may.
+    pub(crate) fn counted(mut self, budget: &Arc<Budget>) -> Result<Self, Refusal> {
+        self.body = match self.body {
+            ReplyBody::Whole(bytes) if bytes.len() > UNCOUNTED_BYTES => {
+                let mut held = budget.nothing();
+                held.set(bytes.len())?;
+                ReplyBody::Whole(Bytes::from_owner(HeldBytes { bytes, _held: held }))
+            }
+            body => body,
+        };
+        Ok(self)
+    }
 }
 
 impl IntoResponse for Reply {
     fn into_response(self) -> Response {
-        let mut response = Response::new(self.body);
+        let mut response = Response::new(match self.body {
+            ReplyBody::Whole(bytes) => Body::from(bytes),
+            ReplyBody::Written(body) => body,
+        });
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         headers.extend(self.headers);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_bodies_count_until_they_are_gone() {
+        let budget = Budget::new(UNCOUNTED_BYTES + 1);
+        let reply = |bytes: usize| Reply::new("text/plain", vec![b'x'; bytes]).counted(&budget);
+        let small = reply(UNCOUNTED_BYTES).unwrap();
+        assert_eq!(budget.held_bytes(), 0);
+        let large = reply(UNCOUNTED_BYTES + 1).unwrap().into_response();
+        assert_eq!(budget.held_bytes(), UNCOUNTED_BYTES + 1);
+        assert!(matches!(reply(UNCOUNTED_BYTES + 1), Err(Refusal::NoMemory { .. })));
+        drop((small, large));
+        assert_eq!(budget.held_bytes(), 0);
+        assert!(reply(UNCOUNTED_BYTES + 2).is_err());
     }
 }

@@ -174,7 +174,7 @@ async fn work(api: Arc<Api>, handler: Handler, request: Request) -> Result<Respo
     let place = api.gate.enter().await?;
     let task = tokio::task::spawn_blocking(move || {
         let _place = place;
-        handler(&api, &request).map(|reply| request.mark(reply))
+        Ok(request.mark(handler(&api, &request)?.counted(&api.budget)?))
     });
     task.await.unwrap_or_else(|panic| {
         tracing::error!(%panic, "a request handler failed");

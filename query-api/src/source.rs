@@ -19,7 +19,7 @@ use crate::tag_expr::TagExpr;
 use crate::target::tag_expressions;
 use silverback_engine::schema::Policy;
 use silverback_engine::{Dialect, FetchRange, NodeKind, SeriesId, StoredEvent, clock};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Points that one thread reads before it looks for more work, about.
@@ -66,8 +66,8 @@ pub(crate) struct Source<'r> {
     now_s: i64,
     found: HashMap<String, Arc<[Leaf]>>,
     loaded: HashMap<Key, Loaded>,
-    /// Those of `loaded` that are not read.
-    unread: BTreeSet<Key>,
+    /// Those of `loaded` that are not read, in the order they were announced; some twice.
+    unread: Vec<Key>,
     /// Series read so far.
     series: HashSet<SeriesId>,
     /// Whether series are to know what they were made from.
@@ -89,7 +89,7 @@ impl<'r> Source<'r> {
             now_s,
             found: HashMap::new(),
             loaded: HashMap::new(),
-            unread: BTreeSet::new(),
+            unread: Vec::new(),
             series: HashSet::new(),
             is_traced: false,
             stats: Stats::default(),
@@ -210,7 +210,9 @@ impl<'r> Source<'r> {
     /// When a series cannot be read, a limit is passed, or the request may not go on.
     pub(crate) fn load(&mut self) -> Result<(), Refusal> {
         // In order of ids, which is the order in which series lie on disk.
-        let unread = std::mem::take(&mut self.unread);
+        let mut unread = std::mem::take(&mut self.unread);
+        unread.sort_unstable();
+        unread.dedup();
         let mut reads = Vec::with_capacity(unread.len());
         for key in unread {
             let Some(Loaded { policy, wanted, .. }) = self.loaded.get(&key) else { continue };
@@ -319,7 +321,7 @@ impl<'r> Source<'r> {
     /// A series; `None` when it expired since it was found.
     fn leaf(&self, id: SeriesId, path: &[u8]) -> Option<Leaf> {
         let name = String::from_utf8_lossy(path).into_owned();
-        let policy = self.api.db.info(id)?.policy;
+        let policy = self.api.db.policy(id, path)?;
         Some(Leaf { id, tags: Arc::new(stored_tags(&name)), name, policy })
     }
 
@@ -335,7 +337,7 @@ impl<'r> Source<'r> {
             (loaded.wanted, loaded.grid) = (wider, None);
         }
         if loaded.grid.is_none() {
-            self.unread.insert(key);
+            self.unread.push(key);
         }
         self.series.insert(leaf.id);
         let limit = self.api.limits.rendered_series;

@@ -5,6 +5,7 @@
 //! a place at the gate; one that goes away drops the body, and nothing more is written.
 
 use crate::parallel::cores;
+use crate::request::ReplyBody;
 use axum::body::{Body, Bytes};
 use futures_core::Stream;
 use std::collections::VecDeque;
@@ -17,6 +18,9 @@ use tokio::task::JoinHandle;
 
 /// Pieces that are written ahead, beside the one that is waited for.
 const AHEAD: usize = 2;
+
+/// Most pieces of one body that are in memory.
+pub(crate) const PIECES_AT_ONCE: usize = AHEAD + 1;
 
 /// What can be written in pieces, each without the others.
 pub(crate) trait Pieces: Send + Sync + 'static {
@@ -38,15 +42,15 @@ impl Desks {
 
     /// The body made of all pieces. Called on a blocking thread, where it writes the first one
     /// at once, while others may begin with the next.
-    pub(crate) fn body(&self, pieces: impl Pieces) -> Body {
+    pub(crate) fn body(&self, pieces: impl Pieces) -> ReplyBody {
         if pieces.count() == 1 {
-            return Body::from(pieces.write(0));
+            return pieces.write(0).into();
         }
         let pieces = Arc::new(pieces);
         let mut unsent = Unsent { desks: self.clone(), pieces, next: 1, begun: VecDeque::new() };
         (0..AHEAD).for_each(|_| unsent.begin());
         let first = unsent.pieces.write(0);
-        Body::from_stream(Written { first: Some(first.into()), unsent })
+        Body::from_stream(Written { first: Some(first.into()), unsent }).into()
     }
 }
 
@@ -113,6 +117,8 @@ impl<P: Pieces> Stream for Written<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::Reply;
+    use axum::response::IntoResponse;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     struct Numbers {
@@ -136,7 +142,8 @@ mod tests {
         let written = Arc::new(AtomicUsize::new(0));
         let numbers = Numbers { count, written: Arc::clone(&written) };
         let body = tokio::task::spawn_blocking(move || Desks::new().body(numbers));
-        (body.await.unwrap(), written)
+        let reply = Reply::new("text/plain", body.await.unwrap());
+        (reply.into_response().into_body(), written)
     }
 
     #[tokio::test]

@@ -88,6 +88,14 @@ async fn functions_of_carbonapi() {
             "medianSeries(a.up,a.down,a.flat)",
             &[("medianSeries(a.up,a.down,a.flat)", &[2.0, 2.0, 3.0, 4.0, 4.0, 3.0, 2.0, 2.0])],
         ),
+        // References beyond the series move nothing.
+        (
+            "transformNull(summarize(a.gap,'2min','max',true),9,a.flat)",
+            &[(
+                "transformNull(summarize(a.gap, \"2min\", \"max\", true),9,referenceSeries)",
+                &[1.0, 3.0, 6.0, 8.0],
+            )],
+        ),
         ("count(a.gap,a.up)", &[("countSeries(a.gap,a.up)", &[2., 1., 2., 1., 1., 2., 2., 2.])]),
         ("ewma(a.gap,0.5)", &[("ewma(a.gap,0.5)", &[1.0, N, 2.0, N, N, 4.0, 5.5, 6.75])]),
         (

@@ -46,11 +46,20 @@ class GraphiteWeb:
             PYTHONWARNINGS="ignore",
         )
         self.log = open(folder / "web.log", "w")
-        options = {"env": environment, "stdout": self.log, "stderr": self.log}
-        subprocess.run([django_admin, "migrate", "--run-syncdb"], check=True, **options)
-        command = [django_admin, "runserver", "--noreload", f"127.0.0.1:{self.port}"]
-        self.process = subprocess.Popen(command, **options)
+        self.options = {"env": environment, "stdout": self.log, "stderr": self.log}
+        subprocess.run([django_admin, "migrate", "--run-syncdb"], check=True, **self.options)
+        self.command = [django_admin, "runserver", "--noreload", f"127.0.0.1:{self.port}"]
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, **self.options)
         wait_until("graphite-web listens", self.is_up)
+
+    def start_again(self):
+        """After a request that it works on for ever."""
+        self.process.kill()
+        self.process.wait()
+        self.start()
 
     def is_up(self):
         with socket.socket() as probe:

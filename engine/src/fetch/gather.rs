@@ -20,8 +20,15 @@ use crate::head::{FullChunk, Snapshot};
 use crate::policies::Entry;
 use silverback_formats::block::BlockKind;
 use silverback_formats::chunk::{Chunk, ChunkError};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Range;
+
+thread_local! {
+    /// Memory for the values of a chunk, kept from one series to the next: asking for it again
+    /// takes as long as decoding the chunk.
+    static DECODED: Cell<Vec<f64>> = const { Cell::new(Vec::new()) };
+}
 
 /// Whether something is stored of the archives that are coarser than the finest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +67,6 @@ pub(crate) struct Gather<'a> {
     coarser: Column,
     /// The source that is read.
     stamp: Stamp,
-    /// Memory for the values of a chunk.
-    decoded: Vec<f64>,
     damaged: bool,
 }
 
@@ -86,7 +91,6 @@ impl<'a> Gather<'a> {
             finer: BTreeMap::new(),
             coarser: Column::default(),
             stamp: (coarse == Coarse::Stored).then_some(0),
-            decoded: Vec::new(),
             damaged: false,
         }
     }
@@ -153,18 +157,33 @@ impl<'a> Gather<'a> {
             return Ok(());
         }
         let Some(home) = self.home(step_s, kind) else { return Ok(()) };
-        let mut values = std::mem::take(&mut self.decoded);
+        let mut values = DECODED.take();
         values.clear();
-        chunk.values_into(&mut values)?;
+        let decoded = chunk.values_into(&mut values);
+        if decoded.is_ok() {
+            self.values(&chunk, home, step_s, kind, &values);
+        }
+        DECODED.set(values);
+        decoded
+    }
+
+    /// Adds the values of a chunk.
+    fn values(
+        &mut self,
+        chunk: &Chunk<'_>,
+        home: Home,
+        step_s: u32,
+        kind: BlockKind,
+        values: &[f64],
+    ) {
+        let start_s = chunk.header().start_s();
         if let Home::Coarser = home {
             let slots = chunk.presence().present_runs().flatten();
             let times = slots.map(|slot| start_s.saturating_add(slot.saturating_mul(step_s)));
             self.samples(home, step_s, times.zip(values.iter().copied()));
         } else {
-            self.runs(&chunk, home, step_s, kind, &values);
+            self.runs(chunk, home, step_s, kind, values);
         }
-        self.decoded = values;
-        Ok(())
     }
 
     /// Where samples of a source with this step go; `None` when another archive of the series
@@ -280,7 +299,12 @@ impl<'a> Gather<'a> {
             known.for_each(|(cell, value)| *cell = value);
         }
         all.resize(self.window.slots(answer.step_s).1, f64::NAN);
-        answer.values.append(&mut all);
+        // Nearly every window is one piece, which needs no copy.
+        if answer.values.is_empty() {
+            answer.values = all;
+        } else {
+            answer.values.append(&mut all);
+        }
         answer.damaged |= self.damaged;
     }
 }

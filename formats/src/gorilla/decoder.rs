@@ -118,14 +118,34 @@ impl std::iter::FusedIterator for Decoder<'_> {}
 pub fn decode_into(payload: &[u8], count: u32, out: &mut Vec<f64>) -> Result<(), DecodeError> {
     let mut bits = Decoder::new(payload, count)?.bits;
     if count > 0 {
-        out.reserve(count as usize);
-        let mut values = ValueReader::first(&mut bits)?;
-        out.push(f64::from_bits(values.previous()));
-        for _ in 1..count {
-            out.push(f64::from_bits(values.read(&mut bits)?));
-        }
+        let start = out.len();
+        // Slots that are there already are written faster than values are pushed.
+        out.resize(start + count as usize, 0.0);
+        let mut slots = out[start..].iter_mut();
+        let decoded = fill(&mut slots, &mut bits);
+        let missing = slots.len();
+        out.truncate(out.len() - missing);
+        decoded?;
     }
     check_end(&bits)
+}
+
+/// Reads a value for each slot, and leaves those for which there is none.
+fn fill(
+    slots: &mut std::slice::IterMut<'_, f64>,
+    bits: &mut BitReader<'_>,
+) -> Result<(), DecodeError> {
+    let mut values = ValueReader::first(bits)?;
+    if let Some(slot) = slots.next() {
+        *slot = f64::from_bits(values.previous());
+    }
+    while slots.len() > 0 {
+        let value = values.read(bits)?;
+        if let Some(slot) = slots.next() {
+            *slot = f64::from_bits(value);
+        }
+    }
+    Ok(())
 }
 
 /// Nothing but the padding of the last byte may follow the last value.

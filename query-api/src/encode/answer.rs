@@ -10,7 +10,7 @@ use crate::budget::Held;
 use crate::encode::json::Points;
 use crate::refusal::Refusal;
 use crate::series::Series;
-use crate::stream::Pieces;
+use crate::stream::{PIECES_AT_ONCE, Pieces};
 use std::ops::Range;
 
 /// Bytes that a piece has, about: some hundred microseconds of work.
@@ -24,7 +24,8 @@ pub(crate) struct Answer {
     list: Vec<Series>,
     /// Which series, or rows, stand in each piece; at least one.
     pieces: Vec<Range<usize>>,
-    /// The memory of the series, given back when all is written.
+    /// The memory of the series and of pieces that wait to be sent, given back when all is
+    /// written.
     _held: Held,
 }
 
@@ -32,12 +33,13 @@ impl Answer {
     /// `list` as `style` has it.
     ///
     /// # Errors
-    /// When the format has no way to show these series together.
+    /// When the format has no way to show these series together, and when all requests together
+    /// would hold more than they may.
     pub(crate) fn new(
         format: Format,
         style: Style,
         mut list: Vec<Series>,
-        held: Held,
+        mut held: Held,
     ) -> Result<Self, Refusal> {
         match format {
             Format::Json => retain_shown(&mut list, style.points),
@@ -52,6 +54,9 @@ impl Answer {
             }
             _ => pieces(list.iter().map(|series| format.series_bytes(series, style.layout))),
         };
+        if pieces.len() > 1 {
+            held.add(PIECES_AT_ONCE * PIECE_BYTES)?;
+        }
         Ok(Self { format, style, list, pieces, _held: held })
     }
 

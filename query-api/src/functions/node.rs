@@ -22,20 +22,15 @@ impl fmt::Display for Node {
     }
 }
 
-/// The named part of a series; empty when it has none.
-fn node<'s>(series: &'s Series, node: &Node) -> &'s str {
+/// The named part of a series whose path has these nodes; empty when it has none.
+fn part<'s>(series: &'s Series, path: &[&'s str], node: &Node) -> &'s str {
     let tag = |tag: &str| series.tags.get(tag).map_or("", String::as_str);
     match node {
         Node::Tag(name) => tag(name),
-        Node::Index(index) => {
-            let path = path_of(&series.name);
-            let path = path.split(';').next().unwrap_or(path);
-            let parts: Vec<&str> = path.split('.').collect();
-            match position(*index, parts.len()).and_then(|at| parts.get(at)) {
-                Some(part) => part,
-                None => tag(&index.to_string()),
-            }
-        }
+        Node::Index(index) => match position(*index, path.len()).and_then(|at| path.get(at)) {
+            Some(part) => part,
+            None => tag(&index.to_string()),
+        },
     }
 }
 
@@ -44,12 +39,15 @@ fn node<'s>(series: &'s Series, node: &Node) -> &'s str {
 /// # Errors
 /// When that is longer than a name may be: a target can name a long part many times.
 pub(crate) fn key(series: &Series, nodes: &[Node]) -> Result<String, FunctionError> {
+    let path = path_of(&series.name);
+    let path = path.split(';').next().unwrap_or(path);
+    let path: Vec<&str> = path.split('.').collect();
     let mut key = String::new();
-    for (number, part) in nodes.iter().map(|n| node(series, n)).enumerate() {
+    for (number, node) in nodes.iter().enumerate() {
         if number > 0 {
             key.push('.');
         }
-        key.push_str(part);
+        key.push_str(part(series, &path, node));
         bound_name(&key)?;
     }
     Ok(key)

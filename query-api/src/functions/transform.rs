@@ -356,13 +356,10 @@ fn transform_null(call: &mut Call<'_, '_>) -> Output {
     }
     each(call, |series| {
         let name = format!("transformNull({},{text},referenceSeries)", series.name);
-        let len = series.values.len().max(is_known.len());
-        let values = (0..len).map(|index| {
-            let value = series.values.get(index).copied().unwrap_or(f64::NAN);
-            let fill = value.is_nan() && is_known.get(index) == Some(&true);
-            if fill { default } else { value }
-        });
-        let values = values.collect();
+        let fill = |(at, &value): (usize, &f64)| {
+            if value.is_nan() && is_known.get(at) == Some(&true) { default } else { value }
+        };
+        let values = series.values.iter().enumerate().map(fill).collect();
         series
             .with_values(values)
             .renamed(name)

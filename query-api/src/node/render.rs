@@ -27,11 +27,13 @@ pub fn render(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     if targets.is_empty() {
         return Err(Refusal::BadRequest("Bad request (no target)".into()));
     }
-    // What the series hold is counted until they are written.
-    let (series, _held) = fetch_all(api, request, &targets)?;
+    // What the series and their text hold is counted until the text is written; then it counts
+    // alone.
+    let (series, mut held) = fetch_all(api, request, &targets)?;
     if series.is_empty() {
         return nothing(api, format);
     }
+    held.add(series.iter().map(|series| series.written_bytes(format)).sum())?;
     let body = match format {
         Format::Json => proto_json::fetches(&v2(series)).into_bytes(),
         Format::Pickle => pickled(&series),
@@ -103,6 +105,17 @@ impl Series {
     fn stop_s(&self) -> i64 {
         self.fetched.start_s + i64::from(self.fetched.step_s) * self.fetched.values.len() as i64
     }
+
+    /// Bytes that it takes in an answer, about.
+    fn written_bytes(&self, format: Format) -> usize {
+        let value_bytes = match format {
+            // The digits of a value, its comma, and whether it is absent.
+            Format::Json => 28,
+            Format::Pickle | Format::V2 => 9,
+            Format::V3 => 8,
+        };
+        value_bytes * self.fetched.values.len() + self.info.name.len() + self.path_expression.len()
+    }
 }
 
 /// Fetches every leaf that a target matches, target by target. A malformed target counts as one
@@ -173,6 +186,7 @@ struct Budget<'a> {
     api: &'a Api,
     series: usize,
     points: usize,
+    names_bytes: usize,
     /// The memory of what was fetched, of that of all requests.
     held: Held,
 }
@@ -181,7 +195,7 @@ impl<'a> Budget<'a> {
     fn new(api: &'a Api) -> Self {
         let held = api.budget.nothing();
         let (series, points) = (api.limits.rendered_series, api.limits.rendered_points);
-        Self { api, series, points, held }
+        Self { api, series, points, names_bytes: 0, held }
     }
 
     fn spend(&mut self, series: &Series) -> Result<(), Refusal> {
@@ -197,7 +211,8 @@ impl<'a> Budget<'a> {
             Refusal::BadRequest(format!("Bad request (more than {limit} points: max-points)"))
         })?;
         let points = limits.rendered_points - self.points;
-        self.held.set(points.saturating_mul(size_of::<f64>()))
+        self.names_bytes += size_of::<Series>() + series.info.name.len();
+        self.held.set(points.saturating_mul(size_of::<f64>()).saturating_add(self.names_bytes))
     }
 }
 
