@@ -177,6 +177,22 @@ fn a_clock_that_jumps_ahead_leaves_what_is_young_enough_when_it_is_set_right() {
     assert_eq!(tiers(&storage).keys().collect::<Vec<_>>(), [&60]);
 }
 
+#[test]
+fn samples_stay_as_long_as_the_rules_of_today_say() {
+    let storage = MemoryStorage::new();
+    let bench = Bench::with_aggregation("10s:10m,1m:2h", "sum", "0.0");
+    let db = bench.open(&storage);
+    put(&db, "s", NOW_S - 60, 1.0);
+    db.seal().unwrap();
+    db.set_schema(Bench::with_aggregation("10s:1h", "sum", "0.0").schema);
+    bench.clock.set(NOW_S + 3000);
+    assert_eq!(db.expire().unwrap(), 0);
+    assert_eq!(values(&db, "s", NOW_S - 100, NOW_S + 3000).len(), 1);
+    bench.clock.set(NOW_S + 3600);
+    assert_eq!(db.expire().unwrap(), 1);
+    assert!(tiers(&storage).is_empty());
+}
+
 /// A database whose blocks are due, and the answers that it has to go on giving.
 fn due(storage: &MemoryStorage) -> (Bench, Whisper<Vec<u8>>, i64) {
     let rule = rule(0.3);

@@ -9,6 +9,9 @@
 //! Roll-ups take the highest order of all blocks that there are: they count for more than all they
 //! are made of, and for less than what is sealed next, which may be late points of their slots.
 //!
+//! Rules may change. A block with a series that today's rules keep its samples of longer is held
+//! until then. Samples of a step that those do not have become roll-ups of the next coarser archive.
+//!
 //! Blocks of a step go together, a bounded number of bytes at a time. One edit of the manifest
 //! lists the roll-ups and unlists the blocks. A crash before it leaves the blocks, a crash after
 //! it leaves files that the next start removes.
@@ -52,6 +55,9 @@ impl BlockStore {
             if group.is_empty() {
                 return Ok(expired);
             }
+            if self.hold(db, &group, settled_s) {
+                continue;
+            }
             match self.expire_group(db, &group, settled_s, is_stopped) {
                 Ok(bytes) => {
                     expired += group.len();
@@ -64,33 +70,61 @@ impl BlockStore {
         }
     }
 
-    /// Forgets lost blocks that are past their time, and says how many: nobody can ask for what was
-    /// in them any more.
-    fn expire_lost(&self, db: &Inner) -> Result<usize, FileError> {
-        let now_s = self.passed_s(db.options.clock.now_s());
-        let lost = self.lost.load();
-        let past = lost.iter().filter(|lost| is_past(lost, now_s));
-        let removes: Vec<u64> = past.map(|lost| lost.number).collect();
-        if !removes.is_empty() {
-            db.disk.lock().commit(|edit| edit.removes.clone_from(&removes))?;
-            self.forget_lost(&removes);
-            add(&db.counters.expired_blocks, removes.len());
-        }
-        Ok(removes.len())
-    }
-
     /// The time (Unix seconds) by which blocks expire. A clock that jumps years ahead must not
     /// delete everything: where no samples come in, time does not pass.
-    fn passed_s(&self, now_s: i64) -> i64 {
-        let blocks = self.blocks.load();
-        let newest_s = blocks.iter().map(|block| i64::from(block.entry().max_s)).max();
+    pub(super) fn passed_s(&self, now_s: i64) -> i64 {
+        let (blocks, lost) = (self.blocks.load(), self.lost.load());
+        let entries = blocks.iter().map(|block| block.entry()).chain(lost.iter());
+        let newest_s = entries.map(|entry| i64::from(entry.max_s)).max();
         now_s.min(newest_s.unwrap_or(0) + EXPIRE_AHEAD_S_MAX)
+    }
+
+    /// Forgets blocks whose files are damaged or gone, once they are past their time.
+    fn expire_lost(&self, db: &Inner) -> Result<usize, FileError> {
+        let now_s = self.passed_s(db.options.clock.now_s());
+        let mut disk = db.disk.lock();
+        let lost = self.lost.load();
+        let past = lost.iter().filter(|lost| is_past(lost, now_s)).map(|lost| lost.number);
+        let past: Vec<u64> = past.collect();
+        if past.is_empty() {
+            return Ok(0);
+        }
+        disk.commit(|edit| edit.removes.clone_from(&past))?;
+        self.forget_lost(&past);
+        add(&db.counters.expired_blocks, past.len());
+        Ok(past.len())
+    }
+
+    /// Holds those of these blocks that have samples which the rules of today keep longer than
+    /// those they were sealed by, and says whether there are any. They are asked for again when
+    /// that time is over.
+    fn hold(&self, db: &Inner, group: &[Arc<Block>], settled_s: i64) -> bool {
+        let mut held = self.held.lock();
+        let listed = self.blocks.load();
+        held.retain(|&number, _| listed.iter().any(|block| block.entry().number == number));
+        let mut is_any = false;
+        for block in group {
+            let entry = block.entry();
+            let ids = block.ids().into_iter().map(SeriesId).filter(|&id| db.index.has(id));
+            let policies = ids.filter_map(|id| db.policy(id)).map(|id| db.policies.entry(id));
+            let kept_s = policies.map(|policy| kept_s(&policy, entry.step_s)).max().unwrap_or(0);
+            let until_s = i64::from(entry.max_s) + i64::from(entry.step_s) + kept_s;
+            if until_s >= settled_s {
+                held.insert(entry.number, until_s);
+                is_any = true;
+            }
+        }
+        is_any
     }
 
     /// Blocks of one step that are past their time, those of the finest step first.
     fn past(&self, now_s: i64) -> Vec<Arc<Block>> {
         let (blocks, now_s) = (self.blocks.load(), self.passed_s(now_s));
-        let past = || blocks.iter().filter(|block| is_past(block.entry(), now_s));
+        let held = self.held.lock();
+        let is_held = |number| held.get(&number).is_some_and(|&until_s| until_s >= now_s);
+        let is_past =
+            |block: &&Arc<Block>| is_past(block.entry(), now_s) && !is_held(block.entry().number);
+        let past = || blocks.iter().filter(is_past);
         let step_s = past().map(|block| block.entry().step_s).min();
         let mut bytes = 0;
         past()
@@ -150,9 +184,16 @@ impl BlockStore {
     }
 }
 
-/// Whether a block has nothing that its archive still reaches.
-fn is_past(block: &BlockEntry, now_s: i64) -> bool {
-    i64::from(block.max_s) + i64::from(block.step_s) + i64::from(block.keep_s) < now_s
+/// Whether all samples of a block are past their time.
+fn is_past(entry: &BlockEntry, now_s: i64) -> bool {
+    i64::from(entry.max_s) + i64::from(entry.step_s) + i64::from(entry.keep_s) < now_s
+}
+
+/// Seconds that samples of this step count for archives of no longer steps.
+fn kept_s(entry: &Entry, step_s: u32) -> i64 {
+    let archives = entry.policy.archives.iter().enumerate();
+    let finer = archives.filter(|(_, archive)| archive.step_s <= step_s);
+    finer.map(|(at, _)| i64::from(entry.keep_s(at))).max().unwrap_or(0)
 }
 
 /// First and last second (Unix) of a chunk; `None` when it is damaged, which is told where its

@@ -26,6 +26,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use parking_lot::Mutex;
 use silverback_formats::block::BlockKind;
 use silverback_formats::manifest::BlockEntry;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,6 +53,8 @@ pub(crate) struct BlockStore {
     /// Held while blocks are merged or expire: how many blocks there were, and the number of the next, when
     /// nothing was to be merged.
     compacting: Mutex<Option<(usize, u64)>>,
+    /// Blocks, by number, that are past their time, and until when (Unix seconds) they stay.
+    held: Mutex<BTreeMap<u64, i64>>,
 }
 
 impl BlockStore {
@@ -67,7 +70,7 @@ impl BlockStore {
         let blocks = ArcSwap::from_pointee(BlockSet::new(blocks));
         let (old, compacting) = (ArcSwapOption::new(old.map(Arc::new)), Mutex::new(None));
         let (lost, next_block) = (ArcSwap::from_pointee(lost), AtomicU64::new(next_block));
-        Self { storage, dir, blocks, lost, next_block, old, compacting }
+        Self { storage, dir, blocks, lost, next_block, old, compacting, held: Mutex::default() }
     }
 
     fn read(&self, db: &Inner, id: SeriesId, window: Window, entry: &Entry) -> Fetched {
