@@ -22,8 +22,8 @@ fn start() -> Option<(SmallDisk, Node)> {
     Some((disk, node))
 }
 
-fn lines(name: &str, first_s: i64, count: i64) -> String {
-    (0..count).map(|slot| format!("{name} {slot} {}\n", first_s + slot)).collect()
+fn lines(name: &str, first_s: i64, slots: Range<i64>) -> String {
+    slots.map(|slot| format!("{name} {slot} {}\n", first_s + slot)).collect()
 }
 
 /// What is stored of a series.
@@ -39,7 +39,7 @@ fn seals_wait_for_space() {
     let Some((disk, node)) = start() else { return };
     let first_s = now_s() - 1000;
     let slots = first_s..first_s + 1000;
-    node.send(lines("full.seal", first_s, 500).as_bytes());
+    node.send(lines("full.seal", first_s, 0..500).as_bytes());
     node.wait_for("points", |node| points(node, "full.seal", slots.clone()).len() == 500);
     disk.fill_up_to(0);
     node.wait_for("a seal that fails", |node| node.log().contains("cannot seal: "));
@@ -47,7 +47,7 @@ fn seals_wait_for_space() {
     assert_eq!(points(&node, "full.seal", slots.clone()).len(), 500);
     assert!(node.get("graphite-api", "/metrics/find?query=full.*").contains("full.seal"));
     disk.empty();
-    node.send(lines("full.seal", first_s + 500, 500).as_bytes());
+    node.send(lines("full.seal", first_s, 500..1000).as_bytes());
     let all: BTreeMap<i64, f64> = (0..1000).map(|slot| (first_s + slot, slot as f64)).collect();
     node.wait_for("all points", |node| points(node, "full.seal", slots.clone()) == all);
     let seals = |node: &Node| node.log().matches("sealed ").count();
