@@ -11,7 +11,9 @@ use crate::events::StoredEvent;
 use crate::export::{self, ExportError, ExportEvent, ExportOptions};
 use crate::fetch::{FetchRange, Fetched};
 use crate::import::{self, ImportError, ImportEvent, ImportOptions};
-use crate::index::{Completion, Dialect, FindLimits, Found, NodeKind, Pattern, TagFilter};
+use crate::index::{
+    Completion, Dialect, FindLimits, Found, NodeKind, Pattern, SeriesCursor, TagFilter,
+};
 use crate::inner::Inner;
 use crate::open;
 use crate::options::{Options, WhisperOptions};
@@ -189,6 +191,13 @@ impl Db {
     /// When the WAL cannot be written or synced, or the database is closed.
     pub fn delete(&self, ids: &[SeriesId]) -> Result<usize, DeleteError> {
         self.inner().delete(ids)
+    }
+
+    /// The series that lie below a path, all where it is empty, sorted by name, to be gone through
+    /// at any pace.
+    #[must_use]
+    pub fn series_below(&self, path: &[u8]) -> SeriesCursor {
+        self.inner().index.series_below(path)
     }
 
     /// Calls `visit` with name and id of every series, sorted by name, until it breaks.

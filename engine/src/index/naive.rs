@@ -233,6 +233,29 @@ fn check(dialect: Dialect, pattern: &[Part], names: &BTreeSet<String>) {
     assert_eq!(found, find(dialect, pattern, names), "{text} ({dialect:?})");
 }
 
+/// Every path of the names and some others: what lies below it, one by one and counted.
+fn check_below(names: &BTreeSet<String>) {
+    let whole = whole(names);
+    let mut paths = BTreeSet::from([String::new(), "x".to_owned(), "a.x.c".to_owned()]);
+    for name in names {
+        paths.insert(name.clone());
+        paths.extend(name.match_indices('.').map(|(dot, _)| name[..dot].to_owned()));
+    }
+    for path in paths {
+        let start = if path.is_empty() { String::new() } else { path.clone() + "." };
+        let expected: Vec<&str> =
+            names.iter().map(String::as_str).filter(|name| name.starts_with(&start)).collect();
+        let mut cursor = whole.series_below(path.as_bytes());
+        let mut found = Vec::new();
+        while let Some((name, id)) = cursor.next_series() {
+            assert_eq!(whole.lookup(name), Some(id));
+            found.push(String::from_utf8(name.to_vec()).unwrap());
+        }
+        assert_eq!(found, expected, "below {path:?}");
+        assert_eq!(whole.count_below(path.as_bytes()), expected.len(), "below {path:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
@@ -243,6 +266,13 @@ proptest! {
     ) {
         check(Dialect::Carbon, &pattern, &names);
         check(Dialect::Graphite, &pattern, &names);
+    }
+
+    #[test]
+    fn what_lies_below_is_listed_and_counted(
+        names in prop::collection::btree_set(name(), 1..40),
+    ) {
+        check_below(&names);
     }
 
     #[test]
