@@ -242,7 +242,8 @@ impl Index {
         }
     }
 
-    /// Calls `visit` for every node that matches, each once, in no order, until it breaks.
+    /// Calls `visit` for every node that matches, each once, in no order, until it breaks. One that
+    /// is removed and comes back meanwhile may be in two parts, and be visited in both.
     ///
     /// # Errors
     /// When a limit is passed; the nodes visited before stand.
@@ -283,6 +284,14 @@ impl Index {
             ControlFlow::Continue(())
         })?;
         found.sort_unstable();
+        let is_directory = |found: &Found| found.kind == NodeKind::Directory;
+        found.dedup_by(|later, kept| {
+            let is_same = later.path == kept.path && is_directory(later) == is_directory(kept);
+            if is_same {
+                kept.kind = later.kind;
+            }
+            is_same
+        });
         Ok(found)
     }
 
