@@ -176,6 +176,38 @@ fn a_path_that_is_both_gives_the_directory_first() {
     }
 }
 
+/// Cluster front ends ask for the top level to learn which node has what, so a folder is shown
+/// whatever the series in it are.
+#[test]
+fn folders_of_tagged_series_alone_are_shown() {
+    let names: [&[u8]; 4] = [b"disk.used;dc=ams", b"p.q", b"p.r;k=v.w", b"x.y.z;a=1"];
+    let (live, whole) = (LiveIndex::new(), Index::new());
+    for (&name, id) in names.iter().zip((0..).map(SeriesId)) {
+        live.insert(name, id);
+        whole.insert(name, id);
+    }
+    let sealed = seal(names.iter().copied().zip((0..).map(SeriesId)).collect());
+    let mixed = sealed_over(&whole, SeriesId(4));
+    mixed.insert(b"new.m;a=1", SeriesId(4));
+    let parts: [&dyn Fn(&Pattern) -> Result<Vec<Found>, FindError>; 3] = [
+        &|pattern| live.find(pattern, &FindLimits::default()),
+        &|pattern| sealed.find(pattern, &FindLimits::default()),
+        &|pattern| mixed.find(pattern, &FindLimits::default()),
+    ];
+    for dialect in [Dialect::Carbon, Dialect::Graphite] {
+        for (part, find) in parts.iter().enumerate() {
+            let paths = |text: &str| -> Vec<String> {
+                let found = find(&Pattern::compile(text.as_bytes(), dialect).unwrap()).unwrap();
+                assert!(found.iter().all(|found| found.kind == NodeKind::Directory));
+                found.into_iter().map(|found| String::from_utf8(found.path).unwrap()).collect()
+            };
+            let top = if part == 2 { &["disk", "new", "p", "x"][..] } else { &["disk", "p", "x"] };
+            assert_eq!(paths("*"), top, "{dialect:?}, part {part}");
+            assert_eq!(paths("{x,y}.?"), ["x.y"], "{dialect:?}, part {part}");
+        }
+    }
+}
+
 /// A walk of `a.*.x` over 2000 names that match stops at each limit.
 #[track_caller]
 fn check_limits(
