@@ -44,9 +44,6 @@ mod merged;
 #[cfg(test)]
 #[cfg(not(any(loom, miri)))]
 mod naive;
-#[cfg(test)]
-#[cfg(not(any(loom, miri)))]
-mod passing;
 mod removed;
 mod report;
 mod sealed;

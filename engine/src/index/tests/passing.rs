@@ -3,8 +3,8 @@
 //!
 //! `SILVERBACK_PATTERNS` says how many, `SILVERBACK_SEED` which: see `docs/testing.md`.
 
-use super::naive::{self, Part};
-use super::*;
+use crate::index::naive::{self, Part};
+use crate::index::*;
 use crate::storage::FileBytes;
 use parking_lot::Mutex;
 use proptest::collection::{btree_set, vec};
