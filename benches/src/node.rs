@@ -3,7 +3,7 @@
 use crate::error::{BenchError, Trying};
 use crate::process::Process;
 use silverback_engine::schema::{RuleFile, Schema};
-use silverback_engine::{Db, Options};
+use silverback_engine::{Db, Options, StoreOptions, WhisperOptions};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -63,6 +63,12 @@ impl Home {
     /// Opens the data in this process, with no background work of its own.
     pub(crate) fn open(&self) -> Result<Db, BenchError> {
         Ok(Db::open(options(&self.data))?)
+    }
+
+    /// The same where whisper files in `files` are kept.
+    pub(crate) fn open_whisper(&self, files: &Path) -> Result<Db, BenchError> {
+        let store = StoreOptions::Whisper(Box::new(WhisperOptions::new(files)));
+        Ok(Db::open(Options { store, ..options(&self.data) })?)
     }
 
     /// Bytes of the WAL on disk.

@@ -12,7 +12,9 @@ use crate::events::StoredEvent;
 use crate::export::{self, ExportError, ExportEvent, ExportOptions};
 use crate::fetch::{FetchRange, Fetched};
 use crate::import::{self, ImportError, ImportEvent, ImportOptions};
-use crate::index::{Completion, Dialect, FindLimits, Found, NodeKind, Pattern, TagFilter};
+use crate::index::{
+    Completion, Dialect, FindLimits, Found, NodeKind, Pattern, SeriesCursor, TagFilter,
+};
 use crate::inner::Inner;
 use crate::open;
 use crate::options::{Options, WhisperOptions};
@@ -207,6 +209,13 @@ impl Db {
     /// As [`Db::delete`].
     pub fn clean_up(&self) -> Result<usize, DeleteError> {
         cleanup::now(self.inner())
+    }
+
+    /// The series that lie below a path, all where it is empty, sorted by name, to be gone through
+    /// at any pace.
+    #[must_use]
+    pub fn series_below(&self, path: &[u8]) -> SeriesCursor {
+        self.inner().index.series_below(path)
     }
 
     /// Calls `visit` with name and id of every series, sorted by name, until it breaks.

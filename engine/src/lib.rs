@@ -87,7 +87,9 @@ pub use import::{
     AfterImport, ImportArchive, ImportError, ImportEvent, ImportOptions, ImportOutcome,
     ImportSeries, Importer, moved_folder,
 };
-pub use index::{Completion, Dialect, FindLimits, Found, NodeKind, TagFilter, TagTest};
+pub use index::{
+    Completion, Dialect, FindLimits, Found, NodeKind, SeriesCursor, TagFilter, TagTest,
+};
 pub use job::{JobEvent, JobFile};
 pub use options::{
     CleanupOptions, MigrationOptions, Options, StoreOptions, WhisperOptions, WriteStrategy,

@@ -14,7 +14,7 @@
 //! | `eval`, `functions` | trees and series → series |
 //! | `origin` | which archives a series was made from |
 //! | `consolidate`, `encode` | series → bytes |
-//! | `stream` | bytes → body, written while it is sent |
+//! | `stream`, `sequence` | bytes → body, written while it is sent, in parts at once or one by one |
 //! | `parallel` | work on many series, shared with idle cores |
 //! | [`api`], `budget` | what all requests share |
 //! | [`stats`] | what one query took |
@@ -46,6 +46,7 @@ pub mod refusal;
 pub mod request;
 pub mod routes;
 pub mod selection;
+mod sequence;
 mod series;
 pub mod server;
 mod source;

@@ -1,57 +1,114 @@
-//! Every series by name.
+//! Names of series, one after the other, written while they are sent.
+//!
+//! Nodes have millions of names, so no list of them is ever in memory as a whole.
 
 use crate::api::Api;
 use crate::budget::Held;
 use crate::refusal::Refusal;
-use crate::request::Request;
-use silverback_engine::Found;
-use std::ops::ControlFlow;
+use crate::sequence::{self, Piece, Sequence};
+use axum::body::Body;
+use silverback_engine::{Db, Found, NodeKind, SeriesCursor};
 
-/// How many names are visited between two looks at the clock.
-const STRIDE: usize = 4096;
+/// Bytes after which a piece of a list is sent.
+const PIECE_BYTES: usize = 256 << 10;
 
-/// Calls `visit` with every name until it refuses, within the limits of the request.
-///
-/// # Errors
-/// What `visit` refuses with; when there are more names than one request may match, or the time
-/// is over.
-pub(crate) fn visit_names(
-    api: &Api,
-    request: &Request,
-    mut visit: impl FnMut(&[u8]) -> Result<(), Refusal>,
-) -> Result<(), Refusal> {
-    let mut seen = 0;
-    let mut outcome = Ok(());
-    api.db.for_each_series(&mut |name, _| {
-        seen += 1;
-        if seen > api.limits.globbed_nodes {
-            outcome = Err(Refusal::too_many_names(api.limits.globbed_nodes));
-        } else if seen.is_multiple_of(STRIDE) {
-            outcome = request.check(api.limits.request_timeout);
-        }
-        if outcome.is_ok() {
-            outcome = visit(name);
-        }
-        if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    });
-    outcome
+/// Names to be listed.
+pub(crate) struct Names {
+    db: Db,
+    /// Of directories, what lies below.
+    matched: std::vec::IntoIter<Found>,
+    /// Where in a directory the list is.
+    below: Option<SeriesCursor>,
+    /// How many more may be listed.
+    left: usize,
+    /// The memory of the matches.
+    _held: Held,
 }
 
-/// Every name, in byte order, and the memory that they take.
-///
-/// # Errors
-/// When there are more names than one request may match, or they do not fit the memory of all
-/// requests, or the time is over.
-pub(crate) fn names(api: &Api, request: &Request) -> Result<(Vec<Vec<u8>>, Held), Refusal> {
-    let (mut names, mut bytes, mut held) = (Vec::new(), 0, api.budget.nothing());
-    visit_names(api, request, |name| {
-        bytes += size_of::<Vec<u8>>() + name.len();
-        names.push(name.to_vec());
-        if names.len().is_multiple_of(STRIDE) { held.set(bytes) } else { Ok(()) }
-    })?;
-    held.set(bytes)?;
-    names.sort_unstable();
-    Ok((names, held))
+impl Names {
+    /// Every name, in order of its bytes.
+    pub(crate) fn all(api: &Api) -> Self {
+        let below = Some(api.db.series_below(b""));
+        let matched = Vec::new().into_iter();
+        let _held = api.budget.nothing();
+        Self { db: api.db.clone(), matched, below, left: usize::MAX, _held }
+    }
+
+    /// The series among some nodes and below them, the first so many; the nodes' memory is `held`.
+    pub(crate) fn of(api: &Api, nodes: Vec<Found>, most: usize, held: Held) -> Self {
+        let matched = nodes.into_iter();
+        Self { db: api.db.clone(), matched, below: None, left: most, _held: held }
+    }
+
+    /// Calls `visit` with the next name; false after the last one.
+    fn next(&mut self, visit: impl FnOnce(&[u8])) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        loop {
+            if let Some(below) = &mut self.below {
+                if let Some((name, _)) = below.next_series() {
+                    self.left -= 1;
+                    visit(name);
+                    return true;
+                }
+                self.below = None;
+            }
+            match self.matched.next() {
+                Some(Found { path, kind: NodeKind::Leaf(_) }) => {
+                    self.left -= 1;
+                    visit(&path);
+                    return true;
+                }
+                Some(Found { path, kind: NodeKind::Directory }) => {
+                    self.below = Some(self.db.series_below(&path));
+                }
+                None => return false,
+            }
+        }
+    }
+}
+
+/// How a list is spelled.
+pub(crate) trait Spelling: Send + 'static {
+    /// Appends what comes before the names.
+    fn begin(&self, out: &mut Vec<u8>);
+
+    /// Appends a name.
+    fn name(&self, name: &[u8], is_first: bool, out: &mut Vec<u8>);
+
+    /// Appends what comes after the names, of which there were none if `is_empty`.
+    fn end(&self, is_empty: bool, out: &mut Vec<u8>);
+}
+
+/// The body of a list.
+pub(crate) fn body(api: &Api, names: Names, spelling: impl Spelling) -> Body {
+    sequence::body(&api.desks, List { names, spelling, is_begun: false, is_empty: true })
+}
+
+struct List<S> {
+    names: Names,
+    spelling: S,
+    is_begun: bool,
+    is_empty: bool,
+}
+
+impl<S: Spelling> Sequence for List<S> {
+    fn write(&mut self) -> Piece {
+        let mut out = Vec::new();
+        let Self { names, spelling, is_begun, is_empty } = self;
+        if !std::mem::replace(is_begun, true) {
+            spelling.begin(&mut out);
+        }
+        while names.next(|name| spelling.name(name, *is_empty, &mut out)) {
+            *is_empty = false;
+            if out.len() >= PIECE_BYTES {
+                return Piece::More(out);
+            }
+        }
+        spelling.end(*is_empty, &mut out);
+        Piece::Last(out)
+    }
 }
 
 /// The memory that found nodes take, and about as much again for the answer made of them.

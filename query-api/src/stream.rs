@@ -13,7 +13,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 /// Pieces that are written ahead, beside the one that is waited for.
@@ -38,6 +38,11 @@ pub(crate) struct Desks(Arc<Semaphore>);
 impl Desks {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Semaphore::new(cores())))
+    }
+
+    /// Waits for a place, which is given back when the permit is dropped.
+    pub(crate) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).acquire_owned().await.ok()
     }
 
     /// The body made of all pieces. Called on a blocking thread, where it writes the first one
@@ -70,10 +75,9 @@ impl<P: Pieces> Unsent<P> {
         if self.next == self.pieces.count() {
             return;
         }
-        let (piece, pieces, desks) =
-            (self.next, Arc::clone(&self.pieces), Arc::clone(&self.desks.0));
+        let (piece, pieces, desks) = (self.next, Arc::clone(&self.pieces), self.desks.clone());
         self.begun.push_back(tokio::spawn(async move {
-            let desk = desks.acquire_owned().await.ok()?;
+            let desk = desks.place().await?;
             let write = move || {
                 let _desk = desk;
                 pieces.write(piece)

@@ -10,11 +10,13 @@
 //! |---|---|
 //! | [`build`] | live and sealed index: time and bytes |
 //! | [`find`] | patterns by class |
-//! | [`beside`] | inserts while the heaviest pattern is found |
-//! | [`restart`] | a whole database with these names, opened again |
+//! | [`beside`] | inserts, and points, while the heaviest pattern is found |
+//! | [`restart`] | a whole database with these names, opened again by this process and by a server |
+//! | [`files`] | a server over a whisper file for each name, started again |
 
 mod beside;
 mod build;
+mod files;
 mod find;
 mod restart;
 
@@ -37,6 +39,10 @@ pub(crate) struct Flags {
     /// Also create a series of each name in a database, and open it again
     #[arg(long)]
     restart: bool,
+    /// Also start a server over a folder with a whisper file for each name, twice: the files are
+    /// links, which take their folders on the disk
+    #[arg(long)]
+    restart_whisper: bool,
 }
 
 /// Runs all of it `runs` times.
@@ -57,6 +63,9 @@ pub(crate) fn run(flags: &Flags, runs: u16, report: &mut Report) -> Result<(), B
         build::merge(folder.path(), report)?;
         if flags.restart {
             restart::run(&names, folder.path(), report)?;
+        }
+        if flags.restart_whisper {
+            files::run(&names, folder.path(), report)?;
         }
     }
     Ok(())

@@ -5,6 +5,7 @@
 
 use super::segments::SegmentId;
 use crate::series::SeriesId;
+use std::ops::Deref;
 
 /// In which order series are visited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +26,14 @@ pub(super) enum Below<D> {
 /// A tree of names.
 pub(super) trait Tree {
     /// What leads to a directory.
-    type Directory: Copy;
+    type Directory: Copy + Send;
     /// Whether the children of a directory come in segment order.
     const IS_SORTED: bool;
 
     fn top(&self) -> Self::Directory;
+
+    /// The directory of a path that is not empty, if there is one.
+    fn find_directory(&self, path: &[u8]) -> Option<Self::Directory>;
 
     fn text(&self, segment: SegmentId) -> &[u8];
 
@@ -50,18 +54,25 @@ struct Pending<D> {
 }
 
 /// See the module.
-pub(super) struct Leaves<'a, T: Tree> {
-    tree: &'a T,
+pub(super) struct Leaves<R: Deref<Target: Tree>> {
+    tree: R,
     order: Order,
     path: Vec<u8>,
     /// The next one last.
-    rest: Vec<Pending<T::Directory>>,
+    rest: Vec<Pending<<R::Target as Tree>::Directory>>,
 }
 
-impl<'a, T: Tree> Leaves<'a, T> {
-    pub(super) fn new(tree: &'a T, order: Order) -> Self {
+impl<R: Deref<Target: Tree>> Leaves<R> {
+    /// Those below a path; all where it is empty.
+    pub(super) fn below(tree: R, path: &[u8], order: Order) -> Self {
         let mut leaves = Self { tree, order, path: Vec::new(), rest: Vec::new() };
-        leaves.push_children(tree.top());
+        if path.is_empty() {
+            leaves.push_children(leaves.tree.top());
+        } else if let Some(directory) = leaves.tree.find_directory(path) {
+            leaves.path.extend_from_slice(path);
+            leaves.path.push(b'.');
+            leaves.push_children(directory);
+        }
         leaves
     }
 
@@ -87,22 +98,22 @@ impl<'a, T: Tree> Leaves<'a, T> {
 
     /// Appends the children of a directory, whose path is at hand, so that popping gives them in
     /// order.
-    fn push_children(&mut self, directory: T::Directory) {
+    fn push_children(&mut self, directory: <R::Target as Tree>::Directory) {
         let (start, above_len) = (self.rest.len(), self.path.len());
-        let (tree, order, rest) = (self.tree, self.order, &mut self.rest);
+        let (tree, order, rest) = (&*self.tree, self.order, &mut self.rest);
         tree.for_each_child(directory, &mut |segment, below| {
             rest.push(Pending { above_len, segment, below });
         });
         let children = &mut rest[start..];
         match order {
-            Order::Segments if T::IS_SORTED => {}
+            Order::Segments if R::Target::IS_SORTED => {}
             Order::Segments => children.sort_unstable_by(|a, b| {
-                let key = |child: &Pending<T::Directory>| is_directory(&child.below);
+                let key = |child: &Pending<_>| is_directory(&child.below);
                 tree.text(a.segment).cmp(tree.text(b.segment)).then(key(a).cmp(&key(b)))
             }),
             // A directory sorts as its name with a dot, which is how the paths in it begin.
             Order::Bytes => children.sort_unstable_by(|a, b| {
-                let key = |child: &Pending<T::Directory>| {
+                let key = |child: &Pending<_>| {
                     let dot = is_directory(&child.below).then_some(&b'.');
                     tree.text(child.segment).iter().chain(dot)
                 };

@@ -195,15 +195,8 @@ impl LiveIndex {
     /// How many series lie below a path; all where it is empty. Visits none of them.
     #[must_use]
     pub fn count_below(&self, path: &[u8]) -> usize {
-        let pinned = pin();
-        let mut directory = TOP;
-        for part in Some(path).filter(|path| !path.is_empty()).into_iter().flat_map(parts) {
-            let segment = self.segments.find(&pinned, part);
-            let below = segment.and_then(|part| self.child_directory(&pinned, directory, part));
-            let Some(below) = below else { return 0 };
-            directory = below;
-        }
-        self.leaves_below(directory) as usize
+        let directory = if path.is_empty() { Some(TOP) } else { self.find_directory(path) };
+        directory.map_or(0, |directory| self.leaves_below(directory) as usize)
     }
 
     /// Calls `visit` with the path and id of every series, in order of the paths' bytes, until it
@@ -217,8 +210,8 @@ impl LiveIndex {
         }
     }
 
-    pub(super) fn leaves(&self, order: Order) -> Leaves<'_, Self> {
-        Leaves::new(self, order)
+    pub(super) fn leaves(&self, order: Order) -> Leaves<&Self> {
+        Leaves::below(self, b"", order)
     }
 
     /// How many series there are.
@@ -396,6 +389,14 @@ impl Tree for LiveIndex {
 
     fn top(&self) -> DirectoryId {
         TOP
+    }
+
+    fn find_directory(&self, path: &[u8]) -> Option<DirectoryId> {
+        let pinned = pin();
+        parts(path).try_fold(TOP, |directory, part| {
+            let segment = self.segments.find(&pinned, part)?;
+            self.child_directory(&pinned, directory, segment)
+        })
     }
 
     fn text(&self, segment: SegmentId) -> &[u8] {

@@ -4,6 +4,7 @@ use super::leaves::{Leaves, Order, Tree};
 use crate::series::SeriesId;
 use silverback_formats::index::compare;
 use std::cmp::Ordering;
+use std::ops::Deref;
 
 /// Series one after the other.
 trait Stream {
@@ -11,7 +12,7 @@ trait Stream {
     fn path(&self) -> &[u8];
 }
 
-impl<T: Tree> Stream for Leaves<'_, T> {
+impl<R: Deref<Target: Tree>> Stream for Leaves<R> {
     fn next(&mut self) -> Option<SeriesId> {
         Leaves::next(self)
     }
@@ -26,7 +27,7 @@ impl<T: Tree> Stream for Leaves<'_, T> {
 pub(super) struct Merged<'a> {
     order: Order,
     /// Each with the series that it is at, those at an end taken out.
-    streams: Vec<(Box<dyn Stream + 'a>, SeriesId)>,
+    streams: Vec<(Box<dyn Stream + Send + 'a>, SeriesId)>,
     /// The one that was given last.
     at: usize,
     is_begun: bool,
@@ -37,9 +38,10 @@ impl<'a> Merged<'a> {
         Self { order, streams: Vec::new(), at: 0, is_begun: false }
     }
 
-    /// Adds a part, before the first series is asked for.
-    pub(super) fn add(&mut self, part: &'a impl Tree) {
-        let mut leaves = Leaves::new(part, self.order);
+    /// Adds the series of a part that lie below a path, or all where it is empty, before the
+    /// first one is asked for.
+    pub(super) fn add(&mut self, part: impl Deref<Target: Tree> + Send + 'a, path: &[u8]) {
+        let mut leaves = Leaves::below(part, path, self.order);
         if let Some(id) = leaves.next() {
             self.streams.push((Box::new(leaves), id));
         }

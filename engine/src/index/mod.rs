@@ -5,6 +5,7 @@
 //! | `whole` | [`Index`]: all names of a database |
 //! | `live` | [`LiveIndex`]: the tree of names; the memory protocol is described there |
 //! | `leaves`, `merged` | every series, in order, of a part and of several |
+//! | `cursor` | [`SeriesCursor`]: the same, to be gone on with later |
 //! | `door` | the way into the part that takes new names |
 //! | `removed` | which series of a sealed index are removed |
 //! | `segments` | distinct path nodes ⇄ numbers |
@@ -31,6 +32,7 @@
 
 mod arena;
 mod blocks;
+mod cursor;
 mod door;
 mod glob;
 mod leaves;
@@ -56,6 +58,7 @@ mod tests;
 mod walk;
 mod whole;
 
+pub use cursor::SeriesCursor;
 pub use glob::Pattern;
 pub use live::LiveIndex;
 pub use sealed::SealedIndex;

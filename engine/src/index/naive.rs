@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 #[derive(Debug, Clone)]
-enum Part {
+pub(super) enum Part {
     Text(char),
     Star,
     One,
@@ -19,7 +19,7 @@ enum Part {
 }
 
 /// The pattern's text.
-fn write(parts: &[Part], out: &mut String) {
+pub(super) fn write(parts: &[Part], out: &mut String) {
     for part in parts {
         match part {
             Part::Text(symbol) => out.push(*symbol),
@@ -104,7 +104,11 @@ fn without_empty_nodes(reading: Vec<Part>) -> Vec<Part> {
     nodes.map(<[Part]>::to_vec).collect::<Vec<_>>().join(&Part::Dot)
 }
 
-fn find(dialect: Dialect, pattern: &[Part], names: &BTreeSet<String>) -> Vec<(String, bool)> {
+pub(super) fn find(
+    dialect: Dialect,
+    pattern: &[Part],
+    names: &BTreeSet<String>,
+) -> Vec<(String, bool)> {
     let readings: Vec<_> = readings(pattern)
         .into_iter()
         .map(|reading| match dialect {
@@ -112,11 +116,7 @@ fn find(dialect: Dialect, pattern: &[Part], names: &BTreeSet<String>) -> Vec<(St
             Dialect::Graphite => reading,
         })
         .collect();
-    let mut nodes = BTreeSet::new();
-    for name in names {
-        nodes.insert((name.clone(), true));
-        nodes.extend(name.match_indices('.').map(|(dot, _)| (name[..dot].to_owned(), false)));
-    }
+    let nodes = nodes(names.iter().map(String::as_str));
     let is_match = |path: &String| {
         let path = symbols(dialect, path);
         readings.iter().any(|reading| matches(dialect, reading, &path))
@@ -124,11 +124,21 @@ fn find(dialect: Dialect, pattern: &[Part], names: &BTreeSet<String>) -> Vec<(St
     nodes.into_iter().filter(|(path, _)| is_match(path)).collect()
 }
 
+/// The series and directories that there are with these names.
+pub(super) fn nodes<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<(String, bool)> {
+    let mut nodes = BTreeSet::new();
+    for name in names {
+        nodes.insert((name.to_owned(), true));
+        nodes.extend(name.match_indices('.').map(|(dot, _)| (name[..dot].to_owned(), false)));
+    }
+    nodes
+}
+
 fn symbol() -> impl Strategy<Value = char> {
     prop_oneof![8 => prop::sample::select(vec!['a', 'b', 'c']), 1 => Just('-'), 1 => Just('é')]
 }
 
-fn name() -> impl Strategy<Value = String> {
+pub(super) fn name() -> impl Strategy<Value = String> {
     let node = prop::collection::vec(symbol(), 1..4).prop_map(String::from_iter);
     prop::collection::vec(node, 1..5).prop_map(|nodes| nodes.join("."))
 }
@@ -139,7 +149,7 @@ fn set() -> impl Strategy<Value = Part> {
         .prop_map(|(members, is_negated)| Part::Set { members, is_negated })
 }
 
-fn part() -> impl Strategy<Value = Part> {
+pub(super) fn part() -> impl Strategy<Value = Part> {
     let plain = prop_oneof![
         8 => symbol().prop_map(Part::Text),
         3 => Just(Part::Star),
@@ -155,7 +165,7 @@ fn part() -> impl Strategy<Value = Part> {
 
 /// Two stars in a row are `**` in one dialect and `*` in the other; one star is said once here,
 /// also where braces bring two together. Empty nodes inside braces are each dialect's own.
-fn is_plain(pattern: &[Part]) -> bool {
+pub(super) fn is_plain(pattern: &[Part]) -> bool {
     count(pattern) <= 100
         && readings(pattern).iter().all(|reading| {
             let stars = |pair: &[Part]| matches!(pair, [Part::Star, Part::Star]);
@@ -233,6 +243,29 @@ fn check(dialect: Dialect, pattern: &[Part], names: &BTreeSet<String>) {
     assert_eq!(found, find(dialect, pattern, names), "{text} ({dialect:?})");
 }
 
+/// Every path of the names and some others: what lies below it, one by one and counted.
+fn check_below(names: &BTreeSet<String>) {
+    let whole = whole(names);
+    let mut paths = BTreeSet::from([String::new(), "x".to_owned(), "a.x.c".to_owned()]);
+    for name in names {
+        paths.insert(name.clone());
+        paths.extend(name.match_indices('.').map(|(dot, _)| name[..dot].to_owned()));
+    }
+    for path in paths {
+        let start = if path.is_empty() { String::new() } else { path.clone() + "." };
+        let expected: Vec<&str> =
+            names.iter().map(String::as_str).filter(|name| name.starts_with(&start)).collect();
+        let mut cursor = whole.series_below(path.as_bytes());
+        let mut found = Vec::new();
+        while let Some((name, id)) = cursor.next_series() {
+            assert_eq!(whole.lookup(name), Some(id));
+            found.push(String::from_utf8(name.to_vec()).unwrap());
+        }
+        assert_eq!(found, expected, "below {path:?}");
+        assert_eq!(whole.count_below(path.as_bytes()), expected.len(), "below {path:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
@@ -243,6 +276,13 @@ proptest! {
     ) {
         check(Dialect::Carbon, &pattern, &names);
         check(Dialect::Graphite, &pattern, &names);
+    }
+
+    #[test]
+    fn what_lies_below_is_listed_and_counted(
+        names in prop::collection::btree_set(name(), 1..40),
+    ) {
+        check_below(&names);
     }
 
     #[test]

@@ -147,8 +147,8 @@ impl SealedIndex {
         size_of::<Self>() + self.removed.memory_bytes()
     }
 
-    pub(super) fn leaves(&self, order: Order) -> Leaves<'_, Self> {
-        Leaves::new(self, order)
+    pub(super) fn leaves(&self, order: Order) -> Leaves<&Self> {
+        Leaves::below(self, b"", order)
     }
 
     /// Whether some path node holds this byte.
@@ -219,6 +219,12 @@ impl Tree for SealedIndex {
 
     fn top(&self) -> Place {
         Place { offset: self.view().root().offset, start: 0, end: self.layout.names }
+    }
+
+    fn find_directory(&self, path: &[u8]) -> Option<Place> {
+        let (entry, place) = descend(&self.view(), path)?;
+        let start = place.start.saturating_add(entry.is_series.into());
+        Some(Place { offset: entry.child?, start, end: place.end })
     }
 
     fn text(&self, segment: SegmentId) -> &[u8] {

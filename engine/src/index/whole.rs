@@ -22,6 +22,7 @@
 //! Inserts and finds take no lock. Removals take one, which only other removals and the two
 //! swaps wait for.
 
+use super::cursor::SeriesCursor;
 use super::door::Door;
 use super::glob::Pattern;
 use super::leaves::Order;
@@ -211,16 +212,23 @@ impl Index {
     /// Calls `visit` with the path and id of every series, in order of the paths' bytes, until it
     /// breaks.
     pub fn for_each_leaf(&self, visit: &mut dyn FnMut(&[u8], SeriesId) -> ControlFlow<()>) {
-        let parts = self.parts.load_full();
-        let mut all = Merged::new(Order::Bytes);
-        parts.base.iter().for_each(|base| all.add(&**base));
-        parts.sealing.iter().for_each(|sealing| all.add(&**sealing));
-        all.add(&*parts.live.names);
-        while let Some((path, id)) = all.next() {
+        let mut all = self.series_below(b"");
+        while let Some((path, id)) = all.next_series() {
             if visit(path, id).is_break() {
                 return;
             }
         }
+    }
+
+    /// The series that lie below a path, all where it is empty, in order of the paths' bytes.
+    #[must_use]
+    pub fn series_below(&self, path: &[u8]) -> SeriesCursor {
+        let parts = self.parts.load_full();
+        let mut all = Merged::new(Order::Bytes);
+        parts.base.iter().for_each(|base| all.add(Arc::clone(base), path));
+        parts.sealing.iter().for_each(|sealing| all.add(Arc::clone(sealing), path));
+        all.add(Arc::clone(&parts.live.names), path);
+        SeriesCursor::new(all)
     }
 
     /// Calls `visit` with the path and id of every series that the base does not have, in no order.
@@ -234,7 +242,8 @@ impl Index {
         }
     }
 
-    /// Calls `visit` for every node that matches, each once, in no order, until it breaks.
+    /// Calls `visit` for every node that matches, each once, in no order, until it breaks. One that
+    /// is removed and comes back meanwhile may be in two parts, and be visited in both.
     ///
     /// # Errors
     /// When a limit is passed; the nodes visited before stand.
@@ -275,6 +284,14 @@ impl Index {
             ControlFlow::Continue(())
         })?;
         found.sort_unstable();
+        let is_directory = |found: &Found| found.kind == NodeKind::Directory;
+        found.dedup_by(|later, kept| {
+            let is_same = later.path == kept.path && is_directory(later) == is_directory(kept);
+            if is_same {
+                kept.kind = later.kind;
+            }
+            is_same
+        });
         Ok(found)
     }
 
@@ -501,8 +518,8 @@ impl Sealing {
         append: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut all = Merged::new(Order::Segments);
-        self.base.iter().for_each(|base| all.add(&**base));
-        all.add(&*self.names);
+        self.base.iter().for_each(|base| all.add(&**base, b""));
+        all.add(&*self.names, b"");
         let mut builder = IndexBuilder::new();
         while let Some((path, id)) = all.next() {
             builder.push(path, id.0)?;

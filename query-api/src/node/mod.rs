@@ -7,6 +7,7 @@
 //! | [`render`] | `/render/` |
 //! | [`info`] | `/info/` |
 //! | [`list`] | `/metrics/list/` |
+//! | [`list_query`] | `/metrics/list_query/` |
 //! | [`capabilities`] | `/_internal/capabilities/` |
 //! | [`routes`](crate::routes) | what graphite-web asks of its nodes beside: names and tags |
 //! | [`mod@format`] | which encoding a client wants |
@@ -17,6 +18,7 @@ pub mod find;
 pub mod format;
 pub mod info;
 pub mod list;
+pub mod list_query;
 pub mod proto_json;
 pub mod render;
 
@@ -33,6 +35,7 @@ pub(crate) const ROUTES: &[(&str, Endpoint, Handler)] = &[
     ("/render", Endpoint::NodeRender, render::render),
     ("/metrics/find", Endpoint::NodeFind, find::find),
     ("/metrics/list", Endpoint::NodeList, list::list),
+    ("/metrics/list_query", Endpoint::NodeList, list_query::list_query),
     ("/info", Endpoint::NodeInfo, info::info),
     ("/_internal/capabilities", Endpoint::NodeCapabilities, capabilities::capabilities),
     // A graphite-web over the node leaves it out for a minute after any status but 200.

@@ -211,7 +211,8 @@ async fn limits_are_named() {
     let text = "Bad request (more than 5 points: max-points)";
     assert_eq!(get(&router, &(render("top") + "&target=top")).await.refused(), (400, text));
     let text = "Bad request (more than 2 names: max-metrics-globbed)";
-    assert_eq!(get(&router, "/metrics/list/").await.refused(), (400, text));
+    // A list is written as it is sent, however long it is.
+    assert!(get(&router, "/metrics/list/").await.ok().contains("top"));
     let many = get(&router, "/metrics/find/?query=app.*").await;
     assert_eq!(many.refused(), (400, text));
     let often = "/metrics/find/?query=top&query=top&query=top";
@@ -235,6 +236,77 @@ async fn info_in_every_format() {
     ];
     for (uri, status, text) in refused {
         assert_eq!(get(&router, uri).await.refused(), (status, text), "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn long_lists_are_sent_in_pieces() {
+    let names: Vec<String> = (0..20_000).map(|i| format!("long.list.of.\u{e9}.{i:05}")).collect();
+    let store = Store::of(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let (node, graphite) = (store.node(), store.graphite());
+    let json = get(&node, "/metrics/list/?format=json").await;
+    let json: serde_json::Value = serde_json::from_str(json.ok()).unwrap();
+    assert_eq!(json, serde_json::json!({ "Metrics": &names }));
+    let list: ListMetricsResponse = decoded(&v3(&node, "/metrics/list/", Vec::new()).await);
+    assert!(list.metrics.iter().eq(names.iter().map(String::as_bytes)));
+    let text = get(&graphite, "/metrics/index.json").await;
+    assert_eq!(text.header("content-type"), "application/json");
+    assert_eq!(serde_json::from_str::<Vec<String>>(text.ok()).unwrap(), names);
+    let wrapped = get(&graphite, "/metrics/index.json?jsonp=cb").await;
+    assert_eq!(wrapped.ok(), format!("cb({})", text.ok()));
+    let query = get(&node, "/metrics/list_query/?target=long&limit=100000").await;
+    let query: serde_json::Value = serde_json::from_str(query.ok()).unwrap();
+    assert_eq!(query["Count"], 20_000);
+    let listed = query["Metrics"].as_array().unwrap().iter().map(|metric| &metric["Name"]);
+    assert!(listed.eq(&names));
+}
+
+#[tokio::test]
+async fn list_query_counts_and_lists() {
+    let router = store().node();
+    let of = |count: usize, names: &[&str]| {
+        let size = r#","PhysicalSize":0,"LogicalSize":0"#;
+        let metric = |name: &&str| format!(r#"{{"Name":"{name}"{size}}}"#);
+        let metrics = match names {
+            [] => "null".to_owned(),
+            names => format!("[{}]", names.iter().map(metric).collect::<Vec<_>>().join(",")),
+        };
+        format!(r#"{{"Count":{count}{size},"Metrics":{metrics}}}"#)
+    };
+    let all = ["app.gappy", "app.orders", "app.orders.count", "t;a=1", "top"];
+    let cases: [(&str, usize, &[&str]); 12] = [
+        ("", 5, &all),
+        ("?target=*", 5, &all),
+        ("?target=*&leaf_only=true", 2, &["t;a=1", "top"]),
+        ("?target=*&leaf_only=1&limit=4", 5, &all[..4]),
+        ("?target=app&stats_only=true", 3, &[]),
+        ("?target=app&stats_only=true&limit=1", 3, &[]),
+        ("?target=app.orders", 2, &["app.orders.count", "app.orders"]),
+        ("?target=app.orders&limit=1", 2, &["app.orders.count"]),
+        ("?target=app.orders&limit=0", 2, &[]),
+        (
+            "?target=%7Bapp,app.orders,top%7D",
+            4,
+            &["app.gappy", "app.orders", "app.orders.count", "top"],
+        ),
+        ("?target=%7Bapp.orders,top%7D&leaf_only=true", 2, &["app.orders", "top"]),
+        ("?target=zzz", 0, &[]),
+    ];
+    for (query, count, names) in cases {
+        let answer = get(&router, &format!("/metrics/list_query/{query}")).await;
+        assert_eq!(answer.ok(), of(count, names), "{query}");
+        assert_eq!(answer.header("content-type"), "application/json");
+    }
+    let malformed = "Bad request (can't expand globs: [";
+    for (query, text) in [
+        ("?target=top&format=pickle", "Bad request (unsupported format)"),
+        ("?target=top&limit=x", "Bad request (limit is not a whole number: x)"),
+        ("?target=top&limit=-1", "Bad request (limit is not a whole number: -1)"),
+        ("?target=top%5B", malformed),
+    ] {
+        let answer = get(&router, &format!("/metrics/list_query{query}")).await;
+        let (status, line) = answer.refused();
+        assert!(status == 400 && line.starts_with(text), "{query}: {status} {line}");
     }
 }
 

@@ -190,7 +190,7 @@ fn is_past(entry: &BlockEntry, now_s: i64) -> bool {
 }
 
 /// Seconds that samples of this step count for archives of no longer steps.
-fn kept_s(entry: &Entry, step_s: u32) -> i64 {
+pub(super) fn kept_s(entry: &Entry, step_s: u32) -> i64 {
     let archives = entry.policy.archives.iter().enumerate();
     let finer = archives.filter(|(_, archive)| archive.step_s <= step_s);
     finer.map(|(at, _)| i64::from(entry.keep_s(at))).max().unwrap_or(0)

@@ -1,5 +1,8 @@
 //! The index as a whole: beside a plain model, beside a brute-force matcher, under many threads.
 
+#[cfg(not(miri))] // too slow there
+mod passing;
+
 use super::*;
 use crate::error::FindError;
 use crate::storage::FileBytes;
@@ -173,6 +176,37 @@ fn a_path_that_is_both_gives_the_directory_first() {
         let found = find(&index, pattern.as_bytes(), Dialect::Carbon);
         let kinds: Vec<_> = found.iter().map(|found| found.kind).collect();
         assert_eq!(kinds, [NodeKind::Directory, NodeKind::Leaf(SeriesId(0))], "{pattern}");
+    }
+}
+
+/// Cluster front ends ask for the top level to learn which node has what, so a folder is shown
+/// whatever the series in it are.
+#[test]
+fn folders_of_tagged_series_alone_are_shown() {
+    let names: [&[u8]; 4] = [b"disk.used;dc=ams", b"p.q", b"p.r;k=v.w", b"x.y.z;a=1"];
+    let (live, whole) = (LiveIndex::new(), Index::new());
+    for (&name, id) in names.iter().zip((0..).map(SeriesId)) {
+        live.insert(name, id);
+        whole.insert(name, id);
+    }
+    let sealed = seal(names.iter().copied().zip((0..).map(SeriesId)).collect());
+    let mixed = sealed_over(&whole, SeriesId(4));
+    mixed.insert(b"new.m;a=1", SeriesId(4));
+    let limits = FindLimits::default();
+    let directories = |found: Vec<Found>| -> Vec<String> {
+        assert!(found.iter().all(|found| found.kind == NodeKind::Directory));
+        found.into_iter().map(|found| String::from_utf8(found.path).unwrap()).collect()
+    };
+    for dialect in [Dialect::Carbon, Dialect::Graphite] {
+        for (text, below, new) in [("*", &["disk", "p", "x"][..], "new"), ("{x,y}.?", &["x.y"], "")]
+        {
+            let pattern = Pattern::compile(text.as_bytes(), dialect).unwrap();
+            assert_eq!(directories(live.find(&pattern, &limits).unwrap()), below);
+            assert_eq!(directories(sealed.find(&pattern, &limits).unwrap()), below);
+            let mut found = directories(mixed.find(&pattern, &limits).unwrap());
+            found.retain(|path| path != new);
+            assert_eq!(found, below, "{text} ({dialect:?})");
+        }
     }
 }
 
