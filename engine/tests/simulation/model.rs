@@ -166,7 +166,7 @@ impl Model {
         series.is_here.write(true, outcome);
         // Also one that is refused: it is in the log, and other rules may take it at a restart.
         series.sent.insert((time_s, value.to_bits()));
-        let entry = Entry { bits: Some(value.to_bits()), age_s, keep_s: rule.reach_s };
+        let entry = Entry { bits: Some(value.to_bits()), age_s, keep_s: rule.finest_s };
         let mut write = |slot_s, outcome| {
             let slot = series.slots.entry(time_s - time_s.rem_euclid(slot_s));
             slot.or_insert_with(|| History::new(NONE)).write(entry, outcome);
@@ -209,13 +209,15 @@ impl Model {
         }
     }
 
-    /// What is past its retention may be gone since `now_s`, and what it had overwritten be seen.
-    pub(crate) fn expire(&mut self, now_s: i64) {
+    /// What is past its retention may be gone since `now_s`, and what it had overwritten be seen:
+    /// that of the rules by which it came, unless `rule` has its step for longer.
+    pub(crate) fn expire(&mut self, now_s: i64, rule: Rule) {
         // Time does not pass where no samples come.
         let now_s = now_s.min(self.newest_s + 86_400);
         for series in self.series.values_mut() {
             for (slot_s, slot) in &mut series.slots {
-                if slot.writes.iter().any(|entry| slot_s.saturating_add(entry.keep_s) <= now_s) {
+                let keep_s = |entry: &Entry| entry.keep_s.max(rule.finest_s);
+                if slot.writes.iter().any(|entry| slot_s.saturating_add(keep_s(entry)) <= now_s) {
                     slot.doubt(NONE);
                 }
             }
@@ -239,7 +241,7 @@ impl Model {
                     slot.doubt(NONE);
                 }
                 for entry in &mut slot.writes {
-                    entry.keep_s = entry.keep_s.min(rule.reach_s);
+                    entry.keep_s = entry.keep_s.min(rule.finest_s);
                 }
             }
         }

@@ -259,13 +259,13 @@ impl World {
 
     fn compact(&mut self) {
         let merges = self.db().compact().map_err(|error| error.to_string());
-        self.model.expire(self.now_s);
+        self.model.expire(self.now_s, self.rule);
         self.note(format!("compact: {merges:?}"));
     }
 
     fn expire(&mut self) {
         let expired = self.db().expire().map_err(|error| error.to_string());
-        self.model.expire(self.now_s);
+        self.model.expire(self.now_s, self.rule);
         self.note(format!("expire: {expired:?}"));
     }
 
