@@ -5,6 +5,8 @@ use std::path::PathBuf;
 /// Something that is told.
 #[derive(Debug)]
 pub enum JobEvent<Outcome, Error> {
+    /// Something that concerns all of the files.
+    Note(String),
     /// So many files are to be done.
     Files(usize),
     /// A file was read; what becomes of it is told when that is durable.

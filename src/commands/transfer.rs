@@ -48,6 +48,11 @@ impl<'a> Report<'a> {
         event: JobEvent<O, E>,
     ) -> ControlFlow<()> {
         match event {
+            JobEvent::Note(text) => {
+                // Nobody is left to be told when the terminal is gone.
+                let _ = writeln!(io::stderr(), "{text}");
+                ControlFlow::Continue(())
+            }
             JobEvent::Files(files) => {
                 self.progress = self.jobs.progress(files);
                 ControlFlow::Continue(())

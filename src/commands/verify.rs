@@ -109,6 +109,7 @@ impl Verify {
         let jobs = self.jobs.at_a_time();
         let verified = verify_folder(&DiskStorage, path, jobs, &mut |event| {
             report.take(match event {
+                JobEvent::Note(text) => JobEvent::Note(text),
                 JobEvent::Files(files) => JobEvent::Files(files),
                 JobEvent::Read => JobEvent::Read,
                 JobEvent::File(JobFile { path, name, points, outcome }) => {

@@ -34,6 +34,9 @@ pub struct ImportOptions {
     pub dry_run: bool,
     /// Whether tagged series have the hash of their name as the name of their file.
     pub hash_filenames: bool,
+    /// Whether files are compressed that a node of these files had not made yet when it was
+    /// killed, with points in its log.
+    pub compressed: bool,
     /// What becomes of a file that is imported.
     pub after: AfterImport,
 }
@@ -48,6 +51,7 @@ impl ImportOptions {
             files_per_second: 0,
             dry_run: false,
             hash_filenames: true,
+            compressed: false,
             after: AfterImport::Keep,
         }
     }

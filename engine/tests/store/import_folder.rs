@@ -30,7 +30,7 @@ pub(crate) fn import(db: &Db, options: &ImportOptions) -> BTreeMap<String, Resul
     db.import_folder(options, &mut |event| {
         match event {
             JobEvent::Files(count) => files = Some(count),
-            JobEvent::Read => {}
+            JobEvent::Note(_) | JobEvent::Read => {}
             JobEvent::File(file) => {
                 let outcome = file.outcome.map(|outcome| format!("{outcome:?}"));
                 let name = String::from_utf8(file.name).unwrap();

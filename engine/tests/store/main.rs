@@ -12,6 +12,7 @@ mod faults;
 mod import;
 mod import_folder;
 mod index_file;
+mod left_behind;
 mod like_whisper;
 mod migrate;
 mod model;
