@@ -136,16 +136,20 @@ impl Folder {
         Ok(())
     }
 
-    /// All of a series; `None` when there is no such file any more.
-    pub(crate) fn series(&self, name: &[u8]) -> Result<Option<ImportSeries>, ImportError> {
-        let contents = self.dir.contents(name).map_err(ImportError::file)?;
+    /// All of a series, as of `now_s` (Unix seconds); `None` when there is no such file any more.
+    pub(crate) fn series(
+        &self,
+        name: &[u8],
+        now_s: i64,
+    ) -> Result<Option<ImportSeries>, ImportError> {
+        let contents = self.dir.contents(name, now_s).map_err(ImportError::file)?;
         let archive = |ArchivePoints { archive, points }: ArchivePoints| ImportArchive {
             retention: archive,
             points: points.iter().map(|point| (point.time_s, point.value)).collect(),
         };
         Ok(contents.map(|archives| {
             let archives: Vec<_> = archives.into_iter().map(archive).collect();
-            ImportSeries::new(name, &archives)
+            ImportSeries::new(name, &archives, now_s)
         }))
     }
 

@@ -46,9 +46,13 @@ impl OldFiles {
         Self { folder, options, left, moved, failed }
     }
 
-    /// What the file of a series says; `None` when it has none any more.
-    pub(crate) fn series(&self, name: &[u8]) -> Result<Option<ImportSeries>, ImportError> {
-        self.folder.series(name)
+    /// What the file of a series says as of `now_s` (Unix seconds); `None` when it has none any more.
+    pub(crate) fn series(
+        &self,
+        name: &[u8],
+        now_s: i64,
+    ) -> Result<Option<ImportSeries>, ImportError> {
+        self.folder.series(name, now_s)
     }
 
     /// Removes the file of a series that is deleted.

@@ -169,7 +169,9 @@ impl Reader<'_> {
     }
 
     fn read(self, name: &[u8]) -> Result<Ready, ImportError> {
-        let Some(series) = self.folder.series(name)? else { return Ok(Ready::Gone) };
+        let Some(series) = self.folder.series(name, self.inner.options.clock.now_s())? else {
+            return Ok(Ready::Gone);
+        };
         let held = super::holds(self.inner, &series);
         Ok(if held { Ready::Held(series.points()) } else { Ready::Series(series) })
     }
