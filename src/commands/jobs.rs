@@ -63,7 +63,7 @@ impl Jobs {
         work: impl Fn(&Path) -> Result<R, FileError> + Sync,
         mut report: impl FnMut(&Path, Result<R, FileError>) -> Result<(), CommandError>,
     ) -> Result<(), CommandError> {
-        let Walked { files, failed } = walked;
+        let Walked { files, failed, .. } = walked;
         for (path, error) in failed {
             report(&path, Err(error.into()))?;
         }

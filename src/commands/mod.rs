@@ -8,6 +8,7 @@ mod export;
 mod import;
 mod jobs;
 mod migrate;
+mod repair;
 mod serve;
 mod tools;
 mod transfer;
