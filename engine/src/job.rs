@@ -15,6 +15,20 @@ pub enum JobEvent<Outcome, Error> {
     File(JobFile<Outcome, Error>),
 }
 
+impl<Outcome, Error> JobEvent<Outcome, Error> {
+    /// The same with another outcome of a file that is done well.
+    pub fn map<Other>(self, change: impl FnOnce(Outcome) -> Other) -> JobEvent<Other, Error> {
+        match self {
+            Self::Note(text) => JobEvent::Note(text),
+            Self::Files(files) => JobEvent::Files(files),
+            Self::Read => JobEvent::Read,
+            Self::File(JobFile { path, name, points, outcome }) => {
+                JobEvent::File(JobFile { path, name, points, outcome: outcome.map(change) })
+            }
+        }
+    }
+}
+
 /// A file that is done.
 #[derive(Debug)]
 pub struct JobFile<Outcome, Error> {

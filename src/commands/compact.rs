@@ -1,6 +1,6 @@
 //! The blocks of a database, merged as far as they go.
 
-use super::database::{self, Database};
+use super::database::{self, Database, Purpose};
 use super::whisper::CommandError;
 use clap::Args;
 use serde_json::json;
@@ -23,7 +23,7 @@ pub(crate) struct Compact {
 
 /// Merges. Always true: what goes wrong is an error.
 pub(super) fn run(command: &Compact, out: &mut dyn Write) -> Result<bool, CommandError> {
-    let db = database::open(command.database.load()?)?;
+    let db = database::open(command.database.load()?, Purpose { source: true, dry_run: false })?;
     let before = Size::of(&db);
     let merges = db.compact().map_err(|error| CommandError::Database(error.to_string()))?;
     let after = Size::of(&db);

@@ -4,6 +4,7 @@
 mod compact;
 mod convert;
 mod database;
+mod dry;
 mod export;
 mod import;
 mod jobs;

@@ -12,7 +12,7 @@ use crate::server::db_options;
 use clap::Args;
 use serde_json::json;
 use silverback_engine::storage::DiskStorage;
-use silverback_engine::{Db, JobEvent, JobFile, Options, is_database, verify_folder};
+use silverback_engine::{Db, Options, is_database, verify_folder};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -110,14 +110,7 @@ impl Verify {
         let mut report = Report::new(&self.jobs, out);
         let jobs = self.jobs.at_a_time();
         let verified = verify_folder(&DiskStorage, path, jobs, &mut |event| {
-            report.take(match event {
-                JobEvent::Note(text) => JobEvent::Note(text),
-                JobEvent::Files(files) => JobEvent::Files(files),
-                JobEvent::Read => JobEvent::Read,
-                JobEvent::File(JobFile { path, name, points, outcome }) => {
-                    JobEvent::File(JobFile { path, name, points, outcome: outcome.map(|()| Sound) })
-                }
-            })
+            report.take(event.map(|()| Sound))
         });
         let totals = report.finish("verified")?;
         verified.map_err(|error| CommandError::Database(error.to_string()))?;

@@ -381,9 +381,68 @@ fn files_are_moved_without_a_server_too() {
     let old = folder.path().join("old");
     let from = ["--from", &text_of(&old)];
     let dry = check(folder.path(), "migrate", &[&from[..], &["--dry-run"]].concat(), 0);
-    statuses(&dry, &[("would import", 5)]);
+    statuses(&dry, &[("would move", 5)]);
     assert_eq!(files_below(&old), 5);
-    statuses(&check(folder.path(), "migrate", &from, 0), &[("imported", 5)]);
+    assert!(!folder.path().join("data").exists(), "a dry run makes no database");
+    // Files that were imported before are moved too, and their folders do not stay.
+    statuses(&check(folder.path(), "import", &from, 0), &[("imported", 5)]);
+    statuses(&check(folder.path(), "migrate", &from, 0), &[("moved", 5)]);
     assert_eq!((files_below(&old), files_below(&folder.path().join("old.moved"))), (0, 5));
+    assert_eq!(fs::read_dir(&old).unwrap().count(), 0);
     check(folder.path(), "migrate", &[], 2);
+    // What the configuration says becomes of them counts.
+    fs::rename(folder.path().join("old.moved"), &old).unwrap();
+    let storage = format!("migrate-from = {old:?}\nmigrated-files = \"remove\"\n");
+    fs::write(folder.path().join("node.toml"), text(folder.path(), &storage)).unwrap();
+    let dry = check(folder.path(), "migrate", &["--dry-run"], 0);
+    statuses(&dry, &[("would move", 5)]);
+    assert_eq!(files_below(&old), 5);
+    let found = check(folder.path(), "migrate", &["--then", "leave"], 0);
+    statuses(&found, &[("skipped", 5)]);
+    statuses(&check(folder.path(), "migrate", &[], 0), &[("moved", 5)]);
+    assert_eq!(fs::read_dir(&old).unwrap().count(), 0);
+    assert!(!folder.path().join("old.moved").exists());
+}
+
+/// Path and length of every file below a folder.
+fn sizes(folder: &Path) -> Vec<(PathBuf, u64)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().map(Result::unwrap) {
+            match entry.file_type().unwrap().is_dir() {
+                true => folders.push(entry.path()),
+                false => found.push((entry.path(), entry.metadata().unwrap().len())),
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let (folder, _) = place(3);
+    let (old, out) = (text_of(&folder.path().join("old")), text_of(&folder.path().join("out")));
+    let to = ["--to", &out, "--format", "cwhisper"];
+    // Where nothing is, nothing can be taken from.
+    check(folder.path(), "export", &to, 2);
+    check(folder.path(), "compact", &[], 2);
+    let before = sizes(folder.path());
+    statuses(
+        &check(folder.path(), "import", &["--from", &old, "--dry-run"], 0),
+        &[("would import", 3)],
+    );
+    assert_eq!(sizes(folder.path()), before);
+    check(folder.path(), "import", &["--from", &old], 0);
+    let before = sizes(folder.path());
+    for (command, more, expected) in [
+        ("import", &["--from", &old][..], ("skipped", 3)),
+        ("migrate", &["--from", &old], ("would move", 3)),
+        ("export", &to, ("would export", 3)),
+    ] {
+        let found = check(folder.path(), command, &[more, &["--dry-run"]].concat(), 0);
+        statuses(&found, &[expected]);
+        assert_eq!(sizes(folder.path()), before, "{command}");
+    }
 }

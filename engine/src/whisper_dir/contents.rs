@@ -125,7 +125,8 @@ impl WhisperDir {
     }
 
     /// Renames the file of a series, and the one of late points beside it, into another folder,
-    /// where it has the same path. Durable when this returns.
+    /// where it has the same path, and removes the folders that are empty then. Durable when this
+    /// returns.
     ///
     /// # Errors
     /// When it cannot be renamed; the other folder must be on the same file system.
@@ -149,6 +150,11 @@ impl WhisperDir {
         }
         self.storage.rename(path, target)?;
         self.storage.sync_dir(to)?;
-        self.storage.sync_dir(from)
+        match self.storage.sync_dir(from) {
+            // Somebody else removed it when it was empty.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => self.remove_empty_folders(path),
+        }
+        Ok(())
     }
 }
