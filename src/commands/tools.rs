@@ -14,7 +14,11 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Exit code of a command line that cannot be obeyed.
-const USAGE: u8 = 2;
+pub(super) const USAGE: u8 = 2;
+
+/// Names of the commands.
+pub(super) const COMMANDS: [&str; 7] =
+    ["whisper", "convert", "import", "export", "migrate", "verify", "compact"];
 
 /// A command and its arguments.
 #[derive(Debug, Parser)]
@@ -33,10 +37,7 @@ enum Tool {
 
 /// Whether the arguments that follow the program's name begin with a command.
 pub(super) fn is_command(first: Option<&str>) -> bool {
-    matches!(
-        first,
-        Some("whisper" | "convert" | "import" | "export" | "migrate" | "verify" | "compact")
-    )
+    first.is_some_and(|first| COMMANDS.contains(&first))
 }
 
 /// Does what the arguments say, a command and what follows it.
