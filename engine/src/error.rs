@@ -53,6 +53,15 @@ pub enum OpenError {
         /// The folder.
         path: PathBuf,
     },
+    /// The whisper files that are to be moved have a node of their own, with points that are in
+    /// none of them.
+    #[error("{}: {reason}", path.display())]
+    LeftBehind {
+        /// The folder of that node.
+        path: PathBuf,
+        /// What is there, and what to do.
+        reason: String,
+    },
     /// The folder holds blocks, which a database of whisper files would not answer with.
     #[error(
         "{}: this database holds blocks: open it with the block store, or export them to whisper          files and use a new folder",

@@ -1,7 +1,8 @@
 //! Series → whisper files, with all archives, for other programs or for the way back.
 //!
 //! Each file is what whisper would hold: the archives of the series' rules, in each the values
-//! that a query gets from it, up to now. It is written beside, synced, read back and renamed. One
+//! that a query gets from it now, and those of later times that a query will get: where two have
+//! the same slot of its ring, the first stays. It is written beside, synced, read back and renamed. One
 //! that holds the same already is left alone, so that an interrupted export is resumed by
 //! running it again.
 
@@ -10,17 +11,20 @@ use crate::fetch::Fetched;
 use crate::index::{Dialect, FindLimits, NodeKind, Pattern};
 use crate::inner::Inner;
 use crate::job::{JobEvent, JobFile};
-use crate::schema::Policy;
+use crate::schema::{Policy, Retention};
 use crate::series::SeriesId;
 use crate::storage::FileLock;
 use crate::whisper_dir::{FileFailure, FileKind, Present, Settings, WhisperDir};
 use silverback_formats::whisper::{Dialect as Codes, Point};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
+
+/// Slots that are read at once where most may be empty.
+const PIECE_SLOTS: i64 = 1 << 16;
 
 /// Which series are exported, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +174,14 @@ fn matching(inner: &Inner, patterns: &[Vec<u8>]) -> Result<Vec<SeriesId>, Export
     Ok(found.into_values().collect())
 }
 
+/// What a ring has room for. The points are in order of time, but for those of
+/// stretches that lie in one long slot, which are given twice.
+fn first_of_each_slot(points: Vec<Point>, archive: &Retention) -> Vec<Point> {
+    let mut taken = HashSet::new();
+    let slot = |point: &Point| point.time_s / archive.step_s % archive.points;
+    points.into_iter().filter(|point| taken.insert(slot(point))).collect()
+}
+
 /// What all series of a run have in common.
 #[derive(Clone, Copy)]
 struct Exporter<'a> {
@@ -195,23 +207,42 @@ impl Exporter<'_> {
     }
 
     fn archives(self, id: SeriesId, policy: &Policy) -> Result<Vec<Vec<Point>>, ExportError> {
+        let ahead = self.inner.store.ahead(self.inner, id, self.now_s);
         let archives = policy.archives.iter().enumerate().map(|(level, archive)| {
-            let range_s = (self.now_s - archive.reach_s(), self.now_s);
-            let fetched = self.inner.store.fetch_archive(self.inner, id, level, range_s)?;
-            let Some(Fetched { start_s, step_s, values, damaged }) = fetched else {
-                return Err(ExportError::NoBlocks);
-            };
-            if damaged {
-                return Err(ExportError::Damaged);
+            let begin_s = self.now_s - archive.reach_s();
+            let mut points =
+                self.points(id, level, (begin_s, self.now_s))?.ok_or(ExportError::NoBlocks)?;
+            for &(first_s, last_s) in &ahead {
+                // The begin of a range is left out, and with it the slot that it lies in.
+                let begin_s = self.now_s.max(first_s - i64::from(archive.step_s));
+                let piece_s = i64::from(archive.step_s) * PIECE_SLOTS;
+                for begin_s in (begin_s..last_s).step_by(piece_s as usize) {
+                    let range_s = (begin_s, last_s.min(begin_s + piece_s));
+                    points.extend(self.points(id, level, range_s)?.unwrap_or_default());
+                }
             }
-            let times = (start_s..).step_by(step_s as usize);
-            let known = times.zip(values).filter(|(_, value)| !value.is_nan());
-            let point =
-                |(time_s, value)| Some(Point { time_s: u32::try_from(time_s).ok()?, value });
-            // Time 0 is that of an empty slot.
-            Ok(known.filter_map(point).filter(|point| point.time_s > 0).collect())
+            Ok(first_of_each_slot(points, archive))
         });
         archives.collect()
+    }
+
+    /// The known points of an archive in a range; `None` when it has no slots there.
+    fn points(
+        self,
+        id: SeriesId,
+        level: usize,
+        range_s: (i64, i64),
+    ) -> Result<Option<Vec<Point>>, ExportError> {
+        let fetched = self.inner.store.fetch_archive(self.inner, id, level, range_s)?;
+        let Some(Fetched { start_s, step_s, values, damaged }) = fetched else { return Ok(None) };
+        if damaged {
+            return Err(ExportError::Damaged);
+        }
+        let times = (start_s..).step_by(step_s as usize);
+        let known = times.zip(values).filter(|(_, value)| !value.is_nan());
+        let point = |(time_s, value)| Some(Point { time_s: u32::try_from(time_s).ok()?, value });
+        // Time 0 is that of an empty slot.
+        Ok(Some(known.filter_map(point).filter(|point| point.time_s > 0).collect()))
     }
 
     fn write(

@@ -5,12 +5,28 @@ use std::path::PathBuf;
 /// Something that is told.
 #[derive(Debug)]
 pub enum JobEvent<Outcome, Error> {
+    /// Something that concerns all of the files.
+    Note(String),
     /// So many files are to be done.
     Files(usize),
     /// A file was read; what becomes of it is told when that is durable.
     Read,
     /// A file is done.
     File(JobFile<Outcome, Error>),
+}
+
+impl<Outcome, Error> JobEvent<Outcome, Error> {
+    /// The same with another outcome of a file that is done well.
+    pub fn map<Other>(self, change: impl FnOnce(Outcome) -> Other) -> JobEvent<Other, Error> {
+        match self {
+            Self::Note(text) => JobEvent::Note(text),
+            Self::Files(files) => JobEvent::Files(files),
+            Self::Read => JobEvent::Read,
+            Self::File(JobFile { path, name, points, outcome }) => {
+                JobEvent::File(JobFile { path, name, points, outcome: outcome.map(change) })
+            }
+        }
+    }
 }
 
 /// A file that is done.

@@ -6,7 +6,7 @@ use crate::counters::Counters;
 use crate::error::{Damage, FileError, OpenError};
 use crate::events::Events;
 use crate::head::Head;
-use crate::import::OldFiles;
+use crate::import::{self, OldFiles, Settled};
 use crate::index::{Index, SealedIndex};
 use crate::inner::{Disk, Folders, Inner, quarantine};
 use crate::manifest::{self, Found, Manifest, State};
@@ -41,6 +41,11 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
         io::ErrorKind::WouldBlock => OpenError::Locked { path: folders.root.clone() },
         _ => file_error(&folders.root, source).into(),
     })?;
+    if let (StoreOptions::Blocks, Some(old)) = (&options.store, &options.migrate_from)
+        && let Settled::Told(text) = import::settle(&options, old)?
+    {
+        tracing::warn!("{text}");
+    }
     tracing::info!("opening {}", folders.root.display());
     let mut damage = Vec::new();
     let mut state = read_manifest(&*storage, &folders, &mut damage)?;
@@ -105,7 +110,7 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     let store: Box<dyn Store> = match &options.store {
         StoreOptions::Blocks => {
             let old = options.migrate_from.clone();
-            let old = old.map(|old| OldFiles::new(Arc::clone(&storage), old, options.tags));
+            let old = old.map(|old| OldFiles::new(&options, old));
             let dir = folders.blocks.clone();
             Box::new(BlockStore::new(storage, dir, (blocks, lost), next_block, old))
         }

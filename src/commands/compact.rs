@@ -1,6 +1,6 @@
 //! The blocks of a database, merged as far as they go.
 
-use super::database::{self, Database};
+use super::database::{self, Database, Purpose};
 use super::remote::Remote;
 use super::whisper::CommandError;
 use clap::Args;
@@ -49,7 +49,8 @@ pub(super) fn run(command: &Compact, out: &mut dyn Write) -> Result<bool, Comman
 
 impl Compact {
     fn offline(&self) -> Result<Value, CommandError> {
-        let db = database::open(self.database.load()?)?;
+        let purpose = Purpose { source: true, dry_run: false };
+        let db = database::open(self.database.load()?, purpose)?;
         let before = BlockSizes::of(&db);
         let merges = db.compact().map_err(|error| CommandError::Database(error.to_string()))?;
         let after = BlockSizes::of(&db);

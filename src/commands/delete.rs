@@ -1,6 +1,6 @@
 //! Series of a database, deleted for good.
 
-use super::database::{self, Database};
+use super::database::{self, Database, Purpose};
 use super::remote::{Remote, Server};
 use super::whisper::CommandError;
 use clap::Args;
@@ -78,7 +78,8 @@ impl Delete {
         let calls: Vec<&str> = self.tags.iter().map(String::as_str).collect();
         let usage = |error: SelectionError| CommandError::Usage(error.to_string());
         let selection = Selection::parse(&globs, &calls).map_err(usage)?;
-        let db = database::open_any(self.database.load()?)?;
+        let purpose = Purpose { source: true, dry_run: false };
+        let db = database::open_any(self.database.load()?, purpose)?;
         let series = selection.series(&db, &FindLimits::default()).map_err(usage)?;
         let mut deleted = 0;
         if !self.dry_run {

@@ -1,6 +1,6 @@
 //! The blocks of a database → whisper files.
 
-use super::database::{self, Database};
+use super::database::{self, Database, Purpose};
 use super::import::Filenames;
 use super::jobs::Jobs;
 use super::transfer::{Outcome, Report};
@@ -61,7 +61,7 @@ impl Outcome for ExportOutcome {
 pub(super) fn run(command: &Export, out: &mut dyn Write) -> Result<bool, CommandError> {
     let loaded = command.database.load()?;
     let config = loaded.config.clone();
-    let db = database::open(loaded)?;
+    let db = database::open(loaded, Purpose { source: true, dry_run: command.dry_run })?;
     let options = ExportOptions {
         compressed: command.format == Kind::Cwhisper,
         matching: command.matching.iter().map(|pattern| pattern.clone().into_bytes()).collect(),

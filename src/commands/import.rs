@@ -1,6 +1,6 @@
 //! Whisper files → the blocks of a database.
 
-use super::database::{self, Database};
+use super::database::{self, Database, Purpose};
 use super::jobs::Jobs;
 use super::transfer::{Outcome, Report};
 use super::whisper::CommandError;
@@ -71,7 +71,7 @@ pub(super) fn run(command: &Import, out: &mut dyn Write) -> Result<bool, Command
     }
     let loaded = command.database.load()?;
     let config = loaded.config.clone();
-    let db = database::open(loaded)?;
+    let db = database::open(loaded, Purpose { source: false, dry_run: command.dry_run })?;
     let options = ImportOptions {
         jobs: command.jobs.at_a_time(),
         dry_run: command.dry_run,

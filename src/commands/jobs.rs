@@ -63,7 +63,7 @@ impl Jobs {
         work: impl Fn(&Path) -> Result<R, FileError> + Sync,
         mut report: impl FnMut(&Path, Result<R, FileError>) -> Result<(), CommandError>,
     ) -> Result<(), CommandError> {
-        let Walked { files, failed } = walked;
+        let Walked { files, failed, .. } = walked;
         for (path, error) in failed {
             report(&path, Err(error.into()))?;
         }
@@ -111,6 +111,8 @@ pub(crate) struct Progress {
     shown: bool,
     total: usize,
     done: usize,
+    /// Files that are read and will be done later, together with others.
+    read: usize,
     points: u64,
     started: Instant,
     said: Instant,
@@ -121,26 +123,46 @@ impl Progress {
     fn start(wanted: bool, total: usize) -> Self {
         let now = monotonic();
         let shown = wanted || io::stderr().is_terminal();
-        Self { shown, total, done: 0, points: 0, started: now, said: now }
+        Self { shown, total, done: 0, read: 0, points: 0, started: now, said: now }
+    }
+
+    /// One more file is read, and will be done later.
+    pub(crate) fn read(&mut self) {
+        self.read += 1;
+        self.say();
+    }
+
+    /// One of those that were read is about to be done.
+    pub(crate) fn finish_read(&mut self) {
+        self.read = self.read.saturating_sub(1);
     }
 
     /// One more file is done, of so many points.
     pub(crate) fn advance(&mut self, points: u64) {
         self.done += 1;
         self.points += points;
+        self.say();
+    }
+
+    fn say(&mut self) {
         let now = monotonic();
         if self.shown && (now.duration_since(self.said) >= EVERY || self.done == self.total) {
             self.said = now;
-            let line = line(self.done, self.total, self.points, now.duration_since(self.started));
+            let files = (self.done, self.read, self.total);
+            let line = line(files, self.points, now.duration_since(self.started));
             // The work goes on when nobody looks.
             let _ = writeln!(io::stderr(), "{line}");
         }
     }
 }
 
-fn line(done: usize, total: usize, points: u64, passed: Duration) -> String {
+fn line((done, read, total): (usize, usize, usize), points: u64, passed: Duration) -> String {
     let passed_s = passed.as_secs_f64().max(0.001);
-    let left_s = passed_s / done.max(1) as f64 * total.saturating_sub(done) as f64;
+    let begun = done + read;
+    let left_s = passed_s / begun.max(1) as f64 * total.saturating_sub(begun) as f64;
+    if read > 0 {
+        return format!("{done}/{total} files, {read} more read, {left_s:.0}s left");
+    }
     let rate = points as f64 / passed_s;
     format!("{done}/{total} files, {rate:.0} points/s, {left_s:.0}s left")
 }
@@ -177,7 +199,10 @@ mod tests {
 
     #[test]
     fn what_is_left_follows_from_what_is_done() {
-        let shown = line(10, 30, 5000, Duration::from_secs(5));
+        let shown = line((10, 0, 30), 5000, Duration::from_secs(5));
         assert_eq!(shown, "10/30 files, 1000 points/s, 10s left");
+        // Not one is durable yet, and yet it goes on.
+        let shown = line((0, 10, 30), 0, Duration::from_secs(5));
+        assert_eq!(shown, "0/30 files, 10 more read, 10s left");
     }
 }

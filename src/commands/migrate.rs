@@ -1,12 +1,12 @@
 //! The whisper files of a node → its blocks, while no server runs.
 
-use super::database::{self, Database};
+use super::database::{self, Database, Purpose};
 use super::import::Filenames;
 use super::jobs::Jobs;
-use super::transfer::Report;
+use super::transfer::{Outcome, Report};
 use super::whisper::CommandError;
 use clap::{Args, ValueEnum};
-use silverback_engine::{AfterImport, ImportOptions, moved_folder};
+use silverback_engine::{AfterImport, ImportOptions, ImportOutcome, moved_folder};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -23,9 +23,10 @@ pub(crate) struct Migrate {
     from: Option<PathBuf>,
     #[command(flatten)]
     database: Database,
-    /// What becomes of files that are moved: keep puts them into DIR.moved
-    #[arg(long, value_name = "WHAT", default_value = "keep")]
-    then: Then,
+    /// What becomes of files that are moved: keep puts them into DIR.moved; as migrated-files of
+    /// the configuration unless given
+    #[arg(long, value_name = "WHAT")]
+    then: Option<Then>,
     /// Names of the files of tagged series; as hash-filenames of the configuration unless given
     #[arg(long, value_name = "NAMES")]
     filenames: Option<Filenames>,
@@ -41,6 +42,24 @@ pub(crate) struct Migrate {
 enum Then {
     Keep,
     Remove,
+    /// They are only copied.
+    Leave,
+}
+
+/// A file that is moved, or would be, whether it was imported now or before.
+#[derive(Debug, Clone, Copy)]
+struct Moved {
+    dry_run: bool,
+}
+
+impl Outcome for Moved {
+    fn name(self) -> &'static str {
+        if self.dry_run { "would move" } else { "moved" }
+    }
+
+    fn is_done(self) -> bool {
+        true
+    }
 }
 
 /// Moves the files. Whether none is left.
@@ -55,11 +74,17 @@ pub(super) fn run(command: &Migrate, out: &mut dyn Write) -> Result<bool, Comman
     if !from.is_dir() {
         return Err(CommandError::Usage(format!("--from {} is no folder", from.display())));
     }
-    let db = database::open(loaded)?;
+    let db = database::open(loaded, Purpose { source: false, dry_run: command.dry_run })?;
     let after = match command.then {
-        Then::Keep => AfterImport::MoveTo(moved_folder(&from)),
-        Then::Remove => AfterImport::Remove,
+        Some(Then::Keep) => AfterImport::MoveTo(moved_folder(&from)),
+        Some(Then::Remove) => AfterImport::Remove,
+        Some(Then::Leave) => AfterImport::Keep,
+        None => match config.migrate_from.map(|old| old.after) {
+            Some(after @ (AfterImport::Keep | AfterImport::Remove)) => after,
+            Some(AfterImport::MoveTo(_)) | None => AfterImport::MoveTo(moved_folder(&from)),
+        },
     };
+    let stays = after == AfterImport::Keep;
     let options = ImportOptions {
         jobs: command.jobs.at_a_time(),
         dry_run: command.dry_run,
@@ -68,8 +93,17 @@ pub(super) fn run(command: &Migrate, out: &mut dyn Write) -> Result<bool, Comman
         ..ImportOptions::new(from)
     };
     let mut report = Report::new(&command.jobs, out);
-    let moved = db.import_folder(&options, &mut |event| report.take(event));
-    let totals = report.finish(if command.dry_run { "would move" } else { "moved" })?;
+    let moved = db.import_folder(&options, &mut |event| match stays {
+        true => report.take(event),
+        false => report.take(event.map(|_: ImportOutcome| Moved { dry_run: command.dry_run })),
+    });
+    let done = match (command.dry_run, stays) {
+        (true, true) => "would import",
+        (false, true) => "imported",
+        (true, false) => "would move",
+        (false, false) => "moved",
+    };
+    let totals = report.finish(done)?;
     moved.map_err(|error| CommandError::Database(error.to_string()))?;
     database::close(&db)?;
     Ok(totals.failed == 0)

@@ -6,11 +6,13 @@ mod compact;
 mod convert;
 mod database;
 mod delete;
+mod dry;
 mod export;
 mod import;
 mod jobs;
 mod migrate;
 mod remote;
+mod repair;
 mod restore;
 mod serve;
 mod snapshot;
@@ -19,6 +21,7 @@ mod transfer;
 mod verify;
 mod whisper;
 
+use self::whisper::{CommandError, complain};
 use crate::config::{self, print};
 use crate::flags::Flags;
 use jiff::Zoned;
@@ -33,6 +36,13 @@ pub fn run(args: impl IntoIterator<Item = String>) -> ExitCode {
     let args: Vec<String> = args.into_iter().collect();
     if tools::is_command(args.first().map(String::as_str)) {
         return tools::run(args);
+    }
+    if let Some(first) = args.first().filter(|first| !first.starts_with('-')) {
+        let commands = tools::COMMANDS.join(", ");
+        complain(&CommandError::Usage(format!(
+            "{first} is no command: the commands are {commands}; flags begin with -, see --help"
+        )));
+        return ExitCode::from(tools::USAGE);
     }
     match Flags::read(args) {
         Ok(flags) => obey(&flags),

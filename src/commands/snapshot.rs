@@ -1,6 +1,6 @@
 //! A database as it is now, as another folder.
 
-use super::database::{self, Database};
+use super::database::{self, Database, Purpose};
 use super::remote::{Remote, Server};
 use super::whisper::CommandError;
 use clap::Args;
@@ -71,7 +71,10 @@ impl Source {
     pub(crate) fn of(remote: &Remote, database: &Database) -> Result<Self, CommandError> {
         Ok(match remote.server()? {
             Some(server) => Self::Running(server),
-            None => Self::Opened(Box::new(database::open(database.load()?)?)),
+            None => {
+                let purpose = Purpose { source: true, dry_run: false };
+                Self::Opened(Box::new(database::open(database.load()?, purpose)?))
+            }
         })
     }
 

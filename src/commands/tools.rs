@@ -18,7 +18,13 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Exit code of a command line that cannot be obeyed.
-const USAGE: u8 = 2;
+pub(super) const USAGE: u8 = 2;
+
+/// Names of the commands.
+pub(super) const COMMANDS: [&str; 11] = [
+    "whisper", "convert", "import", "export", "migrate", "verify", "compact", "delete", "snapshot",
+    "backup", "restore",
+];
 
 /// A command and its arguments.
 #[derive(Debug, Parser)]
@@ -41,11 +47,7 @@ enum Tool {
 
 /// Whether the arguments that follow the program's name begin with a command.
 pub(super) fn is_command(first: Option<&str>) -> bool {
-    const NAMES: [&str; 11] = [
-        "whisper", "convert", "import", "export", "migrate", "verify", "compact", "delete",
-        "snapshot", "backup", "restore",
-    ];
-    first.is_some_and(|first| NAMES.contains(&first))
+    first.is_some_and(|first| COMMANDS.contains(&first))
 }
 
 /// Does what the arguments say, a command and what follows it.

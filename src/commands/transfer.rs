@@ -32,6 +32,8 @@ pub(crate) struct Report<'a> {
     out: &'a mut dyn Write,
     progress: Progress,
     totals: Totals,
+    /// Files that were read, of which nothing else was told yet.
+    read: usize,
     /// Nobody reads what is printed any more.
     broken: Option<io::Error>,
 }
@@ -39,7 +41,7 @@ pub(crate) struct Report<'a> {
 impl<'a> Report<'a> {
     pub(crate) fn new(jobs: &'a Jobs, out: &'a mut dyn Write) -> Self {
         let (progress, totals) = (jobs.progress(0), Totals::default());
-        Self { jobs, out, progress, totals, broken: None }
+        Self { jobs, out, progress, totals, read: 0, broken: None }
     }
 
     /// Takes one event; breaks when nobody listens.
@@ -48,11 +50,20 @@ impl<'a> Report<'a> {
         event: JobEvent<O, E>,
     ) -> ControlFlow<()> {
         match event {
+            JobEvent::Note(text) => {
+                // Nobody is left to be told when the terminal is gone.
+                let _ = writeln!(io::stderr(), "{text}");
+                ControlFlow::Continue(())
+            }
             JobEvent::Files(files) => {
                 self.progress = self.jobs.progress(files);
                 ControlFlow::Continue(())
             }
-            JobEvent::Read => ControlFlow::Continue(()),
+            JobEvent::Read => {
+                self.read += 1;
+                self.progress.read();
+                ControlFlow::Continue(())
+            }
             JobEvent::File(file) => match self.file(file) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
@@ -65,6 +76,10 @@ impl<'a> Report<'a> {
 
     fn file<O: Outcome, E: Display>(&mut self, file: JobFile<O, E>) -> io::Result<()> {
         let JobFile { path, name, points, outcome } = file;
+        if self.read > 0 && outcome.as_ref().is_ok_and(|outcome| outcome.is_done()) {
+            self.read -= 1;
+            self.progress.finish_read();
+        }
         self.progress.advance(points);
         match &outcome {
             Ok(outcome) if outcome.is_done() => {
@@ -92,8 +107,11 @@ impl<'a> Report<'a> {
                 writeln!(self.out, "{line}")
             }
             Err(error) => {
+                let (path, error) = (path.display().to_string(), error.to_string());
+                // Most errors say of which file they are.
+                let path = if error.contains(&path) { String::new() } else { path + ": " };
                 // Nobody is left to be told when the terminal is gone.
-                let _ = writeln!(io::stderr(), "{}: {error}", path.display());
+                let _ = writeln!(io::stderr(), "{path}{error}");
                 Ok(())
             }
             Ok(_) => Ok(()),

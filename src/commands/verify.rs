@@ -2,17 +2,18 @@
 
 use super::database::Database;
 use super::jobs::Jobs;
+use super::repair::{Repair, Repaired, keep_servers_away};
 use super::transfer::{Outcome, Report, Totals};
-use super::whisper::disk::Disk;
 use super::whisper::error::FileError;
 use super::whisper::file::{Kind, WhisperFile, open_sidecar, sidecar_path};
 use super::whisper::walk::Walked;
-use super::whisper::{CommandError, DialectName};
+use super::whisper::{CommandError, DialectName, complain};
 use crate::server::db_options;
 use clap::Args;
+use serde_json::json;
 use silverback_engine::storage::DiskStorage;
-use silverback_engine::{Db, JobEvent, JobFile, Options, is_database, verify_folder};
-use std::io::Write;
+use silverback_engine::{Db, Options, is_database, verify_folder};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Check all checksums and structures of a node's data, blocks or whisper files
@@ -23,12 +24,13 @@ use std::path::{Path, PathBuf};
     silverback verify --config /etc/silverback.conf\n  \
     silverback verify --repair /var/lib/silverback\n  \
     silverback verify --json /var/lib/graphite/whisper\n\n\
-    The server must not run, but for folders of whisper files without --repair."
+    The server must not run, but for folders of whisper files without --repair.\n\
+    Damaged whisper files go to DIR.quarantine, those of a database to its folder quarantine."
 )]
 pub(crate) struct Verify {
     /// Folder of a database or of whisper files; those of the configuration unless given
     path: Option<PathBuf>,
-    /// Put what is damaged aside, and keep what is good of it
+    /// Keep what is good of damaged files, and put the old ones aside
     #[arg(long)]
     repair: bool,
     #[command(flatten)]
@@ -108,13 +110,7 @@ impl Verify {
         let mut report = Report::new(&self.jobs, out);
         let jobs = self.jobs.at_a_time();
         let verified = verify_folder(&DiskStorage, path, jobs, &mut |event| {
-            report.take(match event {
-                JobEvent::Files(files) => JobEvent::Files(files),
-                JobEvent::Read => JobEvent::Read,
-                JobEvent::File(JobFile { path, name, points, outcome }) => {
-                    JobEvent::File(JobFile { path, name, points, outcome: outcome.map(|()| Sound) })
-                }
-            })
+            report.take(event.map(|()| Sound))
         });
         let totals = report.finish("verified")?;
         verified.map_err(|error| CommandError::Database(error.to_string()))?;
@@ -124,71 +120,168 @@ impl Verify {
     fn whisper_files(&self, folder: &Path, out: &mut dyn Write) -> Result<bool, CommandError> {
         let mut walked = Walked::default();
         walked.look_below(folder);
-        let mut report = Report::new(&self.jobs, out);
-        let _ = report.take::<Sound, FileError>(JobEvent::Files(walked.files.len()));
-        let mut left = 0;
-        self.jobs.run_quietly(
+        let locks = self.repair.then(|| {
+            let more = self.node_of(folder)?;
+            keep_servers_away(folder, &walked.nodes, more).map_err(|error| error.at(folder))
+        });
+        let _locks = locks.transpose()?;
+        let mut totals = FileTotals::default();
+        self.jobs.run(
             walked,
-            |path| self.verify_file(path),
+            |path| self.look_at(folder, path),
+            |found| found.points,
             |path, result| {
-                let is_damaged =
-                    result.as_ref().is_err_and(|error| !matches!(error, FileError::Io(_)));
-                let mut put_aside = Ok(());
-                if is_damaged && self.repair {
-                    put_aside = self.put_aside(folder, path);
-                } else if result.is_err() {
-                    left += 1;
-                }
-                let points = *result.as_ref().unwrap_or(&0);
-                let (path, outcome) = (path.to_path_buf(), result.map(|_| Sound));
-                let file = JobFile { path: path.clone(), name: Vec::new(), points, outcome };
-                let _ = report.take(JobEvent::File(file));
-                put_aside.map_err(|error| FileError::from(error).at(&path))
+                totals.add(&result);
+                self.tell(path, result, out)
             },
         )?;
-        report.finish("verified")?;
-        Ok(left == 0)
-    }
-
-    /// Says how many points the file has.
-    fn verify_file(&self, path: &Path) -> Result<u64, FileError> {
-        let file = self.verify_alone(path)?;
-        if file.kind() == Kind::Cwhisper {
-            open_sidecar(path, self.dialect.rules()).map_err(|error| match error {
-                FileError::Io(_) => error,
-                _ => FileError::Sidecar(error.to_string()),
-            })?;
+        if !self.jobs.json {
+            let FileTotals { sound, repaired, put_aside, failed, points } = totals;
+            write!(out, "verified {sound}, ")?;
+            if self.repair {
+                write!(out, "repaired {repaired}, put aside {put_aside}, ")?;
+            }
+            writeln!(out, "failed {failed} files, {points} points")?;
         }
-        file.stored_points()
+        Ok(totals.failed == 0)
     }
 
-    /// Without the late points beside it.
-    fn verify_alone(&self, path: &Path) -> Result<WhisperFile<Disk>, FileError> {
+    /// The folder of the node of the configuration, if it has to do with these files.
+    fn node_of(&self, folder: &Path) -> Result<Option<PathBuf>, CommandError> {
+        let config = self.database.load()?.config;
+        let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        let folder = whole(folder);
+        let overlaps = |dir: PathBuf| dir.starts_with(&folder) || folder.starts_with(&dir);
+        let is_its = config.whisper_dir().map(whole).is_some_and(overlaps);
+        Ok(is_its.then_some(config.storage_path))
+    }
+
+    /// Verifies a file, and repairs it on demand.
+    fn look_at(&self, folder: &Path, path: &Path) -> Result<Found, FileError> {
+        let repair = Repair { folder, dialect: self.dialect };
+        let mut found = Found::default();
+        match self.verify_alone(path) {
+            Ok((points, Kind::Whisper)) => return Ok(Found { points, ..found }),
+            Ok((points, Kind::Cwhisper)) => found.points = points,
+            Err(error) if self.repair && !matches!(error, FileError::Io(_)) => {
+                found.errors.push(error.to_string());
+                match repair.repair(path)? {
+                    Repaired::Kept(lost) => {
+                        found.lost = lost;
+                        found.points = self.verify_alone(path)?.0;
+                    }
+                    Repaired::PutAside => {
+                        found.is_gone = true;
+                        repair.put_aside(&sidecar_path(path))?;
+                        return Ok(found);
+                    }
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        match open_sidecar(path, self.dialect.rules()) {
+            Ok(_) => Ok(found),
+            Err(error @ FileError::Io(_)) => Err(error),
+            Err(error) => {
+                let error = FileError::Sidecar(error.to_string());
+                if !self.repair {
+                    return Err(error);
+                }
+                repair.put_aside(&sidecar_path(path))?;
+                found.errors.push(error.to_string());
+                found.lost.push("all of the late points beside it".to_owned());
+                Ok(found)
+            }
+        }
+    }
+
+    /// Verifies a file without the late points beside it. Says how many points it has.
+    fn verify_alone(&self, path: &Path) -> Result<(u64, Kind), FileError> {
         let file = WhisperFile::open_path(path, self.dialect.rules())?;
         file.verify()?;
-        Ok(file)
+        Ok((file.stored_points()?, file.kind()))
     }
 
-    /// Puts a file that is damaged into quarantine, with the late points beside it; or those
-    /// alone, when nothing else is.
-    fn put_aside(&self, folder: &Path, path: &Path) -> std::io::Result<()> {
-        if self.verify_alone(path).is_err() {
-            quarantine(folder, path)?;
+    fn tell(
+        &self,
+        path: &Path,
+        result: Result<Found, FileError>,
+        out: &mut dyn Write,
+    ) -> Result<(), CommandError> {
+        let (shown, name) = (path.display(), path.to_string_lossy());
+        match result {
+            Ok(found) if self.jobs.json => {
+                let mut line =
+                    json!({ "path": name, "status": found.status(), "points": found.points });
+                if !found.errors.is_empty() {
+                    line["error"] = found.errors.join("; ").into();
+                    line["lost"] = found.lost.into();
+                }
+                writeln!(out, "{line}")?;
+            }
+            Err(error) if self.jobs.json => {
+                let line = json!({ "path": name, "status": "failed", "error": error.to_string() });
+                writeln!(out, "{line}")?;
+            }
+            Ok(found) if found.errors.is_empty() => {}
+            Ok(found) => {
+                let lost = match (found.is_gone, found.lost.is_empty()) {
+                    (true, _) => "put aside, nothing of it can be read".to_owned(),
+                    (false, true) => "repaired, nothing is lost".to_owned(),
+                    (false, false) => format!("repaired, lost: {}", found.lost.join("; ")),
+                };
+                // Nobody is left to be told when the terminal is gone.
+                let _ = writeln!(io::stderr(), "{shown}: {}; {lost}", found.errors.join("; "));
+            }
+            Err(error) => complain(&error.at(path)),
         }
-        match quarantine(folder, &sidecar_path(path)) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            other => other,
+        Ok(())
+    }
+}
+
+/// What was found of a file, and done with it.
+#[derive(Debug, Default)]
+struct Found {
+    points: u64,
+    /// What was wrong with it.
+    errors: Vec<String>,
+    /// What could not be kept.
+    lost: Vec<String>,
+    /// Whether it is not there any more.
+    is_gone: bool,
+}
+
+impl Found {
+    fn status(&self) -> &'static str {
+        match (self.errors.is_empty(), self.is_gone) {
+            (true, _) => "ok",
+            (false, false) => "repaired",
+            (false, true) => "quarantined",
         }
     }
 }
 
-/// Moves a damaged file into a folder beside that of the files, under the same path.
-fn quarantine(folder: &Path, path: &Path) -> std::io::Result<()> {
-    let mut name = folder.components().as_path().as_os_str().to_owned();
-    name.push(".quarantine");
-    let target = Path::new(&name).join(path.strip_prefix(folder).unwrap_or(path));
-    if let Some(parent) = target.parent() {
-        std::fs::create_dir_all(parent)?;
+/// Whisper files by what became of them.
+#[derive(Debug, Default)]
+struct FileTotals {
+    sound: u64,
+    repaired: u64,
+    put_aside: u64,
+    failed: u64,
+    points: u64,
+}
+
+impl FileTotals {
+    fn add(&mut self, result: &Result<Found, FileError>) {
+        let Ok(found) = result else {
+            self.failed += 1;
+            return;
+        };
+        self.points += found.points;
+        match (found.errors.is_empty(), found.is_gone) {
+            (true, _) => self.sound += 1,
+            (false, false) => self.repaired += 1,
+            (false, true) => self.put_aside += 1,
+        }
     }
-    std::fs::rename(path, target)
 }

@@ -64,6 +64,7 @@ pub(super) fn migrate_from(settings: &Settings) -> Option<ImportOptions> {
     Some(ImportOptions {
         files_per_second: rate(storage.int("migrate-files-per-second")),
         hash_filenames: settings.table("whisper").flag("hash-filenames"),
+        compressed: settings.table("whisper").flag("compressed"),
         after,
         ..ImportOptions::new(from)
     })

@@ -3,6 +3,7 @@
 use crate::support::node::{Node, config, config_of, run};
 use serde_json::Value;
 use silverback_engine::clock::{Clock, SystemClock};
+use silverback_engine::storage::{DiskStorage, Storage};
 use silverback_formats::whisper::compressed::{Compressed, CompressedLayout, Conduct};
 use silverback_formats::whisper::{
     AggregationMethod, Allocation, Layout, Point, Retention, Rules, Whisper,
@@ -191,17 +192,100 @@ fn damage_is_found_and_put_aside() {
     check(folder.path(), "verify", &[&old], 0);
     fs::write(files.join("servers/web1.wsp"), [0; 100]).unwrap();
     statuses(&check(folder.path(), "verify", &[&old], 1), &[("ok", 39), ("failed", 1)]);
-    statuses(&check(folder.path(), "verify", &[&old, "--repair"], 0), &[("ok", 39), ("failed", 1)]);
+    let found = check(folder.path(), "verify", &[&old, "--repair"], 0);
+    statuses(&found, &[("ok", 39), ("quarantined", 1)]);
     assert!(folder.path().join("old.quarantine/servers/web1.wsp").exists());
     statuses(&check(folder.path(), "verify", &[&old], 0), &[("ok", 39)]);
     // Late points that are damaged leave the file that they are beside.
     fs::write(files.join("servers/web3.wsp.ooo"), [0; 100]).unwrap();
     let found = check(folder.path(), "verify", &[&old, "--repair"], 0);
-    statuses(&found, &[("ok", 38), ("failed", 1)]);
-    let bad = found.iter().find(|line| line["status"] == "failed").unwrap();
+    statuses(&found, &[("ok", 38), ("repaired", 1)]);
+    let bad = found.iter().find(|line| line["status"] == "repaired").unwrap();
     assert!(bad["error"].as_str().unwrap().contains(".ooo"), "{bad}");
     assert!(folder.path().join("old.quarantine/servers/web3.wsp.ooo").exists());
     statuses(&check(folder.path(), "verify", &[&old], 0), &[("ok", 39)]);
+}
+
+/// A compressed file of several blocks, and where the first of its finest archive begins.
+fn of_blocks(now_s: i64) -> (Vec<u8>, usize) {
+    let layout = CompressedLayout {
+        points_per_block: 20,
+        ..CompressedLayout::new(&RETENTIONS, METHOD, 0.0)
+    };
+    let mut file = Compressed::create(Vec::new(), &layout, Conduct::Corrected).unwrap();
+    for at in (0..55).rev() {
+        let point = Point { time_s: (now_s - at * 60) as u32, value: at as f64 };
+        file.update_many(&[point], now_s - at * 60).unwrap();
+    }
+    let offset = file.index().archives[0].info.offset as usize;
+    let (bytes, replacement) = file.into_parts();
+    (replacement.unwrap_or(bytes), offset)
+}
+
+#[test]
+fn repair_keeps_what_is_good_of_a_file() {
+    let (folder, now_s) = place(0);
+    let files = folder.path().join("old/servers");
+    let old = text_of(&folder.path().join("old"));
+    let (good, first_block) = of_blocks(now_s);
+    fs::write(files.join("good.wsp"), &good).unwrap();
+    let points = |lines: &[Value], name: &str| {
+        let line = lines.iter().find(|line| line["path"].as_str().unwrap().ends_with(name));
+        line.unwrap()["points"].as_u64().unwrap()
+    };
+    let whole = points(&check(folder.path(), "verify", &[&old], 0), "good.wsp");
+    let put = |name: &str, change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = good.clone();
+        change(&mut bytes);
+        fs::write(files.join(name), bytes).unwrap();
+    };
+    put("block.wsp", &|bytes| bytes[first_block + 5] ^= 1);
+    // What go-whisper leaves when the method is changed in place.
+    put("method.wsp", &|bytes| bytes[22] = 4);
+    put("cut.wsp", &|bytes| bytes.truncate(bytes.len() - 100));
+    put("gone.wsp", &|bytes| bytes[..50].fill(0));
+    let mut slots = standard(now_s, 1);
+    slots[40 + 12..40 + 16].fill(7);
+    fs::write(files.join("slots.wsp"), &slots).unwrap();
+    statuses(&check(folder.path(), "verify", &[&old], 1), &[("ok", 1), ("failed", 5)]);
+
+    // A node of these files runs: nothing is touched.
+    let state = folder.path().join("old/.silverback");
+    fs::create_dir(&state).unwrap();
+    let lock = DiskStorage.lock(&state).unwrap();
+    for below in [&folder.path().join("old"), &files, &folder.path().to_path_buf()] {
+        let output = run(&["verify", "--repair", below.to_str().unwrap()]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("a server runs on these files: stop it first"), "{said}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+    drop(lock);
+    // One place that cannot be written does not end the run.
+    let quarantine = folder.path().join("old.quarantine");
+    fs::write(&quarantine, "in the way").unwrap();
+    let found = check(folder.path(), "verify", &[&old, "--repair"], 1);
+    statuses(&found, &[("ok", 1), ("failed", 5)]);
+    fs::remove_file(&quarantine).unwrap();
+
+    let found = check(folder.path(), "verify", &[&old, "--repair"], 0);
+    statuses(&found, &[("ok", 1), ("repaired", 4), ("quarantined", 1)]);
+    assert_eq!(points(&found, "method.wsp"), whole);
+    let kept = points(&found, "block.wsp");
+    assert!((1..whole).contains(&kept), "{kept} of {whole}");
+    let block = found.iter().find(|line| line["path"].as_str().unwrap().ends_with("block.wsp"));
+    let lost = block.unwrap()["lost"][0].as_str().unwrap();
+    assert!(lost.contains(&format!("bytes at {first_block}, ")), "{lost}");
+    let aside = quarantine.join("servers");
+    for name in ["block.wsp", "method.wsp", "cut.wsp", "gone.wsp", "slots.wsp"] {
+        assert_eq!(files.join(name).exists(), name != "gone.wsp");
+        assert!(aside.join(name).exists(), "{name}");
+    }
+    assert_eq!(fs::read(aside.join("slots.wsp")).unwrap(), slots);
+    statuses(&check(folder.path(), "verify", &[&old, "--repair"], 0), &[("ok", 5)]);
+    // The same file once more has another name there.
+    fs::write(files.join("slots.wsp"), &slots).unwrap();
+    check(folder.path(), "verify", &[&old, "--repair"], 0);
+    assert!(aside.join("slots.wsp.1").exists());
 }
 
 #[test]
@@ -238,6 +322,8 @@ fn what_cannot_be_done_is_said_at_once() {
         ),
         (vec!["migrate"], "bad.toml", "bad.toml"),
         (vec!["verify"], "node.toml", "nothing to verify"),
+        // No server is started by mistake.
+        (vec!["impot"], "node.toml", "impot is no command: the commands are whisper, convert"),
     ] {
         let config = at(config);
         let output = run(&[&args[..], &["--config", &config]].concat());
@@ -297,9 +383,68 @@ fn files_are_moved_without_a_server_too() {
     let old = folder.path().join("old");
     let from = ["--from", &text_of(&old)];
     let dry = check(folder.path(), "migrate", &[&from[..], &["--dry-run"]].concat(), 0);
-    statuses(&dry, &[("would import", 5)]);
+    statuses(&dry, &[("would move", 5)]);
     assert_eq!(files_below(&old), 5);
-    statuses(&check(folder.path(), "migrate", &from, 0), &[("imported", 5)]);
+    assert!(!folder.path().join("data").exists(), "a dry run makes no database");
+    // Files that were imported before are moved too, and their folders do not stay.
+    statuses(&check(folder.path(), "import", &from, 0), &[("imported", 5)]);
+    statuses(&check(folder.path(), "migrate", &from, 0), &[("moved", 5)]);
     assert_eq!((files_below(&old), files_below(&folder.path().join("old.moved"))), (0, 5));
+    assert_eq!(fs::read_dir(&old).unwrap().count(), 0);
     check(folder.path(), "migrate", &[], 2);
+    // What the configuration says becomes of them counts.
+    fs::rename(folder.path().join("old.moved"), &old).unwrap();
+    let storage = format!("migrate-from = {old:?}\nmigrated-files = \"remove\"\n");
+    fs::write(folder.path().join("node.toml"), text(folder.path(), &storage)).unwrap();
+    let dry = check(folder.path(), "migrate", &["--dry-run"], 0);
+    statuses(&dry, &[("would move", 5)]);
+    assert_eq!(files_below(&old), 5);
+    let found = check(folder.path(), "migrate", &["--then", "leave"], 0);
+    statuses(&found, &[("skipped", 5)]);
+    statuses(&check(folder.path(), "migrate", &[], 0), &[("moved", 5)]);
+    assert_eq!(fs::read_dir(&old).unwrap().count(), 0);
+    assert!(!folder.path().join("old.moved").exists());
+}
+
+/// Path and length of every file below a folder.
+fn sizes(folder: &Path) -> Vec<(PathBuf, u64)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().map(Result::unwrap) {
+            match entry.file_type().unwrap().is_dir() {
+                true => folders.push(entry.path()),
+                false => found.push((entry.path(), entry.metadata().unwrap().len())),
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let (folder, _) = place(3);
+    let (old, out) = (text_of(&folder.path().join("old")), text_of(&folder.path().join("out")));
+    let to = ["--to", &out, "--format", "cwhisper"];
+    // Where nothing is, nothing can be taken from.
+    check(folder.path(), "export", &to, 2);
+    check(folder.path(), "compact", &[], 2);
+    let before = sizes(folder.path());
+    statuses(
+        &check(folder.path(), "import", &["--from", &old, "--dry-run"], 0),
+        &[("would import", 3)],
+    );
+    assert_eq!(sizes(folder.path()), before);
+    check(folder.path(), "import", &["--from", &old], 0);
+    let before = sizes(folder.path());
+    for (command, more, expected) in [
+        ("import", &["--from", &old][..], ("skipped", 3)),
+        ("migrate", &["--from", &old], ("would move", 3)),
+        ("export", &to, ("would export", 3)),
+    ] {
+        let found = check(folder.path(), command, &[more, &["--dry-run"]].concat(), 0);
+        statuses(&found, &[expected]);
+        assert_eq!(sizes(folder.path()), before, "{command}");
+    }
 }

@@ -1,8 +1,11 @@
 //! A folder of whisper files, both kinds mixed, as a source of series.
 
-use super::{ImportArchive, ImportError, ImportSeries};
+use super::left::LeftBehind;
+use super::{AfterImport, ImportArchive, ImportError, ImportOptions, ImportSeries};
+use crate::error::FileError;
 use crate::index::Index;
-use crate::storage::{FileLock, Storage};
+use crate::options::Options;
+use crate::storage::FileLock;
 use crate::whisper_dir::{ArchivePoints, FileFailure, Settings, WalkedFile, WhisperDir};
 use silverback_formats::whisper::Dialect;
 use std::collections::HashMap;
@@ -14,6 +17,8 @@ use std::sync::Arc;
 
 /// What the names of files of tagged series begin with, as long as nothing better is known.
 const TAGGED: &[u8] = b"_tagged.";
+/// Digits of the hash that such a file is named by.
+const HASH_DIGITS: usize = 64;
 
 /// Whether a file that is of no series looks like one: none that is hidden, or lies in a hidden
 /// folder.
@@ -23,10 +28,24 @@ fn is_misplaced(relative: &Path) -> bool {
         && !relative.iter().any(is_hidden)
 }
 
+/// Whether a series is named by the path of a file that is named by a hash.
+fn is_hashed(name: &[u8]) -> bool {
+    let Some(path) = name.strip_prefix(TAGGED) else { return false };
+    let parts: Vec<&[u8]> = path.split(|&byte| byte == b'.').collect();
+    let [first, second, hash] = parts[..] else { return false };
+    hash.len() == HASH_DIGITS
+        && hash.iter().all(u8::is_ascii_hexdigit)
+        && (first, second) == (&hash[..3], &hash[3..6])
+}
+
 /// A folder of whisper files that are taken over.
 #[derive(Debug)]
 pub(crate) struct Folder {
     dir: WhisperDir,
+    /// What a node of these files left beside them.
+    left: Option<LeftBehind>,
+    /// Whether files stay where they are.
+    stays: bool,
 }
 
 /// The series of a folder.
@@ -39,28 +58,27 @@ pub(crate) struct Names {
 }
 
 impl Folder {
-    /// The folder `path`; tagged series have files of their own when `tags` is set, named by
-    /// hashes when `hash_filenames` is.
-    pub(crate) fn new(
-        storage: Arc<dyn Storage>,
-        path: &Path,
-        tags: bool,
-        hash_filenames: bool,
-    ) -> Self {
+    /// The folder that `options` speak of, as a source for the database of `db`.
+    pub(crate) fn new(db: &Options, options: &ImportOptions) -> Self {
         let settings = Settings {
-            tags,
-            hash_filenames,
+            tags: db.tags,
+            hash_filenames: options.hash_filenames,
             sparse_create: false,
             lock: FileLock::None,
             remove_empty_file: false,
             replace_blank_file: false,
             dialect: Dialect::Python,
         };
-        Self { dir: WhisperDir::new(storage, path.to_path_buf(), settings) }
+        let storage = Arc::clone(&db.storage);
+        let left = LeftBehind::of(&storage, &options.from, &db.path);
+        let dir = WhisperDir::new(storage, options.from.clone(), settings);
+        Self { dir, left, stays: options.after == AfterImport::Keep }
     }
 
     /// The series of all files. Of a file that is named by a hash nothing tells the name; it is
-    /// found among the series that `index` has.
+    /// found among the series that `index` has, or a node of these files had. If it is not, the
+    /// series is named by its path; but such a file is not taken away, for then nothing would
+    /// answer for its series when the name comes.
     pub(crate) fn names(&self, index: &Index) -> io::Result<Names> {
         let mut found = Names::default();
         self.dir.walk(&mut |file| {
@@ -81,18 +99,33 @@ impl Folder {
             ControlFlow::Continue(())
         })?;
         if found.names.iter().any(|name| name.starts_with(TAGGED)) {
-            self.name_tagged(&mut found.names, index);
+            self.name_tagged(&mut found.names, index).map_err(|error| error.source)?;
+        }
+        if !self.stays {
+            let nameless = found.names.extract_if(.., |name| is_hashed(name));
+            let unreadable = nameless.map(|name| {
+                let reason = "the name of its series is not known: it is moved when a point of \
+                              that has come; silverback import takes it by its path";
+                (self.path(&name), io::Error::new(io::ErrorKind::InvalidInput, reason))
+            });
+            found.unreadable.extend(unreadable.collect::<Vec<_>>());
         }
         found.names.sort_unstable();
         Ok(found)
     }
 
-    fn name_tagged(&self, names: &mut [Vec<u8>], index: &Index) {
+    fn name_tagged(&self, names: &mut [Vec<u8>], index: &Index) -> Result<(), FileError> {
         let mut tagged = HashMap::new();
-        index.for_each_leaf(&mut |name, _| {
+        let mut visit = |name: &[u8]| {
             if name.contains(&b';') {
                 tagged.insert(self.path(name), name.to_vec());
             }
+        };
+        if let Some(left) = &self.left {
+            left.for_each_name(&mut visit)?;
+        }
+        index.for_each_leaf(&mut |name, _| {
+            visit(name);
             ControlFlow::Continue(())
         });
         for name in names.iter_mut().filter(|name| name.starts_with(TAGGED)) {
@@ -100,18 +133,23 @@ impl Folder {
                 *name = known;
             }
         }
+        Ok(())
     }
 
-    /// All of a series; `None` when there is no such file any more.
-    pub(crate) fn series(&self, name: &[u8]) -> Result<Option<ImportSeries>, ImportError> {
-        let contents = self.dir.contents(name).map_err(ImportError::file)?;
+    /// All of a series, as of `now_s` (Unix seconds); `None` when there is no such file any more.
+    pub(crate) fn series(
+        &self,
+        name: &[u8],
+        now_s: i64,
+    ) -> Result<Option<ImportSeries>, ImportError> {
+        let contents = self.dir.contents(name, now_s).map_err(ImportError::file)?;
         let archive = |ArchivePoints { archive, points }: ArchivePoints| ImportArchive {
             retention: archive,
             points: points.iter().map(|point| (point.time_s, point.value)).collect(),
         };
         Ok(contents.map(|archives| {
             let archives: Vec<_> = archives.into_iter().map(archive).collect();
-            ImportSeries::new(name, &archives)
+            ImportSeries::new(name, &archives, now_s)
         }))
     }
 

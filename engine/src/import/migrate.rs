@@ -13,11 +13,10 @@ use crate::clock::monotonic;
 use crate::error::FileError;
 use crate::inner::Inner;
 use crate::job::JobEvent;
-use crate::storage::Storage;
+use crate::options::Options;
 use crate::whisper_dir::FileFailure;
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -40,16 +39,20 @@ pub(crate) struct OldFiles {
 }
 
 impl OldFiles {
-    /// The files of a folder, where tagged series have files of their own when `tags` is set.
-    pub(crate) fn new(storage: Arc<dyn Storage>, options: ImportOptions, tags: bool) -> Self {
-        let folder = Folder::new(storage, &options.from, tags, options.hash_filenames);
+    /// The files of a folder that are to be moved into the database of `db`.
+    pub(crate) fn new(db: &Options, options: ImportOptions) -> Self {
+        let folder = Folder::new(db, &options);
         let (left, moved, failed) = Default::default();
         Self { folder, options, left, moved, failed }
     }
 
-    /// What the file of a series says; `None` when it has none any more.
-    pub(crate) fn series(&self, name: &[u8]) -> Result<Option<ImportSeries>, ImportError> {
-        self.folder.series(name)
+    /// What the file of a series says as of `now_s` (Unix seconds); `None` when it has none any more.
+    pub(crate) fn series(
+        &self,
+        name: &[u8],
+        now_s: i64,
+    ) -> Result<Option<ImportSeries>, ImportError> {
+        self.folder.series(name, now_s)
     }
 
     /// Removes the file of a series that is deleted.

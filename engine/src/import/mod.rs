@@ -13,15 +13,18 @@
 //! |---|---|
 //! | `series` | archives of one series, encoded |
 //! | `folder` | a folder of whisper files as a source of series |
+//! | `left` | what a node of such files left beside them |
 //! | `run` | all files of a folder |
 //! | `migrate` | the same in the background, with answers from what is left |
 
 mod folder;
+mod left;
 mod migrate;
 mod run;
 mod series;
 
 pub(crate) use folder::Folder;
+pub(crate) use left::{Settled, settle};
 pub(crate) use migrate::{OldFiles, work};
 pub use run::{AfterImport, ImportEvent, ImportOptions, ImportOutcome, moved_folder};
 pub use series::{ImportArchive, ImportSeries};
@@ -29,13 +32,13 @@ pub use series::{ImportArchive, ImportSeries};
 use crate::append::Refusal;
 use crate::block::Tier;
 use crate::db::Db;
-use crate::error::{AppendError, FileError};
+use crate::error::{AppendError, FileError, OpenError};
 use crate::head::FullChunk;
 use crate::inner::Inner;
+use crate::job::JobEvent;
 use crate::series::SeriesId;
 use crate::whisper_dir::FileFailure;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 /// Encoded bytes after which a commit is due.
 const GATHERED_BYTES_MAX: usize = 64 << 20;
@@ -63,6 +66,9 @@ pub enum ImportError {
     /// The name could not be written to the log.
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// The files have a node of their own that stands in the way.
+    #[error(transparent)]
+    Source(#[from] OpenError),
     /// The database keeps whisper files: convert or copy them instead.
     #[error("this database has no blocks to import into")]
     NoBlocks,
@@ -202,9 +208,12 @@ pub(crate) fn import_folder(
     options: &ImportOptions,
     each: &mut dyn FnMut(ImportEvent) -> ControlFlow<()>,
 ) -> Result<(), ImportError> {
-    let storage = Arc::clone(&inner.options.storage);
-    let (tags, hashes) = (inner.options.tags, options.hash_filenames);
-    run::run(inner, &Folder::new(storage, &options.from, tags, hashes), options, each)
+    if let Settled::Told(text) = settle(&inner.options, options)?
+        && each(JobEvent::Note(text)).is_break()
+    {
+        return Ok(());
+    }
+    run::run(inner, &Folder::new(&inner.options, options), options, each)
 }
 
 /// See [`Importer::holds`].

@@ -35,6 +35,9 @@ pub struct ImportOptions {
     pub dry_run: bool,
     /// Whether tagged series have the hash of their name as the name of their file.
     pub hash_filenames: bool,
+    /// Whether files are compressed that a node of these files had not made yet when it was
+    /// killed, with points in its log.
+    pub compressed: bool,
     /// What becomes of a file that is imported.
     pub after: AfterImport,
 }
@@ -49,6 +52,7 @@ impl ImportOptions {
             files_per_second: 0,
             dry_run: false,
             hash_filenames: true,
+            compressed: false,
             after: AfterImport::Keep,
         }
     }
@@ -168,7 +172,8 @@ impl Reader<'_> {
     fn read(self, name: &[u8]) -> Result<Ready, ImportError> {
         // Before the file is read: who deletes the series removes the file first.
         let id = self.inner.spelled_series(name);
-        let Some(series) = self.folder.series(name)? else { return Ok(Ready::Gone) };
+        let now_s = self.inner.options.clock.now_s();
+        let Some(series) = self.folder.series(name, now_s)? else { return Ok(Ready::Gone) };
         let held = super::holds(self.inner, &series);
         Ok(if held { Ready::Held(series.points()) } else { Ready::Series(series, id) })
     }

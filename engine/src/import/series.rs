@@ -4,7 +4,10 @@ use crate::block::ChunkEncoder;
 use crate::head::FullChunk;
 use crate::schema::Retention;
 use silverback_formats::block::BlockKind;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Unknown slots between points of one stretch that is later than the clock.
+const GAP_SLOTS: u32 = 64;
 
 /// One archive of a series that is taken over.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,36 +36,49 @@ pub(super) struct EncodedArchive {
 }
 
 impl ImportSeries {
-    /// Encodes the archives of series `name`, finest first. Points that the ring of an archive
-    /// would not hold together with the newest of all are left out.
+    /// Encodes the archives of series `name`, finest first, as of `now_s` (Unix seconds). Points
+    /// that the ring of an archive would not hold together with the newest that is not later than
+    /// that are left out.
     ///
     /// The first archive holds points, the others are what was made of them: from the oldest to
-    /// the newest point they stand as they are, the unknown included.
+    /// the newest such point they stand as they are, the unknown included. What is later than
+    /// `now_s` comes along as well, and where it is: one wrong clock must not take the place of
+    /// all the rest.
     #[must_use]
-    pub fn new(name: &[u8], archives: &[ImportArchive]) -> Self {
-        let rings: Vec<_> = archives.iter().map(ring).collect();
-        let times = || archives.iter().flat_map(|archive| &archive.points).map(|point| point.0);
-        let span_s = times().min().zip(times().max());
+    pub fn new(name: &[u8], archives: &[ImportArchive], now_s: i64) -> Self {
+        let is_now = |time_s: &u32| i64::from(*time_s) <= now_s;
+        let times = archives.iter().flat_map(|archive| &archive.points).map(|point| point.0);
+        let (times, later): (Vec<u32>, Vec<u32>) = times.partition(is_now);
+        let span_s = times.iter().min().copied().zip(times.iter().max().copied());
         let mut encoder = ChunkEncoder::new();
         let mut series =
             Self { name: name.to_vec(), archives: Vec::with_capacity(archives.len()), points: 0 };
-        for (level, (archive, mut slots)) in archives.iter().zip(rings).enumerate() {
+        for (level, archive) in archives.iter().enumerate() {
             let retention = archive.retention;
+            let mut slots = ring(archive);
+            let later_s = slots.keys().copied().find(|time_s| !is_now(time_s));
+            let ahead = later_s.map_or_else(BTreeMap::new, |later_s| slots.split_off(&later_s));
+            let span_s = span_s.map(|span_s| held_s(retention, span_s));
+            slots = span_s.map_or_else(BTreeMap::new, |(first_s, _)| slots.split_off(&first_s));
+            series.points += (slots.len() + ahead.len()) as u64;
             let step_s = retention.step_s;
-            let Some((oldest_s, newest_s)) = span_s else { break };
-            let last_s = newest_s - newest_s % step_s;
-            let reach_s = i64::from(step_s) * (i64::from(retention.points) - 1);
-            let first_s = u32::try_from(i64::from(last_s) - reach_s).unwrap_or(0);
-            // The ring of a clock close to zero begins at the first slot.
-            let first_s = first_s.max(oldest_s - oldest_s % step_s).next_multiple_of(step_s);
-            slots = slots.split_off(&first_s);
-            series.points += slots.len() as u64;
             let (kind, chunks) = if level == 0 {
+                slots.extend(ahead);
                 (BlockKind::Points, encoder.points(slots, step_s))
             } else {
-                (BlockKind::RollUps, encoder.roll_ups(&slots, (first_s, last_s), step_s))
+                let now = span_s.map(|span_s| encoder.roll_ups(&slots, span_s, step_s));
+                let mut chunks = now.unwrap_or_default();
+                let is_beyond = |slot_s: &u32| span_s.is_none_or(|(_, last_s)| *slot_s > last_s);
+                let later = later.iter().map(|time_s| time_s - time_s % step_s);
+                for span_s in runs(later.filter(is_beyond).collect(), step_s) {
+                    chunks.extend(encoder.roll_ups(&ahead, span_s, step_s));
+                }
+                (BlockKind::RollUps, chunks)
             };
             series.archives.push(EncodedArchive { retention, kind, chunks });
+        }
+        if series.points == 0 && span_s.is_none() {
+            series.archives.clear();
         }
         series
     }
@@ -94,6 +110,28 @@ impl ImportSeries {
     }
 }
 
+/// The first and the last slot of a ring whose points are from the oldest to the newest one.
+fn held_s(retention: Retention, (oldest_s, newest_s): (u32, u32)) -> (u32, u32) {
+    let step_s = retention.step_s;
+    let last_s = newest_s - newest_s % step_s;
+    let reach_s = i64::from(step_s) * (i64::from(retention.points) - 1);
+    let first_s = u32::try_from(i64::from(last_s) - reach_s).unwrap_or(0);
+    // The ring of a clock close to zero begins at the first slot.
+    (first_s.max(oldest_s - oldest_s % step_s).next_multiple_of(step_s), last_s)
+}
+
+/// The stretches that slots make, of which those that are not far from each other are one.
+fn runs(slots: BTreeSet<u32>, step_s: u32) -> Vec<(u32, u32)> {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for slot_s in slots {
+        match runs.last_mut() {
+            Some(run) if (slot_s - run.1) / step_s <= GAP_SLOTS => run.1 = slot_s,
+            _ => runs.push((slot_s, slot_s)),
+        }
+    }
+    runs
+}
+
 /// The known points of an archive by slot.
 fn ring(archive: &ImportArchive) -> BTreeMap<u32, f64> {
     let step_s = archive.retention.step_s;
@@ -105,6 +143,8 @@ fn ring(archive: &ImportArchive) -> BTreeMap<u32, f64> {
 mod tests {
     use super::*;
     use silverback_formats::chunk::Chunk;
+
+    const NOW_S: i64 = 2_000_000;
 
     fn archive(step_s: u32, points: u32, samples: &[(u32, f64)]) -> ImportArchive {
         ImportArchive { retention: Retention { step_s, points }, points: samples.to_vec() }
@@ -125,7 +165,7 @@ mod tests {
     fn coarser_archives_speak_for_all_from_the_oldest_to_the_newest() {
         let fine = archive(10, 6, &[(1000, 1.0), (1011, 2.0), (1050, f64::NAN), (930, 9.0)]);
         let coarse = archive(60, 10, &[(960, 5.0), (600, 4.0), (120, 3.0)]);
-        let series = ImportSeries::new(b"a", &[fine, coarse, archive(120, 100, &[])]);
+        let series = ImportSeries::new(b"a", &[fine, coarse, archive(120, 100, &[])], NOW_S);
         // The newest of all is at 1050, which counts although it is unknown.
         assert_eq!(decoded(&series.archives[0]), [(1000, vec![Some(1.0), Some(2.0)])]);
         let mut minutes = vec![None; 10];
@@ -138,14 +178,34 @@ mod tests {
     #[test]
     fn no_slot_is_lost_between_chunks() {
         let coarse = archive(60, 20_000, &[(60, 1.0), (1_140_000, 2.0)]);
-        let series = ImportSeries::new(b"a", &[archive(10, 6, &[]), coarse]);
+        let series = ImportSeries::new(b"a", &[archive(10, 6, &[]), coarse], NOW_S);
         let slots: usize = decoded(&series.archives[1]).iter().map(|chunk| chunk.1.len()).sum();
         assert_eq!(slots, 19_000);
     }
 
     #[test]
+    fn points_later_than_the_clock_take_no_others_place() {
+        let fine = archive(10, 6, &[(1000, 1.0), (9000, 2.0), (9010, 3.0)]);
+        let coarse = archive(60, 4, &[(900, 4.0), (960, 5.0), (9000, 6.0), (900_000, 7.0)]);
+        let series = ImportSeries::new(b"a", &[fine, coarse], 1010);
+        let known = |archive: &EncodedArchive| -> Vec<(u32, f64)> {
+            let step_s = archive.retention.step_s;
+            let chunks = decoded(archive).into_iter();
+            let slots = chunks
+                .flat_map(|(start_s, values)| (start_s..).step_by(step_s as usize).zip(values));
+            slots.filter_map(|(time_s, value)| Some((time_s, value?))).collect()
+        };
+        assert_eq!(known(&series.archives[0]), [(1000, 1.0), (9000, 2.0), (9010, 3.0)]);
+        let coarse = [(900, 4.0), (960, 5.0), (9000, 6.0), (900_000, 7.0)];
+        assert_eq!(known(&series.archives[1]), coarse);
+        // Nothing is said of the time between.
+        assert_eq!(decoded(&series.archives[1]).len(), 3);
+        assert_eq!(series.points(), 7);
+    }
+
+    #[test]
     fn a_file_without_points_has_no_archives() {
-        let series = ImportSeries::new(b"a", &[archive(10, 6, &[]), archive(60, 6, &[])]);
+        let series = ImportSeries::new(b"a", &[archive(10, 6, &[]), archive(60, 6, &[])], NOW_S);
         assert_eq!((series.archives.len(), series.len_bytes()), (0, 0));
     }
 }

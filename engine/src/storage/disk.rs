@@ -112,6 +112,10 @@ impl Storage for DiskStorage {
         Ok(Box::new(PlacedFile(file)))
     }
 
+    fn canonical(&self, dir: &Path) -> PathBuf {
+        fs::canonicalize(dir).unwrap_or_else(|_| dir.to_path_buf())
+    }
+
     fn create_dirs(&self, dir: &Path) -> io::Result<()> {
         fs::create_dir_all(dir)
     }

@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use std::fmt::Debug;
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What goes wrong from now on.
@@ -248,6 +248,10 @@ impl Storage for FaultyStorage {
     ) -> io::Result<()> {
         self.switch.read()?;
         self.inner.walk(root, visit)
+    }
+
+    fn canonical(&self, dir: &Path) -> PathBuf {
+        self.inner.canonical(dir)
     }
 
     fn sync_filesystem(&self, dir: &Path) -> io::Result<()> {

@@ -24,7 +24,7 @@ pub use memory::{MemoryStorage, Unsynced};
 use std::fmt::Debug;
 use std::io;
 use std::ops::{ControlFlow, Deref};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A folder tree of files.
@@ -125,6 +125,12 @@ pub trait Storage: Send + Sync + Debug {
         root: &Path,
         visit: &mut dyn FnMut(Walked<'_>) -> ControlFlow<()>,
     ) -> io::Result<()>;
+
+    /// A path that is the same for all names of a folder, links and dots resolved; the path itself
+    /// when there is no such folder.
+    fn canonical(&self, dir: &Path) -> PathBuf {
+        dir.to_path_buf()
+    }
 
     /// Makes all that was written before the call durable, names and bytes, of all files on the
     /// file system that `dir` is on.

@@ -54,6 +54,13 @@ pub(crate) trait Store: Debug + Send + Sync {
         Ok(None)
     }
 
+    /// Stretches of time after `now_s` that cover all samples of a series that are later: first
+    /// and last second of each, in order. None when the store answers by age only.
+    fn ahead(&self, db: &Inner, id: SeriesId, now_s: i64) -> Vec<(i64, i64)> {
+        let _ = (db, id, now_s);
+        Vec::new()
+    }
+
     /// The rules that a series is kept by; `name` is its own.
     fn policy(&self, db: &Inner, id: SeriesId, name: &[u8]) -> Option<Arc<Policy>>;
 

@@ -25,12 +25,16 @@ pub(crate) enum Present {
 }
 
 impl WhisperDir {
-    /// What each archive of a series' file answers to who asks for all of it; `None` when there
-    /// is no file.
+    /// What each archive of a series' file answers to who asks for all of it, now at `now_s` (Unix
+    /// seconds) and as the newest point comes to be of the past; `None` when there is no file.
     ///
     /// # Errors
     /// When it cannot be opened, and when a part of it is damaged.
-    pub(crate) fn contents(&self, name: &[u8]) -> Result<Option<Vec<ArchivePoints>>, FileFailure> {
+    pub(crate) fn contents(
+        &self,
+        name: &[u8],
+        now_s: i64,
+    ) -> Result<Option<Vec<ArchivePoints>>, FileFailure> {
         let path = self.naming.path(name)?;
         let _reader = self.stripe(&path).read();
         let Some(file) = self.open(&path, Access::Read)? else { return Ok(None) };
@@ -38,9 +42,12 @@ impl WhisperDir {
         let times = archives.iter().flat_map(|archive| &archive.points).map(|point| point.time_s);
         let newest_s = i64::from(times.max().unwrap_or(0));
         for ArchivePoints { archive, points } in &mut archives {
-            let live = file.live_points(*archive, newest_s).map_err(|error| error.at(&path))?;
-            let stored = points.iter().copied().chain(live);
-            let all: BTreeMap<u32, f64> = stored.map(|point| (point.time_s, point.value)).collect();
+            let by_time = |point: &Point| (point.time_s, point.value);
+            let mut all: BTreeMap<u32, f64> = points.iter().map(by_time).collect();
+            for as_of_s in [newest_s, newest_s.min(now_s)] {
+                let live = file.live_points(*archive, as_of_s).map_err(|error| error.at(&path))?;
+                all.extend(live.iter().map(by_time));
+            }
             *points = all.into_iter().map(|(time_s, value)| Point { time_s, value }).collect();
         }
         Ok(Some(archives))
@@ -118,7 +125,8 @@ impl WhisperDir {
     }
 
     /// Renames the file of a series, and the one of late points beside it, into another folder,
-    /// where it has the same path. Durable when this returns.
+    /// where it has the same path, and removes the folders that are empty then. Durable when this
+    /// returns.
     ///
     /// # Errors
     /// When it cannot be renamed; the other folder must be on the same file system.
@@ -142,6 +150,11 @@ impl WhisperDir {
         }
         self.storage.rename(path, target)?;
         self.storage.sync_dir(to)?;
-        self.storage.sync_dir(from)
+        match self.storage.sync_dir(from) {
+            // Somebody else removed it when it was empty.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => self.remove_empty_folders(path),
+        }
+        Ok(())
     }
 }

@@ -63,12 +63,17 @@ impl WhisperDir {
         };
         // There is seldom one.
         let _ = self.storage.remove(&path_of_sidecar(&path));
+        self.remove_empty_folders(&path);
+        Ok(found)
+    }
+
+    /// Removes the folders above a file that is gone, as far as they are empty.
+    pub(super) fn remove_empty_folders(&self, path: &Path) {
         let folders = path.ancestors().skip(1).take_while(|folder| *folder != self.root());
         for folder in folders {
             if self.storage.remove_dir(folder).is_err() {
                 break;
             }
         }
-        Ok(found)
     }
 }

@@ -109,7 +109,7 @@ fn series(name: &str, fine: &[(i64, f64)], coarse: &[(i64, f64)]) -> ImportSerie
         retention: Retention { step_s, points },
         points: samples.iter().map(|&(ago, value)| ((NOW_S - ago) as u32, value)).collect(),
     };
-    ImportSeries::new(name.as_bytes(), &[archive(10, 60, fine), archive(60, 120, coarse)])
+    ImportSeries::new(name.as_bytes(), &[archive(10, 60, fine), archive(60, 120, coarse)], NOW_S)
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub(crate) fn import(db: &Db, options: &ImportOptions) -> BTreeMap<String, Resul
     db.import_folder(options, &mut |event| {
         match event {
             JobEvent::Files(count) => files = Some(count),
-            JobEvent::Read => {}
+            JobEvent::Note(_) | JobEvent::Read => {}
             JobEvent::File(file) => {
                 let outcome = file.outcome.map(|outcome| format!("{outcome:?}"));
                 let name = String::from_utf8(file.name).unwrap();
@@ -50,6 +50,7 @@ proptest! {
     fn files_of_both_kinds_answer_as_before(
         rule in rule(),
         points in prop::collection::vec((0..2000_i64, -9..9_i32), 0..80),
+        later in prop::collection::vec((1..2000_i64, -9..9_i32), 0..9),
         jobs in 1..4_usize,
     ) {
         let mut standard = rule.file();
@@ -73,6 +74,16 @@ proptest! {
             standard.update_many(&[point], now_s).unwrap();
             compressed.update_many(&[point], now_s).unwrap();
         }
+        let mut last_s = NOW_S;
+        for (ahead, value) in later {
+            last_s = last_s.max(NOW_S + ahead);
+            let point = whisper::Point {
+                time_s: (NOW_S + ahead) as u32,
+                value: f64::from(value) / 4.0,
+            };
+            standard.update_many(&[point], NOW_S).unwrap();
+            compressed.update_many(&[point], NOW_S).unwrap();
+        }
         let (parts, replacement) = compressed.into_parts();
         let bytes = replacement.unwrap_or(parts);
         let compressed = Compressed::open(bytes.clone(), Conduct::Corrected).unwrap();
@@ -87,6 +98,7 @@ proptest! {
         let found = import(&db, &options);
         prop_assert!(found.values().all(|outcome| *outcome == Ok("Imported".to_owned())));
         compare(&db, &standard, NOW_S, "standard");
+        compare(&db, &standard, last_s, "standard, later");
         let id = db.series(b"a.b").unwrap();
         for (level, &(step_s, count)) in rule.archives.iter().enumerate() {
             let from_s = NOW_S - i64::from(step_s) * i64::from(count);
@@ -95,7 +107,7 @@ proptest! {
             let found = db.fetch_archive(id, level, (from_s, NOW_S)).unwrap().unwrap();
             prop_assert_eq!(format!("{:?}", found.values), format!("{:?}", expected.values));
         }
-        check_export(&db, &storage, &standard, &rule);
+        check_export(&db, &storage, &standard, &rule, &[NOW_S, last_s]);
         // Another time there is nothing to do.
         let found = import(&db, &options);
         let held = |outcome: &Result<String, String>| *outcome == Ok("Held".to_owned());
@@ -103,8 +115,15 @@ proptest! {
     }
 }
 
-/// Exports to both kinds, and compares what the files answer with what was imported.
-fn check_export(db: &Db, storage: &MemoryStorage, file: &Whisper<Vec<u8>>, rule: &Rule) {
+/// Exports to both kinds, and compares what the files answer at each of the times with what was
+/// imported.
+fn check_export(
+    db: &Db,
+    storage: &MemoryStorage,
+    file: &Whisper<Vec<u8>>,
+    rule: &Rule,
+    times_s: &[i64],
+) {
     for compressed in [false, true] {
         let folder = if compressed { "/c" } else { "/w" };
         let options = ExportOptions { compressed, ..ExportOptions::new(folder) };
@@ -115,17 +134,24 @@ fn check_export(db: &Db, storage: &MemoryStorage, file: &Whisper<Vec<u8>>, rule:
         }
         let path = format!("{folder}/s.wsp");
         let bytes = storage.read(Path::new(&path)).unwrap().to_vec();
-        for (level, &(step_s, points)) in rule.archives.iter().enumerate() {
-            let from_s = NOW_S - i64::from(step_s) * i64::from(points);
-            let expected = file.fetch_step(step_s, from_s, NOW_S, NOW_S).unwrap().unwrap();
+        let archives = rule.archives.iter().enumerate();
+        for ((level, &(step_s, points)), &now_s) in
+            archives.flat_map(|archive| times_s.iter().map(move |now_s| (archive, now_s)))
+        {
+            let from_s = now_s - i64::from(step_s) * i64::from(points);
+            let expected = file.fetch_step(step_s, from_s, now_s, now_s).unwrap().unwrap();
             let found = if compressed {
                 let file = Compressed::open(bytes.clone(), Conduct::Corrected).unwrap();
-                file.fetch_archive(level, from_s, NOW_S, NOW_S).unwrap().unwrap()
+                file.fetch_archive(level, from_s, now_s, now_s).unwrap().unwrap()
             } else {
                 let file = Whisper::open(bytes.clone(), Rules::SILVERBACK).unwrap();
-                file.fetch_step(step_s, from_s, NOW_S, NOW_S).unwrap().unwrap()
+                file.fetch_step(step_s, from_s, now_s, now_s).unwrap().unwrap()
             };
-            assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{path}, archive {level}");
+            assert_eq!(
+                format!("{found:?}"),
+                format!("{expected:?}"),
+                "{path}, archive {level} at {now_s}"
+            );
         }
     }
 }

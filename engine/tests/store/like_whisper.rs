@@ -88,7 +88,7 @@ pub(crate) fn contents(file: &Whisper<Vec<u8>>) -> ImportSeries {
             }
         })
         .collect();
-    ImportSeries::new(b"s", &archives)
+    ImportSeries::new(b"s", &archives, NOW_S)
 }
 
 pub(crate) fn import(db: &Db, file: &Whisper<Vec<u8>>) {

@@ -14,6 +14,7 @@ mod import;
 mod import_deleted;
 mod import_folder;
 mod index_file;
+mod left_behind;
 mod like_whisper;
 mod migrate;
 mod model;

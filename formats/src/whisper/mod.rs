@@ -33,6 +33,7 @@ mod replay;
 pub mod retention;
 mod ring;
 pub mod rules;
+mod salvage;
 mod update;
 mod verify;
 
@@ -47,6 +48,7 @@ pub use header::{ArchiveInfo, Header, HeaderError, LayoutError};
 pub use overlay::{Overlay, OverlayParts, Patch};
 pub use retention::{Retention, RetentionError};
 pub use rules::{EqualTimes, FactorPrecision, Rules};
+pub use salvage::LostSlots;
 pub use update::{UpdateError, Updated};
 pub use verify::{ArchiveReport, BadSlot};
 

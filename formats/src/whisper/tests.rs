@@ -495,3 +495,44 @@ fn a_batch_is_one_write_an_archive_and_each_fine_span_is_read_once() {
     file.fetch(start_s, start_s + 1200, start_s + 1200).unwrap();
     assert_eq!(file.file.reads.get(), 2);
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever happens to a few slots, the others keep what they had, and all is well then.
+    #[test]
+    fn what_is_salvaged_is_all_but_the_damaged_slots(
+        points in 8..40_u32,
+        written in 8..90_i64,
+        damage in prop::collection::btree_map(0..40_u32, prop_oneof![Just(0), Just(7), any::<u32>()], 1..4),
+    ) {
+        let mut file = average(&[(10, points), (60, 60)]);
+        for at in 0..written {
+            let time_s = 1_600_000_000 + at * 10;
+            file.update_many(&[point(time_s, at as f64)], time_s).unwrap();
+        }
+        let before = file.archive_points(0).unwrap();
+        let info = file.header().archives[0];
+        let mut bytes = file.into_inner();
+        let mut hit = Vec::new();
+        for (slot, time_s) in damage {
+            if slot < points {
+                let at = (info.offset + slot * 12) as usize;
+                let (time, _) = bytes[at..].split_first_chunk_mut().unwrap();
+                hit.push(u32::from_be_bytes(*time));
+                *time = time_s.to_be_bytes();
+            }
+        }
+        let mut file = Whisper::open(bytes, Rules::SILVERBACK).unwrap();
+        let coarse = file.archive_points(1).unwrap();
+        let lost = file.salvage().unwrap();
+        prop_assert!(lost.iter().all(|lost| lost.step_s == 10 && lost.slots <= hit.len() as u64));
+        prop_assert!(file.verify().unwrap().iter().all(|report| report.bad == 0));
+        let after = file.archive_points(0).unwrap();
+        for point in before.iter().filter(|point| !hit.contains(&point.time_s)) {
+            prop_assert!(after.contains(point), "{point:?} of {lost:?}");
+        }
+        prop_assert_eq!(file.archive_points(1).unwrap(), coarse);
+        prop_assert_eq!(file.salvage().unwrap(), []);
+    }
+}

@@ -27,7 +27,7 @@ impl Contents {
     /// Reads all points. What is damaged is an error, not a hole.
     ///
     /// Coarser points of compressed files that are not computed yet are what a fetch at `now_s`
-    /// makes of them.
+    /// makes of them, and of those that are later than that one at the time of the newest.
     pub(crate) fn read<F: FileBytes>(
         file: &WhisperFile<F>,
         late: Option<&Whisper<Disk>>,
@@ -132,7 +132,7 @@ fn compressed_points<F: FileBytes>(
     let stored: Vec<Vec<Point>> =
         levels.map(|level| file.archive_points(level)).collect::<Result<_, _>>()?;
     let newest_s = stored.iter().flatten().map(|point| i64::from(point.time_s)).max();
-    let as_of_s = newest_s.unwrap_or(0).min(now_s);
+    let newest_s = newest_s.unwrap_or(0);
     let mut archives = Vec::with_capacity(stored.len());
     for (level, stored) in stored.into_iter().enumerate() {
         let retention = file.index().archives[level].retention();
@@ -142,12 +142,15 @@ fn compressed_points<F: FileBytes>(
         }
         let interval_s = |time_s: u32| time_s - time_s % retention.step_s;
         points.extend(stored.iter().map(|point| (interval_s(point.time_s), point.value)));
-        let from_s = as_of_s - i64::try_from(retention.reach_s()).unwrap_or(i64::MAX);
-        if let Some(live) = file.fetch_archive(level, from_s, as_of_s, as_of_s)? {
-            let known = live
-                .known()
-                .filter_map(|(time_s, value)| Some((u32::try_from(time_s).ok()?, value)));
-            points.extend(known);
+        // As the newest point comes to be of the past, and as of now.
+        for as_of_s in [newest_s, newest_s.min(now_s)] {
+            let from_s = as_of_s - i64::try_from(retention.reach_s()).unwrap_or(i64::MAX);
+            if let Some(live) = file.fetch_archive(level, from_s, as_of_s, as_of_s)? {
+                let known = live
+                    .known()
+                    .filter_map(|(time_s, value)| Some((u32::try_from(time_s).ok()?, value)));
+                points.extend(known);
+            }
         }
         points.remove(&0);
         archives.push(newest_of_each_slot(points, retention));

@@ -69,6 +69,9 @@ pub(crate) enum FileError {
     /// What was written is not what was to be.
     #[error("verification failed, target is not kept: {0}")]
     Unverified(String),
+    /// A server has the files.
+    #[error("a server runs on these files: stop it first")]
+    Served(PathBuf),
     /// Another process writes the same file.
     #[error("another process writes {}", .0.display())]
     Busy(PathBuf),

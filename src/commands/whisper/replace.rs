@@ -109,7 +109,7 @@ fn unfinished_path(target: &Path) -> PathBuf {
 }
 
 /// Makes a folder and those above it; each name lasts.
-fn make_folders(folder: &Path) -> io::Result<()> {
+pub(crate) fn make_folders(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }

@@ -1,5 +1,6 @@
 //! The whisper files below a folder.
 
+use super::super::repair::STATE;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Walked {
     /// Paths of all `.wsp` files.
     pub(crate) files: Vec<PathBuf>,
+    /// Folders of nodes of such files, which are not looked into.
+    pub(crate) nodes: Vec<PathBuf>,
     /// Folders that could not be looked into.
     pub(crate) failed: Vec<(PathBuf, io::Error)>,
 }
@@ -19,7 +22,9 @@ impl Walked {
         let before = self.files.len();
         let mut folders = vec![folder.to_owned()];
         while let Some(folder) = folders.pop() {
-            if let Err(error) = look_into(&folder, &mut self.files, &mut folders) {
+            if folder.file_name().is_some_and(|name| name == STATE) {
+                self.nodes.push(folder);
+            } else if let Err(error) = look_into(&folder, &mut self.files, &mut folders) {
                 self.failed.push((folder, error));
             }
         }

@@ -1,5 +1,6 @@
 //! The native store: immutable blocks of many series.
 
+mod ahead;
 mod compact;
 mod expire;
 mod import;
@@ -90,7 +91,7 @@ impl BlockStore {
         let Some(old) = &*old else { return Ok(None) };
         let mut name = Vec::new();
         let is_here = db.index.path_into(id, &mut name);
-        if is_here { old.series(&name) } else { Ok(None) }
+        if is_here { old.series(&name, db.options.clock.now_s()) } else { Ok(None) }
     }
 
     /// Lets readers see new blocks; called with the lock of the manifest.
@@ -147,6 +148,10 @@ impl Store for BlockStore {
         let entry = entry(db, id)?;
         let window = Window::of_archive(archive, range_s.0, range_s.1, &entry);
         Ok(window.map(|window| self.read(db, id, window, &entry)))
+    }
+
+    fn ahead(&self, db: &Inner, id: SeriesId, now_s: i64) -> Vec<(i64, i64)> {
+        self.stretches_ahead(db, id, now_s)
     }
 
     fn policy(&self, db: &Inner, id: SeriesId, _name: &[u8]) -> Option<Arc<Policy>> {

@@ -200,6 +200,19 @@ impl<F: FileBytes> Compressed<F> {
         }
         Ok(found)
     }
+
+    /// What is wrong with a block of an archive, if it is used.
+    pub(super) fn verify_block(
+        &self,
+        level: usize,
+        block: u32,
+    ) -> Result<Option<Damage>, CompressedError> {
+        let Some(archive) = self.index.archives.get(level) else { return Ok(None) };
+        match archive.blocks.get(block as usize) {
+            Some(record) if record.is_used() => verify_block(&self.storage, archive, block),
+            _ => Ok(None),
+        }
+    }
 }
 
 fn verify_block<F: FileBytes>(

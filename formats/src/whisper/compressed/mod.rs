@@ -35,6 +35,7 @@
 //! | `fetch`, `live` | points out; coarser points that still wait |
 //! | `mix` | several coarser archives side by side |
 //! | `convert` | from and to other files |
+//! | `salvage` | what can be read of a damaged file |
 //! | `phantom` | a point that is none |
 //! | `sidecar` | the file of late points of newer go-whisper |
 
@@ -55,6 +56,7 @@ mod mix;
 mod phantom;
 mod replay;
 mod rewrite;
+mod salvage;
 pub mod sidecar;
 mod sizing;
 mod storage;
@@ -71,6 +73,7 @@ pub use error::CompressedError;
 pub use file::{Compressed, Conduct, Damage, is_compressed};
 pub use index::{Index, MAGIC};
 pub use layout::CompressedLayout;
+pub use salvage::{LostBlock, Salvaged};
 pub use sizing::{BYTES_PER_POINT, POINTS_PER_BLOCK};
 pub use summary::Summary;
 pub use update::Updated;

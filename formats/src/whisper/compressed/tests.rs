@@ -442,3 +442,67 @@ fn bytes_and_answers(file: Compressed<Vec<u8>>, now_s: i64) -> (Vec<u8>, Vec<Vec
     let known = known.collect();
     (bytes(file), known)
 }
+
+/// The points of all archives of a file.
+fn all_points(file: &Compressed<Vec<u8>>) -> Vec<Vec<Point>> {
+    (0..file.index().archives.len()).map(|level| file.archive_points(level).unwrap()).collect()
+}
+
+#[test]
+fn what_is_salvaged_is_all_but_the_damaged_blocks() {
+    let whole = sample();
+    let before = Compressed::open(whole.clone(), Conduct::Corrected).unwrap();
+    let begin = before.index().len_bytes() as usize;
+    let mut found_damage = 0;
+    for at in (begin..whole.len()).step_by(13) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x10;
+        let damaged = Compressed::open(bytes.clone(), Conduct::Corrected).unwrap();
+        let damages = damaged.verify().unwrap();
+        let Salvaged { mut file, lost, index_was_wrong } = Compressed::salvage(bytes).unwrap();
+        assert_eq!((lost.len(), index_was_wrong), (damages.len(), false), "byte {at}");
+        assert_eq!(file.verify().unwrap(), [], "byte {at}");
+        found_damage += lost.len();
+        for lost in &lost {
+            assert!((lost.offset..lost.offset + u64::from(lost.len_bytes)).contains(&(at as u64)));
+        }
+        let is_lost = |step_s: u32, point: &Point| {
+            lost.iter().any(|lost| {
+                let Damage::Checksum { step_s: of_step_s, .. } = lost.damage else { panic!() };
+                of_step_s == step_s && (lost.span_s.0..=lost.span_s.1).contains(&point.time_s)
+            })
+        };
+        for (level, (after, before)) in
+            all_points(&file).iter().zip(all_points(&before)).enumerate()
+        {
+            let step_s = file.index().archives[level].info.step_s;
+            assert!(before.iter().all(|point| after.contains(point) || is_lost(step_s, point)));
+            assert!(after.iter().all(|point| before.contains(point)));
+        }
+        // It goes on, also where a block was that is gone.
+        let next = Point { time_s: NOW_S as u32 + 10, value: 5.0 };
+        file.update_many(&[next], NOW_S + 10).unwrap();
+        assert!(file.archive_points(0).unwrap().contains(&next));
+        assert_eq!(file.verify().unwrap(), []);
+    }
+    assert!(found_damage > 10, "{found_damage}");
+}
+
+#[test]
+fn a_wrong_checksum_of_the_index_alone_costs_nothing() {
+    let mut file = Compressed::open(sample(), Conduct::GoWhisper).unwrap();
+    file.set_aggregation(AggregationMethod::Max, 0.25).unwrap();
+    let before = all_points(&file);
+    assert_eq!(file.verify().unwrap(), [Damage::Index]);
+    let Salvaged { file, lost, index_was_wrong } = Compressed::salvage(bytes(file)).unwrap();
+    assert_eq!((lost, index_was_wrong), (vec![], true));
+    assert_eq!((file.verify().unwrap(), all_points(&file)), (vec![], before));
+    assert_eq!(file.index().method, AggregationMethod::Max);
+}
+
+#[test]
+fn what_no_index_can_be_read_of_is_not_salvaged() {
+    let whole = sample();
+    Compressed::salvage(whole[..50].to_vec()).unwrap_err();
+    Compressed::salvage(vec![7; 500]).unwrap_err();
+}
