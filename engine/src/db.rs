@@ -18,7 +18,7 @@ use crate::index::{
 use crate::inner::Inner;
 use crate::open;
 use crate::options::{Options, WhisperOptions};
-use crate::schema::{Policy, Schema};
+use crate::schema::{AggregationMethod, Policy, Schema};
 use crate::series::{SeriesId, SeriesInfo};
 use crate::snapshot::{self, Snapshot};
 use parking_lot::Mutex;
@@ -239,6 +239,22 @@ impl Db {
     pub fn fetch(&self, id: SeriesId, range: FetchRange) -> Result<Option<Fetched>, FetchError> {
         let inner = self.inner();
         inner.store.fetch(inner, id, range)
+    }
+
+    /// As [`Db::fetch`], with the points of coarser archives by `method` instead of the series'
+    /// own: exactly, where its rules have [extra roll-ups](crate::schema::ExtraRollUps) for that,
+    /// and as without where they have none or had none yet.
+    ///
+    /// # Errors
+    /// When no series has this id.
+    pub fn fetch_by(
+        &self,
+        id: SeriesId,
+        range: FetchRange,
+        method: AggregationMethod,
+    ) -> Result<Option<Fetched>, FetchError> {
+        let inner = self.inner();
+        inner.store.fetch_by(inner, id, range, method)
     }
 
     /// Values of archive `archive` of a series, 0 for the finest, in `(from, until]`, whatever

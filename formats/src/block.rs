@@ -117,21 +117,46 @@ impl std::fmt::Display for Part {
     }
 }
 
+/// What an extra roll-up tells of the points in a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Aggregate {
+    /// The smallest.
+    Min,
+    /// The largest.
+    Max,
+    /// Their sum.
+    Sum,
+    /// How many there are.
+    Count,
+    /// The newest.
+    Last,
+}
+
+impl Aggregate {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Self; 5] = [Self::Min, Self::Max, Self::Sum, Self::Count, Self::Last];
+}
+
 /// What the samples of a block are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-#[repr(u32)]
 pub enum BlockKind {
     /// Points as they were received: slots without one say nothing.
     #[default]
-    Points = 0,
+    Points,
     /// A coarser archive as whisper would hold it: a chunk speaks for all slots from its first to
     /// its last, and one without a sample, or with NaN, is unknown. Later samples of a finer step
     /// in a slot count for more.
-    RollUps = 1,
+    RollUps,
     /// A coarser archive as it was computed from received points before they went: slots without
     /// one say nothing. Later samples of a finer step in a slot count for more.
-    Computed = 2,
+    Computed,
+    /// As [`Computed`](Self::Computed), by another method than that of the series: read only
+    /// where this aggregate is asked for.
+    Extra(Aggregate),
 }
+
+/// Code of the first extra roll-up; those of the others follow.
+const EXTRA: u32 = 3;
 
 impl BlockKind {
     /// The kind that `code` stands for.
@@ -141,6 +166,11 @@ impl BlockKind {
             0 => Some(Self::Points),
             1 => Some(Self::RollUps),
             2 => Some(Self::Computed),
+            3 => Some(Self::Extra(Aggregate::Min)),
+            4 => Some(Self::Extra(Aggregate::Max)),
+            5 => Some(Self::Extra(Aggregate::Sum)),
+            6 => Some(Self::Extra(Aggregate::Count)),
+            7 => Some(Self::Extra(Aggregate::Last)),
             _ => None,
         }
     }
@@ -148,7 +178,34 @@ impl BlockKind {
     /// The number that stands for it.
     #[must_use]
     pub const fn code(self) -> u32 {
-        self as u32
+        match self {
+            Self::Points => 0,
+            Self::RollUps => 1,
+            Self::Computed => 2,
+            Self::Extra(aggregate) => EXTRA + aggregate as u32,
+        }
+    }
+
+    /// Whether blocks of this kind are read where `extra` is asked for, or, with `None`, the
+    /// roll-ups of the series' own method.
+    #[must_use]
+    pub fn counts_for(self, extra: Option<Aggregate>) -> bool {
+        match self {
+            Self::Points => true,
+            Self::RollUps | Self::Computed => extra.is_none(),
+            Self::Extra(aggregate) => extra == Some(aggregate),
+        }
+    }
+
+    /// Whether one answer may be made of blocks of both kinds, so that it matters which of them
+    /// comes first.
+    #[must_use]
+    pub fn meets(self, other: Self) -> bool {
+        let extra = |kind| match kind {
+            Self::Extra(aggregate) => Some(aggregate),
+            Self::Points | Self::RollUps | Self::Computed => None,
+        };
+        self.counts_for(extra(other)) || other.counts_for(extra(self))
     }
 }
 
@@ -626,6 +683,24 @@ mod tests {
 
     fn many() -> Vec<(u32, Vec<u8>)> {
         (0..500_u32).map(|i| (i / 3 * 7, vec![i as u8; i as usize % 200])).collect()
+    }
+
+    #[test]
+    fn kinds_have_codes_and_meet_where_one_answer_reads_both() {
+        let extra = Aggregate::ALL.map(BlockKind::Extra);
+        let main = [BlockKind::Points, BlockKind::RollUps, BlockKind::Computed];
+        let all: Vec<BlockKind> = main.into_iter().chain(extra).collect();
+        let codes: Vec<u32> = all.iter().map(|kind| kind.code()).collect();
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert!(all.is_sorted() && BlockKind::from_code(8).is_none());
+        for a in all.iter().copied() {
+            assert_eq!(BlockKind::from_code(a.code()), Some(a));
+            for b in all.iter().copied() {
+                let either = |extra| a.counts_for(extra) && b.counts_for(extra);
+                let views = Aggregate::ALL.into_iter().map(Some).chain([None]);
+                assert_eq!(a.meets(b), views.into_iter().any(either), "{a:?} {b:?}");
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! different steps.
 
 use crate::series::Series;
+use silverback_engine::schema::AggregationMethod;
 
 /// How a group of values becomes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,19 @@ impl Consolidation {
             "avg_zero" => Self::AverageZero,
             _ => return None,
         })
+    }
+
+    /// The method of roll-ups that tells of points what this tells of values; `None` when no
+    /// roll-up does.
+    pub(crate) fn rolled_up(self) -> Option<AggregationMethod> {
+        match self {
+            Self::Average => Some(AggregationMethod::Average),
+            Self::Sum => Some(AggregationMethod::Sum),
+            Self::Min => Some(AggregationMethod::Min),
+            Self::Max => Some(AggregationMethod::Max),
+            Self::Last => Some(AggregationMethod::Last),
+            Self::First | Self::AverageZero => None,
+        }
     }
 
     /// graphite-web's name of it.

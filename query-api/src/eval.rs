@@ -9,6 +9,7 @@ use crate::series::{Series, Window};
 use crate::source::Source;
 use crate::target::{Argument, ArgumentValue, Expr, parse, resolve};
 use jiff::tz::TimeZone;
+use silverback_engine::schema::AggregationMethod;
 use std::collections::{BTreeMap, HashMap};
 
 /// Most expressions evaluated for one request. Functions that evaluate their argument over
@@ -29,6 +30,8 @@ pub(crate) struct Evaluator<'r> {
     pub(crate) zone: TimeZone,
     /// Totals of `stacked` by the name of the stack, one for each index of its series.
     pub(crate) stacks: HashMap<String, Vec<f64>>,
+    /// What the series that are read next are to be rolled up by; `None` for their own method.
+    pub(crate) asked: Option<AggregationMethod>,
     evaluations: usize,
     /// How many targets made by functions are being evaluated.
     inner_targets: usize,
@@ -43,6 +46,7 @@ impl<'r> Evaluator<'r> {
             x_files_factor,
             zone,
             stacks: HashMap::new(),
+            asked: None,
             evaluations: 0,
             inner_targets: 0,
             held_bytes: 0,
@@ -67,9 +71,17 @@ impl<'r> Evaluator<'r> {
         }
         let held_before_bytes = self.held_bytes;
         let list = match expr {
-            Expr::Path(pattern) => self.source.fetch(pattern, window, self.x_files_factor)?,
+            Expr::Path(pattern) => {
+                self.source.fetch(pattern, (window, self.asked), self.x_files_factor)?
+            }
             Expr::Template { body, .. } => self.eval(body, window)?,
-            Expr::Call { name, arguments } => self.call(name, arguments, window)?,
+            Expr::Call { name, arguments } => {
+                let asked = Function::asks(name, arguments, self.asked);
+                let asked_around = std::mem::replace(&mut self.asked, asked);
+                let called = self.call(name, arguments, window);
+                self.asked = asked_around;
+                called?
+            }
         };
         // The arguments are gone, the result is there.
         self.held_bytes = held_before_bytes;
@@ -158,7 +170,9 @@ impl<'r> Evaluator<'r> {
         let expr = resolve(expr, &BTreeMap::new());
         let expr = expr.map_err(|error| FunctionError::Input(error.to_string()))?;
         self.inner_targets += 1;
+        let asked_around = self.asked.take();
         let list = self.eval(&expr, window);
+        self.asked = asked_around;
         self.inner_targets -= 1;
         list
     }

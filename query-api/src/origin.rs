@@ -12,6 +12,8 @@ pub(crate) struct Read {
     pub(crate) policy: Arc<Policy>,
     /// Index in the archives of the policy.
     pub(crate) archive: usize,
+    /// How a point of a coarser archive is made of finer ones.
+    pub(crate) method: AggregationMethod,
     /// Points that became one because the series stood on other steps.
     pub(crate) normalized: i64,
     /// How many series.
@@ -25,7 +27,8 @@ impl Read {
 
     fn is_like(&self, other: &Self) -> bool {
         self.policy == other.policy
-            && (self.archive, self.normalized) == (other.archive, other.normalized)
+            && (self.archive, self.method) == (other.archive, other.method)
+            && self.normalized == other.normalized
     }
 
     /// Seconds between points of the archive.
@@ -43,7 +46,7 @@ impl Read {
 
     /// What made a point of a coarser archive of finer ones.
     pub(crate) fn roll_up(&self) -> &'static str {
-        match self.policy.method {
+        match self.method {
             AggregationMethod::Average => "AverageConsolidator",
             AggregationMethod::Sum => "SumConsolidator",
             AggregationMethod::Last => "LastConsolidator",
@@ -58,9 +61,14 @@ impl Read {
 pub(crate) struct Origin(Option<Arc<Vec<Read>>>);
 
 impl Origin {
-    /// A series as it was read.
-    pub(crate) fn read(policy: Arc<Policy>, archive: usize) -> Self {
-        Self(Some(Arc::new(vec![Read { policy, archive, normalized: 1, series: 1 }])))
+    /// A series as it was read: by the method of its policy, or by an extra one.
+    pub(crate) fn read(
+        policy: Arc<Policy>,
+        archive: usize,
+        extra: Option<AggregationMethod>,
+    ) -> Self {
+        let method = extra.unwrap_or(policy.method);
+        Self(Some(Arc::new(vec![Read { policy, archive, method, normalized: 1, series: 1 }])))
     }
 
     /// What was read, each archive once.
@@ -104,24 +112,29 @@ fn least_common_multiple(a: i64, b: i64) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use silverback_engine::schema::ExtraRollUps;
 
     fn policy(archives: &str) -> Arc<Policy> {
         let archives = Retention::parse_list(archives).unwrap();
-        Arc::new(Policy { archives, method: AggregationMethod::Max, x_files_factor: 0.0 })
+        let (method, extra) = (AggregationMethod::Max, ExtraRollUps::NONE);
+        Arc::new(Policy { archives, method, x_files_factor: 0.0, extra })
     }
 
     #[test]
     fn equal_archives_are_counted_and_others_listed() {
         let (fine, coarse) = (policy("20s:1d,5m:30d"), policy("30s:1d"));
         let origins =
-            [Origin::read(fine.clone(), 0), Origin::read(coarse, 0), Origin::read(fine.clone(), 0)];
+            [(&fine, 0), (&coarse, 0), (&fine, 0)].map(|(p, at)| Origin::read(p.clone(), at, None));
         let joined = Origin::joined(origins.iter());
         let told: Vec<_> =
             joined.reads().iter().map(|r| (r.step_s(), r.normalized, r.series)).collect();
         assert_eq!(told, [(20, 3, 2), (30, 2, 1)]);
-        let rolled_up = Origin::read(fine, 1);
+        let rolled_up = Origin::read(fine.clone(), 1, None);
         assert_eq!(rolled_up.reads()[0].retentions(), "20s:86400s:0:0:true,300s:2592000s:0:0:true");
         assert_eq!(rolled_up.reads()[0].roll_up(), "MaximumConsolidator");
+        let extra = Origin::read(fine, 1, Some(AggregationMethod::Sum));
+        assert_eq!(extra.reads()[0].roll_up(), "SumConsolidator");
+        assert_eq!(Origin::joined([rolled_up, extra].iter()).reads().len(), 2);
         assert!(Origin::joined([Origin::default()].iter()).is_empty());
     }
 }

@@ -8,6 +8,7 @@ use crate::refusal::Refusal;
 use crate::series::Window;
 use crate::source::Source;
 use crate::target::{Argument, ArgumentValue, Expr, Literal};
+use silverback_engine::schema::AggregationMethod;
 
 /// Most expressions looked at. Functions that look at another window double the work below
 /// them, so nesting them must not make the plan itself expensive.
@@ -25,7 +26,7 @@ pub(crate) fn prefetch(
 ) -> Result<(), Refusal> {
     let mut plan = Plan { source, visits: 0 };
     for target in targets {
-        plan.visit(target, window)?;
+        plan.visit(target, window, None)?;
     }
     source.load()
 }
@@ -36,22 +37,29 @@ struct Plan<'p, 'r> {
 }
 
 impl Plan<'_, '_> {
-    fn visit(&mut self, expr: &Expr, window: Window) -> Result<(), Refusal> {
+    /// `asked` is what series are to be rolled up by.
+    fn visit(
+        &mut self,
+        expr: &Expr,
+        window: Window,
+        asked: Option<AggregationMethod>,
+    ) -> Result<(), Refusal> {
         self.visits += 1;
         if self.visits > VISITS_MAX {
             return Ok(());
         }
         match expr {
-            Expr::Path(pattern) => self.source.want(pattern, window),
-            Expr::Template { body, .. } => self.visit(body, window),
+            Expr::Path(pattern) => self.source.want(pattern, window, asked),
+            Expr::Template { body, .. } => self.visit(body, window, asked),
             Expr::Call { name, arguments } => {
+                let asked = Function::asks(name, arguments, asked);
                 if let Some(other) = self.other_window(name, arguments, window)?
                     && let Some(first) = arguments.first().and_then(expr_of)
                 {
-                    self.visit(first, other)?;
+                    self.visit(first, other, asked)?;
                 }
                 for inner in arguments.iter().filter_map(expr_of) {
-                    self.visit(inner, window)?;
+                    self.visit(inner, window, asked)?;
                 }
                 Ok(())
             }

@@ -4,7 +4,7 @@
 //! [`Source::want`] first, so that [`Source::load`] can read each series once, over the
 //! widest range that any part of the request needs; windows are then cut out of that without
 //! copying. A window may need another archive than a wider one, so ranges are kept by series
-//! and archive.
+//! and archive, and by the roll-ups that are asked for where a series has several.
 
 use crate::api::Api;
 use crate::budget::Held;
@@ -17,7 +17,7 @@ use crate::series::{Column, Series, Tags, Window, stored_tags};
 use crate::stats::Stats;
 use crate::tag_expr::TagExpr;
 use crate::target::tag_expressions;
-use silverback_engine::schema::Policy;
+use silverback_engine::schema::{AggregationMethod, Policy};
 use silverback_engine::{Dialect, FetchRange, NodeKind, SeriesId, StoredEvent, clock};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -37,8 +37,9 @@ struct Leaf {
     policy: Arc<Policy>,
 }
 
-/// A series and the archive of its policy that answers.
-type Key = (SeriesId, usize);
+/// A series, the archive of its policy that answers, and the method by which that is rolled up
+/// instead of the series' own.
+type Key = (SeriesId, usize, Option<AggregationMethod>);
 
 /// What was read of one archive of a series.
 #[derive(Debug)]
@@ -178,15 +179,20 @@ impl<'r> Source<'r> {
         self.api.db.events(window.from_s..=window.until_s.saturating_sub(1))
     }
 
-    /// Announces that `pattern` will be needed over `window`.
+    /// Announces that `pattern` will be needed over `window`, rolled up as `asked`.
     ///
     /// # Errors
     /// When the pattern cannot be looked up, a limit is passed, or the request may not go on.
-    pub(crate) fn want(&mut self, pattern: &str, window: Window) -> Result<(), Refusal> {
+    pub(crate) fn want(
+        &mut self,
+        pattern: &str,
+        window: Window,
+        asked: Option<AggregationMethod>,
+    ) -> Result<(), Refusal> {
         // A target may name a pattern of very many series very often.
         self.check()?;
         for leaf in self.find(pattern)?.iter() {
-            self.want_leaf(leaf, window)?;
+            self.want_leaf(leaf, window, asked)?;
         }
         Ok(())
     }
@@ -223,8 +229,7 @@ impl<'r> Source<'r> {
         let points = self.stats.points.max(1);
         let at_once = (POINTS_AT_ONCE * reads.len() / points).clamp(1, SERIES_AT_ONCE);
         let begun = clock::monotonic();
-        let grids =
-            parallel::try_map(&reads, at_once, |((id, _), wanted)| self.read(*id, *wanted))?;
+        let grids = parallel::try_map(&reads, at_once, |(key, wanted)| self.read(*key, *wanted))?;
         self.stats.fetch += begun.elapsed();
         for ((key, _), grid) in reads.iter().zip(grids) {
             if let Some(loaded) = self.loaded.get_mut(key) {
@@ -234,7 +239,7 @@ impl<'r> Source<'r> {
         Ok(())
     }
 
-    /// All series of `pattern` over `window`, sorted by name.
+    /// All series of `pattern` over `window`, rolled up as `asked`, sorted by name.
     ///
     /// # Errors
     /// When the pattern cannot be looked up, a series cannot be read, a limit is passed, or
@@ -242,16 +247,16 @@ impl<'r> Source<'r> {
     pub(crate) fn fetch(
         &mut self,
         pattern: &str,
-        window: Window,
+        (window, asked): (Window, Option<AggregationMethod>),
         x_files_factor: f64,
     ) -> Result<Vec<Series>, Refusal> {
-        self.want(pattern, window)?;
+        self.want(pattern, window, asked)?;
         self.load()?;
         let leaves = self.find(pattern)?;
         let path_expression: Arc<str> = pattern.into();
         let mut list = Vec::with_capacity(leaves.len());
         for leaf in leaves.iter() {
-            if let Some((grid, end_s)) = self.cut(leaf, window)? {
+            if let Some((grid, end_s)) = self.cut(leaf, window, asked)? {
                 list.push(Series {
                     name: leaf.name.clone(),
                     path_expression: Arc::clone(&path_expression),
@@ -264,7 +269,7 @@ impl<'r> Source<'r> {
                     x_files_factor,
                     is_integer: false,
                     grouped: 1,
-                    origin: self.origin(leaf, window),
+                    origin: self.origin(leaf, window, asked),
                 });
             }
         }
@@ -325,8 +330,20 @@ impl<'r> Source<'r> {
         Some(Leaf { id, tags: Arc::new(stored_tags(&name)), name, policy })
     }
 
-    fn want_leaf(&mut self, leaf: &Leaf, window: Window) -> Result<(), Refusal> {
-        let key = (leaf.id, archive(&leaf.policy, self.now_s, window));
+    /// What answers for a series over a window.
+    fn key(&self, leaf: &Leaf, window: Window, asked: Option<AggregationMethod>) -> Key {
+        let archive = archive(&leaf.policy, self.now_s, window);
+        let is_extra = |method: &AggregationMethod| archive > 0 && leaf.policy.has_extra(*method);
+        (leaf.id, archive, asked.filter(is_extra))
+    }
+
+    fn want_leaf(
+        &mut self,
+        leaf: &Leaf,
+        window: Window,
+        asked: Option<AggregationMethod>,
+    ) -> Result<(), Refusal> {
+        let key = self.key(leaf, window, asked);
         let fresh = || Loaded { policy: Arc::clone(&leaf.policy), wanted: window, grid: None };
         let loaded = self.loaded.entry(key).or_insert_with(fresh);
         let wider = Window {
@@ -347,11 +364,12 @@ impl<'r> Source<'r> {
         Ok(())
     }
 
-    fn origin(&self, leaf: &Leaf, window: Window) -> Origin {
+    fn origin(&self, leaf: &Leaf, window: Window, asked: Option<AggregationMethod>) -> Origin {
         if !self.is_traced {
             return Origin::default();
         }
-        Origin::read(Arc::clone(&leaf.policy), archive(&leaf.policy, self.now_s, window))
+        let (_, archive, extra) = self.key(leaf, window, asked);
+        Origin::read(Arc::clone(&leaf.policy), archive, extra)
     }
 
     /// How many points a series of this policy has over a range.
@@ -363,11 +381,14 @@ impl<'r> Source<'r> {
     }
 
     /// Reads one series; an empty grid when it keeps nothing of the range.
-    fn read(&self, id: SeriesId, wanted: Window) -> Result<Grid, Refusal> {
+    fn read(&self, (id, _, extra): Key, wanted: Window) -> Result<Grid, Refusal> {
         self.check()?;
         let Window { from_s, until_s } = wanted;
         let range = FetchRange { from_s, until_s, now_s: self.now_s };
-        let fetched = self.api.db.fetch(id, range);
+        let fetched = match extra {
+            Some(method) => self.api.db.fetch_by(id, range, method),
+            None => self.api.db.fetch(id, range),
+        };
         let fetched = fetched.map_err(|error| Refusal::Internal(error.to_string()))?;
         Ok(match fetched {
             Some(fetched) => {
@@ -384,8 +405,13 @@ impl<'r> Source<'r> {
 
     /// The part of a loaded series that a request for `window` alone would give, and its end;
     /// `None` when the window lies outside what the series keeps.
-    fn cut(&mut self, leaf: &Leaf, window: Window) -> Result<Option<(Grid, i64)>, Refusal> {
-        let key = (leaf.id, archive(&leaf.policy, self.now_s, window));
+    fn cut(
+        &mut self,
+        leaf: &Leaf,
+        window: Window,
+        asked: Option<AggregationMethod>,
+    ) -> Result<Option<(Grid, i64)>, Refusal> {
+        let key = self.key(leaf, window, asked);
         let Some(grid) = self.loaded.get(&key).and_then(|loaded| loaded.grid.clone()) else {
             return Ok(None);
         };
@@ -405,7 +431,7 @@ impl<'r> Source<'r> {
         }
         // A window inside one step, at the very end of the wider range: ask for it alone.
         self.reserve(self.points_of(&leaf.policy, window))?;
-        let alone = Some(self.read(leaf.id, window)?).filter(|grid| grid.step_s > 0);
+        let alone = Some(self.read(key, window)?).filter(|grid| grid.step_s > 0);
         Ok(alone.map(|grid| {
             let end_s = grid.start_s + grid.values.len() as i64 * grid.step_s;
             (grid, end_s)

@@ -8,6 +8,9 @@
 //! nothing is stored, follows from the next finer archive by method and xFilesFactor. Where that
 //! finds too little known, what is stored stays, as in whisper.
 //!
+//! Extra roll-ups ([`BlockKind::Extra`]) are read and computed in the same way, each as if its
+//! aggregate were the method of the series. The main ones take no part in that.
+//!
 //! Samples of older rules count for the first archive with at least their step: finer ones are
 //! gathered on their own step and aggregated, coarser ones fill the slot of their own time.
 //!
@@ -18,6 +21,7 @@ use super::{Fetched, Window};
 use crate::block::Block;
 use crate::head::{FullChunk, Snapshot};
 use crate::policies::Entry;
+use crate::schema::{Aggregate, AggregationMethod, Rolled};
 use silverback_formats::block::BlockKind;
 use silverback_formats::chunk::{Chunk, ChunkError};
 use std::cell::Cell;
@@ -59,6 +63,8 @@ impl Coarse {
 pub(crate) struct Gather<'a> {
     window: Window,
     entry: &'a Entry,
+    /// Which roll-ups are asked for; `None` for the main ones.
+    extra: Option<Aggregate>,
     /// Samples by archive, up to the window's.
     direct: Vec<Column>,
     /// Samples finer than the archive they count for, by that and their own step.
@@ -82,11 +88,18 @@ enum Home {
 }
 
 impl<'a> Gather<'a> {
-    pub(crate) fn new(window: Window, entry: &'a Entry, coarse: Coarse) -> Self {
+    /// For the slots of a window: the main roll-ups, or the `extra` one that is asked for.
+    pub(crate) fn new(
+        window: Window,
+        entry: &'a Entry,
+        coarse: Coarse,
+        extra: Option<Aggregate>,
+    ) -> Self {
         let archives = 0..=window.archive;
         Self {
             window,
             entry,
+            extra,
             direct: archives.map(|_| Column::default()).collect(),
             finer: BTreeMap::new(),
             coarser: Column::default(),
@@ -98,6 +111,9 @@ impl<'a> Gather<'a> {
     /// Adds what a block holds of series `id`.
     pub(crate) fn block(&mut self, block: &Block, id: u32) {
         let (step_s, kind) = (block.entry().step_s, block.entry().kind);
+        if !kind.counts_for(self.extra) {
+            return;
+        }
         self.next_source();
         let mut bad = None;
         let whole = block.chunks(id, |bytes| {
@@ -114,6 +130,9 @@ impl<'a> Gather<'a> {
 
     /// Adds chunks of a series that are in no block yet.
     pub(crate) fn chunks(&mut self, step_s: u32, kind: BlockKind, chunks: &[FullChunk]) {
+        if !kind.counts_for(self.extra) {
+            return;
+        }
         self.next_source();
         for chunk in chunks {
             let taken = self.chunk(&chunk.bytes, step_s, kind);
@@ -138,9 +157,11 @@ impl<'a> Gather<'a> {
         }
     }
 
-    fn point(&mut self, step_s: u32, sample: (u32, f64)) {
+    fn point(&mut self, step_s: u32, (time_s, value): (u32, f64)) {
         if let Some(home) = self.home(step_s, BlockKind::Points) {
-            self.samples(home, step_s, [sample]);
+            let mut values = [value];
+            self.count(BlockKind::Points, &mut values);
+            self.samples(home, step_s, [(time_s, values[0])]);
         }
     }
 
@@ -161,10 +182,24 @@ impl<'a> Gather<'a> {
         values.clear();
         let decoded = chunk.values_into(&mut values);
         if decoded.is_ok() {
+            self.count(kind, &mut values);
             self.values(&chunk, home, step_s, kind, &values);
         }
         DECODED.set(values);
         decoded
+    }
+
+    /// Where counts are asked for, a point is one, whatever its value.
+    fn count(&self, kind: BlockKind, values: &mut [f64]) {
+        if self.extra == Some(Aggregate::Count) && kind == BlockKind::Points {
+            let known = values.iter_mut().filter(|value| !value.is_nan());
+            known.for_each(|value| *value = 1.0);
+        }
+    }
+
+    /// How a coarser archive is made of a finer one.
+    fn method(&self) -> AggregationMethod {
+        self.extra.map_or(self.entry.policy.method, Aggregate::method)
     }
 
     /// Adds the values of a chunk.
@@ -258,7 +293,7 @@ impl<'a> Gather<'a> {
     /// What is computed of the window's archive, and what is stored of it.
     fn computed_and_stored(&mut self) -> (Column, Column) {
         let policy = &self.entry.policy;
-        let (method, x_files_factor) = (policy.method, policy.x_files_factor);
+        let (method, x_files_factor) = (self.method(), policy.x_files_factor);
         let (mut cells, mut stored) = (Column::default(), Column::default());
         for (archive, direct) in std::mem::take(&mut self.direct).into_iter().enumerate() {
             cells.overlay(std::mem::replace(&mut stored, direct));

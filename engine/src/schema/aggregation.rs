@@ -2,12 +2,13 @@
 
 use super::RuleFile;
 use super::error::{Mistake, SchemaError, SchemaErrors};
+use super::extra::ExtraRollUps;
 use super::ini::{self, Section};
 use super::re2::Pattern;
 use super::rule_set::{Rule, RuleSet};
 
 /// How points of a finer archive become one of a coarser one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum AggregationMethod {
     /// Mean of the known points.
     #[default]
@@ -63,6 +64,8 @@ pub struct AggregationRule {
     pub method: AggregationMethod,
     /// Least share of known points for a coarser point to be known, 0 to 1.
     pub x_files_factor: f32,
+    /// What coarser archives tell beside that.
+    pub extra: ExtraRollUps,
     /// Whether existing files are brought to this factor; `None` leaves it to the main
     /// configuration.
     pub xff_migration: Option<bool>,
@@ -80,6 +83,7 @@ impl Default for AggregationRule {
             pattern: Pattern::any(),
             method: AggregationMethod::Average,
             x_files_factor: 0.5,
+            extra: ExtraRollUps::NONE,
             xff_migration: None,
             method_migration: None,
         }
@@ -111,12 +115,14 @@ fn read(file: &str, section: &Section, errors: &mut SchemaErrors) -> Option<Aggr
     let pattern = pattern(section).map_err(|(line, mistake)| keep(line, mistake)).ok();
     let factor = x_files_factor(section).map_err(|(line, mistake)| keep(line, mistake)).ok();
     let method = method(section).map_err(|(line, mistake)| keep(line, mistake)).ok();
+    let extra = extra(section).map_err(|(line, mistake)| keep(line, mistake)).ok();
     Some(AggregationRule {
         name: section.name.clone(),
         line: section.line,
         pattern: pattern?,
         method: method?,
         x_files_factor: factor?,
+        extra: extra?,
         xff_migration: section.flag("xffmigration"),
         method_migration: section.flag("aggregationmethodmigration"),
     })
@@ -147,8 +153,16 @@ fn method(section: &Section) -> Result<AggregationMethod, (usize, Mistake)> {
         .ok_or_else(|| entry.refused("aggregationMethod", EXPECTED))
 }
 
+fn extra(section: &Section) -> Result<ExtraRollUps, (usize, Mistake)> {
+    const EXPECTED: &str = "a list of min, max, sum, count, last (lower case, with commas)";
+    section.entry("extrarollups").map_or(Ok(ExtraRollUps::NONE), |entry| {
+        ExtraRollUps::parse(&entry.value).ok_or_else(|| entry.refused("extraRollUps", EXPECTED))
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::Aggregate;
     use super::*;
 
     fn read(text: &str) -> Result<Vec<AggregationRule>, String> {
@@ -215,6 +229,21 @@ mod tests {
         for pattern in ["", "pattern =\n"] {
             let rule = rule(&format!("{pattern}xFilesFactor=0\naggregationMethod=sum")).unwrap();
             assert_eq!(rule.pattern.text(), "");
+        }
+    }
+
+    #[test]
+    fn extra_roll_ups_are_a_list() {
+        let extra = |text: &str| {
+            rule(&format!("xFilesFactor=0\naggregationMethod=sum\n{text}")).map(|rule| rule.extra)
+        };
+        assert_eq!(extra(""), Ok(ExtraRollUps::NONE));
+        assert_eq!(extra("extraRollUps ="), Ok(ExtraRollUps::NONE));
+        let all = extra("extraRollUps = min, max,sum,count ,last,max").unwrap();
+        assert_eq!(all.iter().collect::<Vec<_>>(), Aggregate::ALL);
+        for text in ["Max", "average", "max,", "min max"] {
+            let error = extra(&format!("extraRollUps = {text}")).unwrap_err();
+            assert!(error.starts_with("a:4: extraRollUps is"), "{error}");
         }
     }
 

@@ -12,6 +12,7 @@
 //! | [`retention`](Retention) | `10s:6h,1m:30d` |
 //! | `storage` | rules of `storage-schemas.conf` |
 //! | `aggregation` | rules of `storage-aggregation.conf` |
+//! | `extra` | roll-ups beside the main one |
 //! | `cleanup` | rules for series that nobody writes any more |
 //! | `re2` | patterns in Go's dialect |
 //! | `matcher` | the first pattern that matches |
@@ -22,6 +23,7 @@
 mod aggregation;
 mod cleanup;
 mod error;
+mod extra;
 mod ini;
 mod matcher;
 mod policy;
@@ -33,6 +35,8 @@ mod storage;
 pub use aggregation::{AggregationMethod, AggregationRule};
 pub use cleanup::{CleanupRule, CleanupRules};
 pub use error::{Mistake, SchemaError, SchemaErrors};
+pub use extra::{Aggregate, ExtraRollUps};
+pub(crate) use extra::{Instead, Rolled};
 pub use policy::Policy;
 pub use re2::{Pattern, PatternError, PatternReason};
 pub use retention::{Retention, RetentionError};
@@ -69,7 +73,7 @@ struct Rules {
 }
 
 /// All that makes up a policy; the factor by its bits.
-type PolicyKey = (Vec<Retention>, AggregationMethod, u32);
+type PolicyKey = (Vec<Retention>, AggregationMethod, u32, ExtraRollUps);
 
 /// The two rules that a series follows.
 #[derive(Debug, Clone, Copy)]
@@ -163,7 +167,8 @@ aggregationMethod = average
     pub fn policy(&self, name: &[u8]) -> Option<Arc<Policy>> {
         let RulePair { storage, aggregation } = self.rules_of(name)?;
         let factor = aggregation.x_files_factor;
-        let key = (storage.archives.clone(), aggregation.method, factor.to_bits());
+        let extra = aggregation.extra;
+        let key = (storage.archives.clone(), aggregation.method, factor.to_bits(), extra);
         if let Some(policy) = self.rules.policies.read().get(&key) {
             return Some(Arc::clone(policy));
         }
@@ -172,6 +177,7 @@ aggregationMethod = average
                 archives: storage.archives.clone(),
                 method: aggregation.method,
                 x_files_factor: factor,
+                extra,
             })
         };
         Some(Arc::clone(self.rules.policies.write().entry(key).or_insert_with(policy)))

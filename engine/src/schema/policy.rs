@@ -1,6 +1,7 @@
 //! How one series is kept: the outcome of both rule files.
 
 use super::aggregation::AggregationMethod;
+use super::extra::ExtraRollUps;
 use super::retention::Retention;
 
 /// How one series is kept. Series with equal rules share one `Policy`.
@@ -12,6 +13,8 @@ pub struct Policy {
     pub method: AggregationMethod,
     /// Least share of known points for a coarser point to be known, 0 to 1.
     pub x_files_factor: f32,
+    /// What coarser archives tell beside that.
+    pub extra: ExtraRollUps,
 }
 
 impl Policy {
@@ -42,6 +45,7 @@ mod tests {
             archives: Retention::parse_list("10s:1m,60s:1h").unwrap(),
             method: AggregationMethod::Sum,
             x_files_factor: 0.0,
+            extra: ExtraRollUps::NONE,
         };
         let found: Vec<_> =
             [-5, 0, 60, 61, 3600, 3601].map(|age_s| policy.archive_for(age_s)).into();

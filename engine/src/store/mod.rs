@@ -23,7 +23,7 @@ use crate::head::{FullChunk, Held, Taken};
 use crate::import::{Gathered, ImportError, OldFiles};
 use crate::inner::Inner;
 use crate::options::WhisperOptions;
-use crate::schema::Policy;
+use crate::schema::{AggregationMethod, Policy};
 use crate::series::SeriesId;
 use crossbeam_channel::Receiver;
 use silverback_formats::block::BlockKind;
@@ -40,6 +40,19 @@ pub(crate) trait Store: Debug + Send + Sync {
         id: SeriesId,
         range: FetchRange,
     ) -> Result<Option<Fetched>, FetchError>;
+
+    /// As [`fetch`](Self::fetch), with coarser archives by `method` where the rules have extra
+    /// roll-ups for it; a store without them answers as without.
+    fn fetch_by(
+        &self,
+        db: &Inner,
+        id: SeriesId,
+        range: FetchRange,
+        method: AggregationMethod,
+    ) -> Result<Option<Fetched>, FetchError> {
+        let _ = method;
+        self.fetch(db, id, range)
+    }
 
     /// Values of one archive of a series in `(from, until]` (Unix seconds), whatever its age;
     /// `None` when the rules have no such archive, or the store answers by age only.

@@ -2,7 +2,7 @@
 //! written yet, written again, or cut short.
 
 use super::*;
-use crate::schema::{AggregationMethod as Method, Policy, Retention};
+use crate::schema::{AggregationMethod as Method, ExtraRollUps, Policy, Retention};
 use crate::storage::{DiskStorage, Fault, FaultyStorage, MemoryStorage, Unsynced};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -90,7 +90,8 @@ impl std::ops::Deref for WhisperDir {
 }
 
 fn policy(archives: &str, method: Method, x_files_factor: f32) -> Policy {
-    Policy { archives: Retention::parse_list(archives).unwrap(), method, x_files_factor }
+    let (archives, extra) = (Retention::parse_list(archives).unwrap(), ExtraRollUps::NONE);
+    Policy { archives, method, x_files_factor, extra }
 }
 
 /// 10 minutes, 1 hour and a day.

@@ -25,10 +25,15 @@ pub(crate) struct Rule {
 
 impl Rule {
     pub(crate) fn bench(&self) -> Bench {
+        self.bench_with("")
+    }
+
+    /// With extra roll-ups, such as `min,max`.
+    pub(crate) fn bench_with(&self, extra: &str) -> Bench {
         let archives: Vec<String> =
             self.archives.iter().map(|(step_s, points)| format!("{step_s}:{points}")).collect();
         let factor = self.x_files_factor.to_string();
-        Bench::with_aggregation(&archives.join(","), self.method.name(), &factor)
+        Bench::with_extra(&archives.join(","), self.method.name(), &factor, extra)
     }
 
     pub(crate) fn file(&self) -> Whisper<Vec<u8>> {

@@ -26,9 +26,20 @@ impl Bench {
     }
 
     pub(crate) fn with_aggregation(retentions: &str, method: &str, x_files_factor: &str) -> Self {
+        Self::with_extra(retentions, method, x_files_factor, "")
+    }
+
+    /// With extra roll-ups, such as `min,max`.
+    pub(crate) fn with_extra(
+        retentions: &str,
+        method: &str,
+        x_files_factor: &str,
+        extra: &str,
+    ) -> Self {
         let schemas = format!("[all]\npattern = ^\nretentions = {retentions}\n");
         let rules = format!(
-            "[all]\npattern = ^\naggregationMethod = {method}\nxFilesFactor = {x_files_factor}\n"
+            "[all]\npattern = ^\naggregationMethod = {method}\nxFilesFactor = {x_files_factor}\n\
+             extraRollUps = {extra}\n"
         );
         let schema = Schema::parse(
             RuleFile { name: "schemas", text: schemas.as_bytes() },

@@ -464,8 +464,9 @@ mod tests {
             archives: silverback_engine::schema::Retention::parse_list("60:10,300:10").unwrap(),
             method: silverback_engine::schema::AggregationMethod::Sum,
             x_files_factor: 0.5,
+            extra: silverback_engine::schema::ExtraRollUps::NONE,
         };
-        let origin = crate::origin::Origin::read(policy.into(), 1);
+        let origin = crate::origin::Origin::read(policy.into(), 1, None);
         let list = [Series { origin, grouped: 7, ..series(&[1.0]) }];
         let json: serde_json::Value = serde_json::from_slice(&write(&list, 0..1, &style)).unwrap();
         assert_eq!(json["version"], "v0.1");

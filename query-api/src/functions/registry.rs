@@ -6,6 +6,8 @@ use super::args::Call;
 use crate::consolidate::Consolidation;
 use crate::functions::aggregation::Aggregation;
 use crate::series::{Series, Window};
+use crate::target::{Argument, ArgumentValue, Literal};
+use silverback_engine::schema::AggregationMethod;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -307,6 +309,27 @@ impl Function {
         Self { names, group, params, description, body, other_window: None }
     }
 
+    /// What the series that a call of this name is given are to be rolled up by, when its own
+    /// result is to be by `asked`: `consolidateBy` decides, what only names series passes it on,
+    /// and below all that computes values they are as always.
+    pub(crate) fn asks(
+        name: &str,
+        arguments: &[Argument],
+        asked: Option<AggregationMethod>,
+    ) -> Option<AggregationMethod> {
+        match name {
+            "cumulative" => Some(AggregationMethod::Sum),
+            "consolidateBy" => {
+                let text = arguments.iter().find_map(|argument| match &argument.value {
+                    ArgumentValue::Literal(Literal::Text(text)) => Some(text),
+                    _ => None,
+                });
+                Consolidation::named(text?)?.rolled_up()
+            }
+            _ => asked.filter(|_| Self::named(name).is_some_and(|f| f.group == Group::Alias)),
+        }
+    }
+
     /// The function of this name.
     pub(crate) fn named(name: &str) -> Option<&'static Self> {
         BY_NAME.get(name).copied()
@@ -362,6 +385,25 @@ mod tests {
                 assert!(param.options.is_sorted(), "{name}: options are sorted");
             }
         }
+    }
+
+    #[test]
+    fn consolidate_by_decides_what_is_asked_for() {
+        let asks = |call: &str, asked| match crate::target::parse(call).unwrap() {
+            crate::target::Expr::Call { name, arguments } => {
+                Function::asks(&name, &arguments, asked)
+            }
+            other => panic!("{other:?} is no call"),
+        };
+        let (max, sum) = (Some(AggregationMethod::Max), Some(AggregationMethod::Sum));
+        assert_eq!(asks("consolidateBy(a,'max')", None), max);
+        assert_eq!(asks("consolidateBy(a,consolidationFunc='max')", sum), max);
+        assert_eq!(asks("consolidateBy(a,'first')", sum), None);
+        assert_eq!(asks("cumulative(a)", max), sum);
+        assert_eq!(asks("alias(a,'b')", max), max);
+        assert_eq!(asks("alias(a,'b')", None), None);
+        assert_eq!(asks("scale(a,-1)", max), None);
+        assert_eq!(asks("sumSeries(a)", max), None);
     }
 
     #[test]

@@ -17,6 +17,6 @@ pub(super) const FUNCTIONS: [Function; 1] = [Function::new(
             call.texts(0).iter().map(|expression| format!("'{expression}'")).collect();
         let pattern = format!("seriesByTag({})", quoted.join(","));
         let (window, x_files_factor) = (call.window, call.evaluator.x_files_factor);
-        Ok(call.evaluator.source.fetch(&pattern, window, x_files_factor)?)
+        Ok(call.evaluator.source.fetch(&pattern, (window, None), x_files_factor)?)
     },
 )];

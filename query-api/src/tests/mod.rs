@@ -1,6 +1,7 @@
 //! Whole requests against both routers, without a socket unless the socket is what is tested.
 
 mod admin;
+mod extra_roll_ups;
 mod frame;
 mod graphite;
 mod node;

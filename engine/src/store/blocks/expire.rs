@@ -6,6 +6,9 @@
 //! stored, and their values, is what a request would have computed; those that are stored already,
 //! and of which no finer sample came since, are left as they are.
 //!
+//! Extra roll-ups that the rules ask for are stored beside the main ones, by the same rule: each
+//! follows from the points and from its own finer archive, and never from the main ones.
+//!
 //! Roll-ups take the highest order of all blocks that there are: they count for more than all they
 //! are made of, and for less than what is sealed next, which may be late points of their slots.
 //!
@@ -28,6 +31,7 @@ use crate::series::SeriesId;
 use silverback_formats::block::{BlockKind, sealed_order};
 use silverback_formats::chunk::Chunk;
 use silverback_formats::manifest::BlockEntry;
+use std::iter;
 use std::sync::Arc;
 
 /// Blocks expire by the clock, but by no later time than this long after the newest sample.
@@ -236,12 +240,15 @@ impl RollUp<'_> {
             if last_s >= oldest_s {
                 let window = Window::around(archive, first_s.max(oldest_s), last_s, &entry);
                 let sources = sources.get_or_insert_with(|| self.store.stored_sources(self.db, id));
-                let mut slots = Vec::new();
-                for piece in window.pieces(sources.finest_s(window, &entry), retention.step_s) {
-                    let gather = sources.gather(self.db, piece, &entry, Coarse::Stored);
-                    slots.extend(gather.roll_ups());
+                for extra in iter::once(None).chain(entry.policy.stored_extra().map(Some)) {
+                    let mut slots = Vec::new();
+                    for piece in window.pieces(sources.finest_s(window, &entry), retention.step_s) {
+                        let gather = sources.gather(self.db, piece, &entry, Coarse::Stored, extra);
+                        slots.extend(gather.roll_ups());
+                    }
+                    let kind = extra.map_or(BlockKind::Computed, BlockKind::Extra);
+                    self.write(id, (archive, kind), &entry, slots)?;
                 }
-                self.write(id, archive, &entry, slots)?;
             }
             if first_s >= oldest_s {
                 break;
@@ -253,12 +260,12 @@ impl RollUp<'_> {
     fn write(
         &mut self,
         id: SeriesId,
-        archive: usize,
+        (archive, kind): (usize, BlockKind),
         entry: &Entry,
         slots: Vec<(u32, f64)>,
     ) -> Result<(), FileError> {
         let (step_s, keep_s) = (entry.policy.archives[archive].step_s, entry.keep_s(archive));
-        let tier = Tier { step_s, kind: BlockKind::Computed, aside: false, keep_s };
+        let tier = Tier { step_s, kind, aside: false, keep_s };
         for chunk in self.encoder.points(slots, step_s) {
             self.batch.push(tier, id.0, (chunk.first_s, chunk.last_s), &chunk.bytes)?;
         }

@@ -18,7 +18,7 @@ use crate::head::{FullChunk, Taken};
 use crate::import::{Gathered, ImportError, ImportSeries, OldFiles};
 use crate::inner::Inner;
 use crate::policies::Entry;
-use crate::schema::Policy;
+use crate::schema::{Aggregate, AggregationMethod, Instead, Policy};
 use crate::seal;
 use crate::series::SeriesId;
 use crate::storage::Storage;
@@ -74,14 +74,42 @@ impl BlockStore {
         Self { storage, dir, blocks, lost, next_block, old, compacting, held: Mutex::default() }
     }
 
+    /// Values by the main roll-ups.
     fn read(&self, db: &Inner, id: SeriesId, window: Window, entry: &Entry) -> Fetched {
-        let mut answer = window.answer(entry);
         let sources = self.sources(db, id);
-        answer.damaged = sources.damaged || self.misses(window.span_s());
-        for piece in window.pieces(sources.finest_s(window, entry), answer.step_s) {
-            let coarse = sources.coarse(piece, answer.step_s, entry);
-            sources.gather(db, piece, entry, coarse).finish_into(&mut answer);
-        }
+        let mut answer = sources.read(db, window, entry, None);
+        answer.damaged |= self.misses(window.span_s());
+        answer
+    }
+
+    /// Values by other roll-ups, and by the main ones where those know nothing: they are kept
+    /// since the rules ask for them.
+    fn read_instead(
+        &self,
+        db: &Inner,
+        id: SeriesId,
+        window: Window,
+        (entry, instead): (&Entry, Instead),
+    ) -> Fetched {
+        let sources = self.sources(db, id);
+        let mut answer = sources.read(db, window, entry, None);
+        answer.damaged |= self.misses(window.span_s());
+        let mut damaged = false;
+        let mut read = |extra| {
+            let extra = sources.read(db, window, entry, Some(extra));
+            damaged |= extra.damaged;
+            extra.values
+        };
+        let values = match instead {
+            Instead::Of(extra) => read(extra),
+            Instead::Mean { sums } => {
+                let sums = sums.map_or_else(|| answer.values.clone(), &mut read);
+                sums.into_iter().zip(read(Aggregate::Count)).map(|(sum, n)| sum / n).collect()
+            }
+        };
+        let known = answer.values.iter_mut().zip(values).filter(|(_, value)| !value.is_nan());
+        known.for_each(|(cell, value)| *cell = value);
+        answer.damaged |= damaged;
         answer
     }
 
@@ -136,6 +164,21 @@ impl Store for BlockStore {
     ) -> Result<Option<Fetched>, FetchError> {
         let entry = entry(db, id)?;
         Ok(Window::of(range, &entry).map(|window| self.read(db, id, window, &entry)))
+    }
+
+    fn fetch_by(
+        &self,
+        db: &Inner,
+        id: SeriesId,
+        range: FetchRange,
+        method: AggregationMethod,
+    ) -> Result<Option<Fetched>, FetchError> {
+        let entry = entry(db, id)?;
+        let read = |window| match entry.policy.instead(method) {
+            Some(instead) => self.read_instead(db, id, window, (&entry, instead)),
+            None => self.read(db, id, window, &entry),
+        };
+        Ok(Window::of(range, &entry).map(read))
     }
 
     fn fetch_archive(

@@ -2,11 +2,12 @@
 
 use super::BlockStore;
 use crate::block::BlockSet;
-use crate::fetch::{Coarse, Gather, Window};
+use crate::fetch::{Coarse, Fetched, Gather, Window};
 use crate::head::Snapshot;
 use crate::import::ImportSeries;
 use crate::inner::Inner;
 use crate::policies::Entry;
+use crate::schema::Aggregate;
 use crate::series::SeriesId;
 use silverback_formats::block::BlockKind;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ pub(super) struct Sources {
     old: Option<ImportSeries>,
     blocks: Arc<BlockSet>,
     /// Whether something could not be read.
-    pub(super) damaged: bool,
+    damaged: bool,
 }
 
 impl BlockStore {
@@ -50,7 +51,7 @@ impl Sources {
         blocks.chain(old.map(|(step_s, kind, _)| (step_s, kind)))
     }
 
-    /// The shortest step of all that a window is answered from.
+    /// The shortest step of all that a window is answered from, whatever roll-ups are asked for.
     pub(super) fn finest_s(&self, window: Window, entry: &Entry) -> u32 {
         let steps = self.tiers(window.span_s()).map(|(step_s, _)| step_s);
         let steps = steps.chain(self.head.iter().map(|snapshot| snapshot.step_s));
@@ -59,23 +60,48 @@ impl Sources {
 
     /// Whether coarser archives are stored in part where a window of step `step_s` is answered
     /// from.
-    pub(super) fn coarse(&self, window: Window, step_s: u32, entry: &Entry) -> Coarse {
+    pub(super) fn coarse(
+        &self,
+        window: Window,
+        step_s: u32,
+        entry: &Entry,
+        extra: Option<Aggregate>,
+    ) -> Coarse {
         let stored = self
             .tiers(window.span_s())
+            .filter(|(_, kind)| kind.counts_for(extra))
             .map(|(tier_s, kind)| Coarse::of(kind, tier_s, step_s, entry));
         let late = self.head.iter().filter(|head| head.late.iter().any(|late| late.archive > 0));
         stored.chain(late.map(|_| Coarse::Stored)).fold(Coarse::Computed, Coarse::and)
     }
 
-    /// All samples for a window.
+    /// The values of a window, by the main roll-ups or by `extra` ones.
+    pub(super) fn read(
+        &self,
+        db: &Inner,
+        window: Window,
+        entry: &Entry,
+        extra: Option<Aggregate>,
+    ) -> Fetched {
+        let mut answer = window.answer(entry);
+        answer.damaged = self.damaged;
+        for piece in window.pieces(self.finest_s(window, entry), answer.step_s) {
+            let coarse = self.coarse(piece, answer.step_s, entry, extra);
+            self.gather(db, piece, entry, coarse, extra).finish_into(&mut answer);
+        }
+        answer
+    }
+
+    /// All samples for a window, with the main roll-ups or with `extra` ones.
     pub(super) fn gather<'a>(
         &self,
         db: &Inner,
         window: Window,
         entry: &'a Entry,
         coarse: Coarse,
+        extra: Option<Aggregate>,
     ) -> Gather<'a> {
-        let mut gather = Gather::new(window, entry, coarse);
+        let mut gather = Gather::new(window, entry, coarse, extra);
         for (step_s, kind, chunks) in self.old.iter().flat_map(|old| old.archives()) {
             gather.chunks(step_s, kind, chunks);
         }

@@ -3,7 +3,7 @@
 use crate::inner::Inner;
 use crate::options::{MigrationOptions, WhisperOptions};
 use crate::policies::Times;
-use crate::schema::{AggregationMethod, Policy, RulePair, Schema};
+use crate::schema::{AggregationMethod, ExtraRollUps, Policy, RulePair, Schema};
 use crate::whisper_dir::{FileInfo, NewFile, Scope};
 use silverback_formats::whisper;
 use std::sync::Arc;
@@ -38,6 +38,7 @@ pub(super) fn policy_of(file: &FileInfo) -> Policy {
         archives: file.archives.clone(),
         method: method_of(file.method),
         x_files_factor: file.x_files_factor,
+        extra: ExtraRollUps::NONE,
     }
 }
 

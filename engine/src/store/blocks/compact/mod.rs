@@ -214,7 +214,7 @@ impl<'a> Merger<'a> {
     /// The chunks of the series at hand, merged, without samples before `oldest_s` (Unix seconds).
     fn chunks(&mut self, oldest_s: i64) -> Result<Vec<FullChunk>, Unmerged> {
         match self.kind {
-            BlockKind::Points | BlockKind::Computed => self.points(oldest_s),
+            BlockKind::Points | BlockKind::Computed | BlockKind::Extra(_) => self.points(oldest_s),
             BlockKind::RollUps => self.roll_ups(oldest_s),
         }
     }

@@ -11,7 +11,8 @@
 //! A merged block stands where the last of its parts stood, and behind those of its parts' order
 //! that it was not made of, for its number is higher. So parts move past other blocks. That must
 //! make no difference: another block that has samples of the same series and time, such as
-//! points of an older archive or roll-ups, ends the run.
+//! points of an older archive or roll-ups, ends the run. Extra roll-ups and other roll-ups never
+//! meet in one answer, so they do not.
 
 use crate::block::Block;
 use silverback_formats::block::BlockKind;
@@ -166,9 +167,13 @@ fn are_siblings(a: &Block, b: &Block) -> bool {
     (a.order, a.kind, a.step_s) == (b.order, b.kind, b.step_s)
 }
 
-/// Whether two blocks have samples of one series at one time, or in one slot of the longer step.
+/// Whether two blocks have samples of one series at one time, or in one slot of the longer step,
+/// that one answer may be made of.
 fn is_touched(a_block: &Block, b_block: &Block) -> bool {
     let (a, b) = (a_block.entry(), b_block.entry());
+    if !a.kind.meets(b.kind) {
+        return false;
+    }
     let slot_s = a.step_s.max(b.step_s);
     let ends_before = |a: &BlockEntry, b: &BlockEntry| a.max_s.saturating_add(slot_s) < b.min_s;
     if ends_before(a, b) || ends_before(b, a) {
