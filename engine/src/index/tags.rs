@@ -10,20 +10,25 @@
 //! database is opened are entered by [`Index::load_tags`](super::Index::load_tags) once, from the
 //! base's own leaves; a question that comes earlier waits for it.
 //!
-//! Questions take handles of the sets that they need and let go of the tables before they work,
-//! so a series that is created waits for the copying of handles at most.
+//! Questions go through tags and values page by page: they take handles of the sets of a page and
+//! let go of the tables before they work, so a series that is created waits for the copying of a
+//! page of handles at most. Where filters leave few series, their names are read instead.
 
 use super::report::Watch;
 use crate::error::FindError;
 use crate::series::SeriesId;
 use parking_lot::RwLock;
 use roaring::RoaringBitmap;
-use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 /// The tag for what a name says before its first `;`.
 const NAME: &[u8] = b"name";
+/// Entries whose handles are taken at once.
+const PAGE: usize = 1024;
+/// Series whose names are read rather than all values tested.
+const FEW: usize = 4096;
 
 /// What the value of a tag must be. A series without the tag has the empty value.
 pub struct TagFilter<'a> {
@@ -116,6 +121,13 @@ impl Ids {
         }
     }
 
+    fn len(&self) -> u64 {
+        match self {
+            Self::One(_) => 1,
+            Self::Many(many) => many.len(),
+        }
+    }
+
     fn len_within(&self, of: &RoaringBitmap) -> u64 {
         match self {
             Self::One(one) => of.contains(*one).into(),
@@ -132,6 +144,13 @@ impl Ids {
 }
 
 type Values = BTreeMap<Arc<[u8]>, Ids>;
+
+/// Appends the name of a series; false when it is gone.
+pub(super) type PathInto<'a> = &'a dyn Fn(SeriesId, &mut Vec<u8>) -> bool;
+
+/// What is done with each entry of a table.
+type Visit<'a, T> =
+    &'a mut dyn FnMut(&[u8], T, &mut Watch<'_>) -> Result<ControlFlow<()>, FindError>;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -196,10 +215,12 @@ impl Tags {
         }
         let mut found: Option<RoaringBitmap> = None;
         for filter in looks.into_iter().chain(tests) {
+            // Taken first: who comes while values are tested is not among all but those who fail.
+            let all = if found.is_none() { self.all() } else { Arc::default() };
             let passing = self.passing(filter, watch)?;
             found = Some(match (found, passing) {
                 (None, Passing::These(ids)) => ids,
-                (None, Passing::AllBut(ids)) => &*self.all() - &ids,
+                (None, Passing::AllBut(ids)) => &*all - &ids,
                 (Some(found), Passing::These(ids)) => found & ids,
                 (Some(found), Passing::AllBut(ids)) => found - ids,
             });
@@ -215,32 +236,43 @@ impl Tags {
         &self,
         filters: &[TagFilter<'_>],
         completion: Completion<'_>,
+        path_into: PathInto<'_>,
         watch: &mut Watch<'_>,
     ) -> Result<Vec<Vec<u8>>, FindError> {
+        let Completion { prefix, most } = completion;
         let of = self.limited(filters, watch)?;
+        if let Some(of) = of.as_ref().filter(|of| is_few(of, self.values_len(None))) {
+            let tags = counted(of, path_into, watch, &|tag, _| {
+                Some(tag).filter(|tag| tag.starts_with(prefix))
+            })?;
+            return Ok(tags.into_keys().take(most).collect());
+        }
         let mut found = Vec::new();
-        for tag in self.tag_names(completion.prefix) {
-            if found.len() == completion.most {
-                break;
+        let page = |after: Option<&[u8]>| page(&self.0.read().tags, prefix, after, |_| ());
+        for_each(page, watch, &mut |tag, (), watch| {
+            if found.len() == most {
+                return Ok(ControlFlow::Break(()));
             }
             let is_found = match &of {
                 None => true,
                 Some(of) => {
                     let mut is_found = false;
-                    for (_, ids) in self.values(&tag, b"") {
-                        watch.step()?;
-                        is_found = is_found || !ids.is_apart_from(of);
-                        if is_found {
-                            break;
-                        }
-                    }
+                    self.for_each_value(tag, b"", watch, &mut |_, ids, _| {
+                        is_found = !ids.is_apart_from(of);
+                        Ok(if is_found {
+                            ControlFlow::Break(())
+                        } else {
+                            ControlFlow::Continue(())
+                        })
+                    })?;
                     is_found
                 }
             };
             if is_found {
                 found.push(tag.to_vec());
             }
-        }
+            Ok(ControlFlow::Continue(()))
+        })?;
         Ok(found)
     }
 
@@ -250,22 +282,29 @@ impl Tags {
         tag: &[u8],
         filters: &[TagFilter<'_>],
         completion: Completion<'_>,
+        path_into: PathInto<'_>,
         watch: &mut Watch<'_>,
     ) -> Result<Vec<(Vec<u8>, usize)>, FindError> {
+        let Completion { prefix, most } = completion;
         let of = self.limited(filters, watch)?;
-        let all = self.all();
-        let of = of.as_ref().unwrap_or(&all);
+        if let Some(of) = of.as_ref().filter(|of| is_few(of, self.values_len(Some(tag)))) {
+            let is_asked = |of: &[u8], value: &[u8]| of == tag && value.starts_with(prefix);
+            let counts = counted(of, path_into, watch, &|of, value| {
+                Some(value).filter(|value| is_asked(of, value))
+            })?;
+            return Ok(counts.into_iter().take(most).collect());
+        }
         let mut found = Vec::new();
-        for (value, ids) in self.values(tag, completion.prefix) {
-            if found.len() == completion.most {
-                break;
+        self.for_each_value(tag, prefix, watch, &mut |value, ids, _| {
+            if found.len() == most {
+                return Ok(ControlFlow::Break(()));
             }
-            watch.step()?;
-            let count = ids.len_within(of);
+            let count = of.as_ref().map_or_else(|| ids.len(), |of| ids.len_within(of));
             if count > 0 {
                 found.push((value.to_vec(), count as usize));
             }
-        }
+            Ok(ControlFlow::Continue(()))
+        })?;
         Ok(found)
     }
 
@@ -287,19 +326,29 @@ impl Tags {
         if filters.is_empty() { Ok(None) } else { self.series(filters, watch).map(Some) }
     }
 
-    fn tag_names(&self, prefix: &[u8]) -> Vec<Arc<[u8]>> {
+    /// How many values a tag has, or all tags together.
+    fn values_len(&self, tag: Option<&[u8]>) -> usize {
         let tables = self.0.read();
-        let from = (Bound::Included(prefix), Bound::Unbounded);
-        let tags = tables.tags.range::<[u8], _>(from).map(|(tag, _)| tag);
-        tags.take_while(|tag| tag.starts_with(prefix)).cloned().collect()
+        match tag {
+            Some(tag) => tables.tags.get(tag).map_or(0, Values::len),
+            None => tables.tags.values().map(Values::len).sum(),
+        }
     }
 
-    fn values(&self, tag: &[u8], prefix: &[u8]) -> Vec<(Arc<[u8]>, Ids)> {
-        let tables = self.0.read();
-        let Some(values) = tables.tags.get(tag) else { return Vec::new() };
-        let from = (Bound::Included(prefix), Bound::Unbounded);
-        let values = values.range::<[u8], _>(from).take_while(|(v, _)| v.starts_with(prefix));
-        values.map(|(value, ids)| (Arc::clone(value), ids.clone())).collect()
+    /// Calls `visit` with the values of a tag that begin with `prefix`, in order, and the series
+    /// that have each, until it breaks.
+    fn for_each_value(
+        &self,
+        tag: &[u8],
+        prefix: &[u8],
+        watch: &mut Watch<'_>,
+        visit: Visit<'_, Ids>,
+    ) -> Result<(), FindError> {
+        let page = |after: Option<&[u8]>| match self.0.read().tags.get(tag) {
+            Some(values) => page(values, prefix, after, Ids::clone),
+            None => Vec::new(),
+        };
+        for_each(page, watch, visit)
     }
 
     fn passing(&self, filter: &TagFilter<'_>, watch: &mut Watch<'_>) -> Result<Passing, FindError> {
@@ -313,12 +362,12 @@ impl Tags {
         // Who does not have the tag has the empty value: then those count that fail.
         let absent_passes = passes(b"");
         let mut ids = RoaringBitmap::new();
-        for (value, those) in self.values(filter.tag, b"") {
-            watch.step()?;
-            if passes(&value) != absent_passes {
+        self.for_each_value(filter.tag, b"", watch, &mut |value, those, _| {
+            if passes(value) != absent_passes {
                 those.add_to(&mut ids);
             }
-        }
+            Ok(ControlFlow::Continue(()))
+        })?;
         Ok(if absent_passes { Passing::AllBut(ids) } else { Passing::These(ids) })
     }
 
@@ -332,6 +381,68 @@ impl Tags {
         }
         all
     }
+}
+
+/// The next entries of a table whose keys begin with `prefix`, after the one of `after`.
+fn page<V, T>(
+    table: &BTreeMap<Arc<[u8]>, V>,
+    prefix: &[u8],
+    after: Option<&[u8]>,
+    take: impl Fn(&V) -> T,
+) -> Vec<(Arc<[u8]>, T)> {
+    let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
+    let entries = table.range::<[u8], _>((from, Bound::Unbounded));
+    let entries = entries.take_while(|(key, _)| key.starts_with(prefix)).take(PAGE);
+    entries.map(|(key, value)| (Arc::clone(key), take(value))).collect()
+}
+
+/// Calls `visit` with the entries of one page after the other, until it breaks. What is entered
+/// or taken out meanwhile may be visited or not; everything else is, once.
+fn for_each<T>(
+    page_after: impl Fn(Option<&[u8]>) -> Vec<(Arc<[u8]>, T)>,
+    watch: &mut Watch<'_>,
+    visit: Visit<'_, T>,
+) -> Result<(), FindError> {
+    let mut page = page_after(None);
+    loop {
+        let last = page.last().map(|(key, _)| Arc::clone(key)).filter(|_| page.len() == PAGE);
+        for (key, entry) in page {
+            watch.step()?;
+            if visit(&key, entry, watch)?.is_break() {
+                return Ok(());
+            }
+        }
+        let Some(last) = last else { return Ok(()) };
+        page = page_after(Some(&last));
+    }
+}
+
+/// Whether the names of these series are sooner read than so many values are tested.
+fn is_few(of: &RoaringBitmap, values: usize) -> bool {
+    of.len() < values.min(FEW) as u64
+}
+
+/// What `pick` picks of the tags and values of some series, and how many have each.
+fn counted(
+    of: &RoaringBitmap,
+    path_into: PathInto<'_>,
+    watch: &mut Watch<'_>,
+    pick: &dyn for<'n> Fn(&'n [u8], &'n [u8]) -> Option<&'n [u8]>,
+) -> Result<BTreeMap<Vec<u8>, usize>, FindError> {
+    let mut counts = BTreeMap::new();
+    let mut name = Vec::new();
+    for id in of.iter().map(SeriesId) {
+        watch.step()?;
+        name.clear();
+        if path_into(id, &mut name) {
+            let picked = tags_of(&name).filter_map(|(tag, value)| pick(tag, value));
+            // A name may say the same twice.
+            for one in picked.collect::<BTreeSet<_>>() {
+                *counts.entry(one.to_vec()).or_default() += 1;
+            }
+        }
+    }
+    Ok(counts)
 }
 
 /// What passes a filter.
@@ -359,139 +470,4 @@ fn tags_of(name: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 #[cfg(test)]
 #[cfg(not(loom))]
-mod tests {
-    use super::*;
-    use crate::index::{FindLimits, Index};
-    use proptest::prelude::*;
-    use std::collections::{BTreeMap, BTreeSet};
-
-    /// Tag and value of every tag of a name, by the plainest reading.
-    fn plain(name: &str) -> BTreeMap<String, String> {
-        let mut parts = name.split(';');
-        let metric = ("name".to_owned(), parts.next().unwrap().to_owned());
-        let tag = |part: &str| part.split_once('=').map(|(t, v)| (t.to_owned(), v.to_owned()));
-        let mut tags: BTreeMap<String, String> = parts.filter_map(tag).collect();
-        tags.extend([metric]);
-        tags
-    }
-
-    #[derive(Debug, Clone)]
-    enum Op {
-        Is(&'static str),
-        IsNot(&'static str),
-        Begins(&'static str),
-        BeginsNot(&'static str),
-    }
-
-    fn op() -> impl Strategy<Value = Op> {
-        let value = || prop::sample::select(vec!["", "a", "b", "m", "ab", "zz"]);
-        prop_oneof![
-            value().prop_map(Op::Is),
-            value().prop_map(Op::IsNot),
-            value().prop_map(Op::Begins),
-            value().prop_map(Op::BeginsNot),
-        ]
-    }
-
-    impl Op {
-        fn passes(&self, value: &str) -> bool {
-            match self {
-                Self::Is(this) => value == *this,
-                Self::IsNot(this) => value != *this,
-                Self::Begins(this) => value.starts_with(this),
-                Self::BeginsNot(this) => !value.starts_with(this),
-            }
-        }
-
-        fn test(&self) -> TagTest<'_> {
-            match self {
-                Self::Is(value) => TagTest::Is(value.as_bytes()),
-                Self::IsNot(value) => TagTest::IsNot(value.as_bytes()),
-                other => TagTest::Passes(Box::new(|value| {
-                    other.passes(std::str::from_utf8(value).unwrap())
-                })),
-            }
-        }
-    }
-
-    fn filter() -> impl Strategy<Value = (&'static str, Op)> {
-        (prop::sample::select(vec!["name", "x", "y", "none"]), op())
-    }
-
-    fn name() -> impl Strategy<Value = String> {
-        let text = || prop::sample::select(vec!["a", "b", "ab", "c.d"]);
-        let tags =
-            prop::collection::btree_map(prop::sample::select(vec!["x", "y", "z"]), text(), 0..3);
-        (prop::sample::select(vec!["m", "m.n", "o"]), tags).prop_map(|(metric, tags)| {
-            let tags = tags.into_iter().map(|(tag, value)| format!(";{tag}={value}"));
-            metric.to_owned() + &tags.collect::<String>()
-        })
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(400))]
-
-        /// Series come, go, and come to lie in the base; every question is answered as by looking
-        /// at each name.
-        #[test]
-        fn tags_answer_as_brute_force_does(
-            names in prop::collection::btree_set(name(), 0..20),
-            removed in prop::collection::vec(any::<bool>(), 20),
-            sealed in 0..20_usize,
-            filters in prop::collection::vec(filter(), 0..4),
-            prefix in prop::sample::select(vec!["", "a", "x"]),
-        ) {
-            let mut index = Index::new();
-            let mut kept = BTreeMap::new();
-            for (number, name) in names.iter().enumerate() {
-                if number == sealed {
-                    index = crate::index::tests::sealed_over(&index, SeriesId(number as u32));
-                }
-                let id = SeriesId(number as u32);
-                index.insert(name.as_bytes(), id);
-                kept.insert(name.clone(), id);
-            }
-            for (name, _) in names.iter().zip(&removed).filter(|(_, removed)| **removed) {
-                let id = kept.remove(name).unwrap();
-                prop_assert!(index.remove(id));
-            }
-            kept.retain(|name, _| name.contains(';'));
-            let limits = FindLimits::default();
-            let tests: Vec<_> = filters
-                .iter()
-                .map(|(tag, op)| TagFilter { tag: tag.as_bytes(), test: op.test() })
-                .collect();
-            let fits = |name: &str| {
-                let tags = plain(name);
-                let value = |tag: &str| tags.get(tag).map_or("", String::as_str);
-                filters.iter().all(|(tag, op)| op.passes(value(tag)))
-            };
-            let fitting: Vec<_> = kept.iter().filter(|(name, _)| fits(name)).collect();
-            let found = index.tagged_series(&tests, &limits).unwrap();
-            let expected = fitting.iter().map(|(name, id)| (name.as_bytes().to_vec(), **id));
-            prop_assert_eq!(&found, &expected.collect::<Vec<_>>());
-
-            let completion = Completion { prefix: prefix.as_bytes(), most: 2 };
-            let tags: BTreeSet<String> =
-                fitting.iter().flat_map(|(name, _)| plain(name).into_keys()).collect();
-            let tags = tags.into_iter().filter(|tag| tag.starts_with(prefix)).take(2);
-            let expected: Vec<_> = tags.map(String::into_bytes).collect();
-            prop_assert_eq!(index.tags(&tests, completion, &limits).unwrap(), expected);
-
-            let mut counts = BTreeMap::<String, usize>::new();
-            for (name, _) in &fitting {
-                if let Some(value) = plain(name).get("x") {
-                    *counts.entry(value.clone()).or_default() += 1;
-                }
-            }
-            let found = index.tag_values(b"x", &tests, Completion::ALL, &limits).unwrap();
-            let expected = counts.into_iter().map(|(value, count)| (value.into_bytes(), count));
-            prop_assert_eq!(found, expected.collect::<Vec<_>>());
-
-            if !fitting.is_empty() {
-                let none = FindLimits { nodes: Some(fitting.len() - 1), ..FindLimits::default() };
-                prop_assert!(index.tagged_series(&tests, &none).is_err());
-            }
-        }
-    }
-}
+mod tests;

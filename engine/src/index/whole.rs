@@ -360,7 +360,9 @@ impl Index {
         completion: Completion<'_>,
         limits: &FindLimits,
     ) -> Result<Vec<Vec<u8>>, FindError> {
-        self.ask_tags(filters, limits, |watch| self.tags.tags(filters, completion, watch))
+        self.ask_tags(filters, limits, |watch| {
+            self.tags.tags(filters, completion, &|id, name| self.path_into(id, name), watch)
+        })
     }
 
     /// The values of a tag on the series that pass all filters, sorted, and how many have each.
@@ -374,7 +376,10 @@ impl Index {
         completion: Completion<'_>,
         limits: &FindLimits,
     ) -> Result<Vec<(Vec<u8>, usize)>, FindError> {
-        self.ask_tags(filters, limits, |watch| self.tags.counts(tag, filters, completion, watch))
+        self.ask_tags(filters, limits, |watch| {
+            let path_into = |id, name: &mut Vec<u8>| self.path_into(id, name);
+            self.tags.counts(tag, filters, completion, &path_into, watch)
+        })
     }
 
     fn ask_tags<T>(

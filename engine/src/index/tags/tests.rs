@@ -1,0 +1,284 @@
+//! Tags beside a look at each name, over many pages, and with what happens meanwhile.
+
+use super::*;
+use crate::index::{FindLimits, Index};
+use proptest::prelude::*;
+
+/// Tag and value of every tag of a name, by the plainest reading.
+fn plain(name: &str) -> BTreeMap<String, String> {
+    let mut parts = name.split(';');
+    let metric = ("name".to_owned(), parts.next().unwrap().to_owned());
+    let tag = |part: &str| part.split_once('=').map(|(t, v)| (t.to_owned(), v.to_owned()));
+    let mut tags: BTreeMap<String, String> = parts.filter_map(tag).collect();
+    tags.extend([metric]);
+    tags
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Is(&'static str),
+    IsNot(&'static str),
+    Begins(&'static str),
+    BeginsNot(&'static str),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let value = || prop::sample::select(vec!["", "a", "b", "m", "ab", "zz"]);
+    prop_oneof![
+        value().prop_map(Op::Is),
+        value().prop_map(Op::IsNot),
+        value().prop_map(Op::Begins),
+        value().prop_map(Op::BeginsNot),
+    ]
+}
+
+impl Op {
+    fn passes(&self, value: &str) -> bool {
+        match self {
+            Self::Is(this) => value == *this,
+            Self::IsNot(this) => value != *this,
+            Self::Begins(this) => value.starts_with(this),
+            Self::BeginsNot(this) => !value.starts_with(this),
+        }
+    }
+
+    fn test(&self) -> TagTest<'_> {
+        match self {
+            Self::Is(value) => TagTest::Is(value.as_bytes()),
+            Self::IsNot(value) => TagTest::IsNot(value.as_bytes()),
+            other => {
+                TagTest::Passes(Box::new(|value| other.passes(std::str::from_utf8(value).unwrap())))
+            }
+        }
+    }
+}
+
+fn filter() -> impl Strategy<Value = (&'static str, Op)> {
+    (prop::sample::select(vec!["name", "x", "y", "none"]), op())
+}
+
+fn name() -> impl Strategy<Value = String> {
+    let text = || prop::sample::select(vec!["a", "b", "ab", "c.d"]);
+    let tags = prop::collection::btree_map(prop::sample::select(vec!["x", "y", "z"]), text(), 0..3);
+    (prop::sample::select(vec!["m", "m.n", "o"]), tags).prop_map(|(metric, tags)| {
+        let tags = tags.into_iter().map(|(tag, value)| format!(";{tag}={value}"));
+        metric.to_owned() + &tags.collect::<String>()
+    })
+}
+
+/// An index whose names have `values` of the tag x each, with even numbers.
+fn with_values(values: usize) -> Index {
+    let index = Index::new();
+    for number in 0..values {
+        index.insert(numbered(2 * number).as_bytes(), SeriesId(number as u32));
+    }
+    index
+}
+
+fn numbered(number: usize) -> String {
+    format!("m;x={number:06};y={}", number % 3)
+}
+
+#[test]
+fn values_are_answered_over_many_pages() {
+    let count = 2 * PAGE + 7;
+    let (index, limits) = (with_values(count), FindLimits::default());
+    let ask = |filters: &[_], prefix: &[u8], most| {
+        let completion = Completion { prefix, most };
+        index.tag_values(b"x", filters, completion, &limits).unwrap()
+    };
+    let expected = |number: usize| (format!("{:06}", 2 * number).into_bytes(), 1);
+    for most in [0, 1, PAGE - 1, PAGE, PAGE + 1, count, usize::MAX] {
+        let first: Vec<_> = (0..count.min(most)).map(expected).collect();
+        assert_eq!(ask(&[], b"", most), first);
+        assert_eq!(ask(&[filter_of(b"name", TagTest::Is(b"m"))], b"", most), first);
+    }
+    let begin: Vec<_> = (1000..count).map(expected).filter(|v| v.0[..3] == *b"002").collect();
+    assert_eq!(begin.len(), 500);
+    assert_eq!(ask(&[], b"002", usize::MAX), begin);
+    // So many pages, and each is one.
+    let pages = index_pages(&index);
+    assert_eq!(pages, [PAGE, PAGE, 7]);
+}
+
+fn filter_of<'a>(tag: &'a [u8], test: TagTest<'a>) -> TagFilter<'a> {
+    TagFilter { tag, test }
+}
+
+/// Lengths of the pages of the values of x.
+fn index_pages(index: &Index) -> Vec<usize> {
+    let tags = Tags::default();
+    index.for_each_leaf(&mut |name, id| {
+        tags.insert(name, id);
+        ControlFlow::Continue(())
+    });
+    let tables = tags.0.read();
+    let (mut lengths, mut last) = (Vec::new(), None);
+    loop {
+        let page = page(&tables.tags[&b"x"[..]], b"", last.as_deref(), |_| ());
+        let Some((key, ())) = page.last() else { return lengths };
+        lengths.push(page.len());
+        last = Some(Arc::clone(key));
+    }
+}
+
+/// The test of a value is a place between two looks at the tables: what it does is concurrent.
+#[test]
+fn series_come_and_go_between_values() {
+    let count = 2 * PAGE + 7;
+    for is_absent_wanted in [true, false] {
+        let index = with_values(count);
+        let limits = FindLimits::default();
+        let next = std::cell::Cell::new(count);
+        let passes = |value: &[u8]| {
+            let number = next.replace(next.get() + 1);
+            // Before all values there are, and as soon as a page was tested, behind the place.
+            let id = SeriesId(number as u32);
+            index.insert(format!("m;x=!{number}").as_bytes(), id);
+            // Every other one goes, some before their turn.
+            if (number - count) % 2 == 1 && number - count < PAGE {
+                assert!(index.remove(SeriesId((number - count) as u32 * 2)));
+            }
+            value.is_empty() == is_absent_wanted
+        };
+        let filters = [filter_of(b"x", TagTest::Passes(Box::new(passes)))];
+        let found = index.tagged_series(&filters, &limits).unwrap();
+        assert!(next.get() > count + PAGE);
+        if is_absent_wanted {
+            // All have an x, whenever they came.
+            assert_eq!(found, []);
+            continue;
+        }
+        let found: BTreeSet<_> = found.into_iter().map(|(name, _)| name).collect();
+        let stays = |number: &usize| number % 4 != 2 || *number >= 2 * PAGE;
+        let mut stayed = (0..count).filter(stays);
+        assert!(stayed.all(|number| found.contains(numbered(2 * number).as_bytes())));
+    }
+}
+
+#[test]
+fn values_are_paged_while_series_are_created() {
+    let count = 3 * PAGE;
+    let index = with_values(count);
+    let limits = FindLimits::default();
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let relaxed = std::sync::atomic::Ordering::Relaxed;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..count {
+                let id = SeriesId((count + number) as u32);
+                index.insert(numbered(2 * number + 1).as_bytes(), id);
+            }
+            is_over.store(true, relaxed);
+        });
+        loop {
+            let is_last = is_over.load(relaxed);
+            let found = index.tag_values(b"x", &[], Completion::ALL, &limits).unwrap();
+            assert!(found.is_sorted_by(|a, b| a.0 < b.0));
+            let even = |value: &[u8]| value.last().is_some_and(|digit| digit % 2 == 0);
+            let before = found.iter().filter(|(value, _)| even(value)).count();
+            assert_eq!(before, count, "all that were there all the time");
+            if is_last {
+                assert_eq!(found.len(), 2 * count);
+                break;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_name_that_says_a_tag_twice_counts_once() {
+    let (index, limits) = (Index::new(), FindLimits::default());
+    index.insert(b"m;name=m;x=1;x=1;x=2", SeriesId(0));
+    (1..9).for_each(|id| _ = index.insert(format!("o{id};x=o{id}").as_bytes(), SeriesId(id)));
+    let expected = [(b"1".to_vec(), 1), (b"2".to_vec(), 1)];
+    let few = [filter_of(b"name", TagTest::Is(b"m"))];
+    let ask = |tag| index.tag_values(tag, &few, Completion::ALL, &limits).unwrap();
+    assert_eq!(ask(b"x"), expected);
+    assert_eq!(ask(b"name"), [(b"m".to_vec(), 1)]);
+    assert_eq!(index.tag_values(b"x", &[], Completion::ALL, &limits).unwrap()[..2], expected);
+}
+
+#[test]
+fn a_late_question_ends_within_a_page() {
+    let index = with_values(2 * PAGE);
+    let cancelled = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let cancel = Arc::clone(&cancelled);
+    let limits = FindLimits { cancelled: Some(cancelled), ..FindLimits::default() };
+    let tested = std::cell::Cell::new(0);
+    let passes = |_: &[u8]| {
+        cancel.store(true, std::sync::atomic::Ordering::Relaxed);
+        tested.set(tested.get() + 1);
+        true
+    };
+    let filters = [filter_of(b"x", TagTest::Passes(Box::new(passes)))];
+    assert!(matches!(index.tagged_series(&filters, &limits), Err(FindError::Deadline { .. })));
+    assert!(tested.get() <= PAGE);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Series come, go, and come to lie in the base; every question is answered as by looking
+    /// at each name.
+    #[test]
+    fn tags_answer_as_brute_force_does(
+        names in prop::collection::btree_set(name(), 0..20),
+        removed in prop::collection::vec(any::<bool>(), 20),
+        sealed in 0..20_usize,
+        filters in prop::collection::vec(filter(), 0..4),
+        prefix in prop::sample::select(vec!["", "a", "x"]),
+    ) {
+        let mut index = Index::new();
+        let mut kept = BTreeMap::new();
+        for (number, name) in names.iter().enumerate() {
+            if number == sealed {
+                index = crate::index::tests::sealed_over(&index, SeriesId(number as u32));
+            }
+            let id = SeriesId(number as u32);
+            index.insert(name.as_bytes(), id);
+            kept.insert(name.clone(), id);
+        }
+        for (name, _) in names.iter().zip(&removed).filter(|(_, removed)| **removed) {
+            let id = kept.remove(name).unwrap();
+            prop_assert!(index.remove(id));
+        }
+        kept.retain(|name, _| name.contains(';'));
+        let limits = FindLimits::default();
+        let tests: Vec<_> = filters
+            .iter()
+            .map(|(tag, op)| TagFilter { tag: tag.as_bytes(), test: op.test() })
+            .collect();
+        let fits = |name: &str| {
+            let tags = plain(name);
+            let value = |tag: &str| tags.get(tag).map_or("", String::as_str);
+            filters.iter().all(|(tag, op)| op.passes(value(tag)))
+        };
+        let fitting: Vec<_> = kept.iter().filter(|(name, _)| fits(name)).collect();
+        let found = index.tagged_series(&tests, &limits).unwrap();
+        let expected = fitting.iter().map(|(name, id)| (name.as_bytes().to_vec(), **id));
+        prop_assert_eq!(&found, &expected.collect::<Vec<_>>());
+
+        let completion = Completion { prefix: prefix.as_bytes(), most: 2 };
+        let tags: BTreeSet<String> =
+            fitting.iter().flat_map(|(name, _)| plain(name).into_keys()).collect();
+        let tags = tags.into_iter().filter(|tag| tag.starts_with(prefix)).take(2);
+        let expected: Vec<_> = tags.map(String::into_bytes).collect();
+        prop_assert_eq!(index.tags(&tests, completion, &limits).unwrap(), expected);
+
+        let mut counts = BTreeMap::<String, usize>::new();
+        for (name, _) in &fitting {
+            if let Some(value) = plain(name).get("x") {
+                *counts.entry(value.clone()).or_default() += 1;
+            }
+        }
+        let found = index.tag_values(b"x", &tests, Completion::ALL, &limits).unwrap();
+        let expected = counts.into_iter().map(|(value, count)| (value.into_bytes(), count));
+        prop_assert_eq!(found, expected.collect::<Vec<_>>());
+
+        if !fitting.is_empty() {
+            let none = FindLimits { nodes: Some(fitting.len() - 1), ..FindLimits::default() };
+            prop_assert!(index.tagged_series(&tests, &none).is_err());
+        }
+    }
+}
