@@ -33,6 +33,7 @@ impl Background {
         background.spawn("silverback-seal", inner, &stopped, |inner, stopped| {
             inner.store.work(inner, stopped);
         })?;
+        inner.index.await_tags();
         background.spawn("silverback-index", inner, &stopped, crate::base::work)?;
         background.spawn("silverback-compact", inner, &stopped, crate::compact::work)?;
         if inner.store.old_files().is_some() {

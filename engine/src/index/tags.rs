@@ -8,7 +8,8 @@
 //! what comes before the first `;`. The tables are in memory and beside the trees, which hold
 //! these names too: a find by path sees them. Names that are in the base already when the
 //! database is opened are entered by [`Index::load_tags`](super::Index::load_tags) once, from the
-//! base's own leaves; a question that comes earlier waits for it.
+//! base's own leaves, by a thread of its own; a question that comes earlier waits for it until its
+//! deadline. Where there is no such thread, the first question does it.
 //!
 //! Questions go through tags and values page by page: they take handles of the sets of a page and
 //! let go of the tables before they work, so a series that is created waits for the copying of a
@@ -422,12 +423,15 @@ fn is_few(of: &RoaringBitmap, values: usize) -> bool {
     of.len() < values.min(FEW) as u64
 }
 
+/// Picks the tag or the value of a tag of a series, or neither.
+type Pick<'a> = dyn for<'n> Fn(&'n [u8], &'n [u8]) -> Option<&'n [u8]> + 'a;
+
 /// What `pick` picks of the tags and values of some series, and how many have each.
 fn counted(
     of: &RoaringBitmap,
     path_into: PathInto<'_>,
     watch: &mut Watch<'_>,
-    pick: &dyn for<'n> Fn(&'n [u8], &'n [u8]) -> Option<&'n [u8]>,
+    pick: &Pick<'_>,
 ) -> Result<BTreeMap<Vec<u8>, usize>, FindError> {
     let mut counts = BTreeMap::new();
     let mut name = Vec::new();

@@ -35,7 +35,7 @@ use super::{FindLimits, Found, NodeKind};
 use crate::error::FindError;
 use crate::series::SeriesId;
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use silverback_formats::index::{IndexBuilder, PushError};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -58,7 +58,9 @@ pub struct Index {
     tags: Tags,
     /// Whether the tags of the names that the base had at first are entered.
     tags_loaded: AtomicBool,
-    /// Held while they are.
+    /// Whether a thread of its own enters them: then questions wait for it.
+    tags_awaited: AtomicBool,
+    /// Held while they are entered.
     tags_loading: Mutex<()>,
 }
 
@@ -117,6 +119,7 @@ impl Index {
             removed: Mutex::default(),
             tags: Tags::default(),
             tags_loaded,
+            tags_awaited: AtomicBool::new(false),
             tags_loading: Mutex::default(),
         }
     }
@@ -295,10 +298,23 @@ impl Index {
         Ok(found)
     }
 
+    /// Lets questions about tags wait, until their deadlines, for a thread that calls
+    /// [`Self::load_tags`]. Otherwise the first of them does that work, whole, whatever its
+    /// deadline: what is broken off is to be done again from the begin.
+    pub fn await_tags(&self) {
+        self.tags_awaited.store(true, Ordering::Release);
+    }
+
     /// Enters the tags of the names that the base had at first, unless that is done or
-    /// `is_stopped` says so meanwhile.
+    /// `is_stopped` says so meanwhile. Waits for another thread that is at it.
     pub fn load_tags(&self, is_stopped: impl Fn() -> bool) {
-        let Some(_only_one) = self.tags_loading.try_lock() else { return };
+        let only_one = self.tags_loading.lock();
+        self.load_tags_alone(&only_one, is_stopped);
+        // Stopped or not, nobody is to wait for more.
+        self.tags_awaited.store(false, Ordering::Release);
+    }
+
+    fn load_tags_alone(&self, _only_one: &MutexGuard<'_, ()>, is_stopped: impl Fn() -> bool) {
         if self.tags_loaded.load(Ordering::Acquire) {
             return;
         }
@@ -392,13 +408,14 @@ impl Index {
         let mut watch = Watch::new(&text, limits);
         watch.check()?;
         while !self.tags_loaded.load(Ordering::Acquire) {
-            self.load_tags(|| watch.check().is_err());
-            if self.tags_loaded.load(Ordering::Acquire) {
-                break;
+            let is_awaited = self.tags_awaited.load(Ordering::Acquire);
+            match if is_awaited { None } else { self.tags_loading.try_lock() } {
+                Some(only_one) => self.load_tags_alone(&only_one, || false),
+                None => {
+                    watch.check()?;
+                    std::thread::sleep(LOADING);
+                }
             }
-            watch.check()?;
-            // Another thread loads them.
-            std::thread::sleep(LOADING);
         }
         ask(&mut watch)
     }

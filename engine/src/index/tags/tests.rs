@@ -1,8 +1,10 @@
 //! Tags beside a look at each name, over many pages, and with what happens meanwhile.
 
 use super::*;
+use crate::clock;
 use crate::index::{FindLimits, Index};
 use proptest::prelude::*;
+use std::time::Instant;
 
 /// Tag and value of every tag of a name, by the plainest reading.
 fn plain(name: &str) -> BTreeMap<String, String> {
@@ -197,6 +199,93 @@ fn a_name_that_says_a_tag_twice_counts_once() {
     assert_eq!(ask(b"x"), expected);
     assert_eq!(ask(b"name"), [(b"m".to_vec(), 1)]);
     assert_eq!(index.tag_values(b"x", &[], Completion::ALL, &limits).unwrap()[..2], expected);
+}
+
+/// What a start finds: names in the base, more of them than are read between two looks.
+fn restarted() -> Index {
+    let count = 10_000;
+    let index = with_values(count);
+    crate::index::tests::sealed_over(&index, SeriesId(count as u32))
+}
+
+fn tags_of_all(index: &Index, deadline: Option<Instant>) -> Result<Vec<Vec<u8>>, FindError> {
+    index.tags(&[], Completion::ALL, &FindLimits { deadline, ..FindLimits::default() })
+}
+
+#[test]
+fn a_question_without_a_loading_thread_loads_whole() {
+    let index = restarted();
+    assert_eq!(tags_of_all(&index, None).unwrap(), [&b"name"[..], b"x", b"y"]);
+    assert_eq!(index.tagged_len(), 10_000);
+}
+
+#[test]
+fn questions_wait_for_the_loading_thread_and_do_not_begin_again() {
+    let index = restarted();
+    index.await_tags();
+    let (begun, is_begun) = crossbeam_channel::bounded(0);
+    let (go_on, goes_on) = crossbeam_channel::bounded::<()>(0);
+    std::thread::scope(|scope| {
+        let index = &index;
+        let looks = scope.spawn(move || {
+            let looks = std::cell::Cell::new(0);
+            index.load_tags(|| {
+                if looks.replace(looks.get() + 1) == 1 {
+                    begun.send(()).unwrap();
+                    goes_on.recv().unwrap();
+                }
+                false
+            });
+            looks.get()
+        });
+        is_begun.recv().unwrap();
+        let loaded = index.tagged_len();
+        assert!((1..10_000).contains(&loaded));
+        for _ in 0..3 {
+            let soon = clock::monotonic() + std::time::Duration::from_millis(5);
+            assert!(matches!(tags_of_all(index, Some(soon)), Err(FindError::Deadline { .. })));
+        }
+        assert_eq!(index.tagged_len(), loaded, "no question loads beside it");
+        let waiting = scope.spawn(|| tags_of_all(index, None).unwrap().len());
+        go_on.send(()).unwrap();
+        assert_eq!(waiting.join().unwrap(), 3);
+        assert_eq!(looks.join().unwrap(), 3, "each name was read once");
+        assert_eq!(index.tagged_len(), 10_000);
+    });
+}
+
+/// A thread that comes while another loads waits for it, and does the work when that one stops.
+#[test]
+fn a_loading_thread_does_not_give_up_because_of_another_one() {
+    let index = restarted();
+    let (begun, is_begun) = crossbeam_channel::bounded(0);
+    let (stop, is_stopped) = crossbeam_channel::bounded::<()>(0);
+    std::thread::scope(|scope| {
+        let index = &index;
+        scope.spawn(move || {
+            index.load_tags(|| {
+                begun.send(()).unwrap();
+                is_stopped.recv().unwrap();
+                true
+            });
+        });
+        is_begun.recv().unwrap();
+        let second = scope.spawn(|| index.load_tags(|| false));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        stop.send(()).unwrap();
+        second.join().unwrap();
+        assert_eq!(index.tagged_len(), 10_000);
+    });
+}
+
+#[test]
+fn when_the_loading_thread_stops_a_question_loads() {
+    let index = restarted();
+    index.await_tags();
+    index.load_tags(|| true);
+    assert_eq!(index.tagged_len(), 0);
+    assert_eq!(tags_of_all(&index, None).unwrap().len(), 3);
+    assert_eq!(index.tagged_len(), 10_000);
 }
 
 #[test]
