@@ -129,6 +129,12 @@ pub enum FindError {
         /// The limit.
         limit: usize,
     },
+    /// What was found so far takes more memory than the caller has.
+    #[error("no memory left for all that matches {pattern:?}")]
+    Memory {
+        /// The pattern as it was given.
+        pattern: String,
+    },
     /// The deadline passed, or the caller went away.
     #[error("out of time while matching {pattern:?}")]
     Deadline {

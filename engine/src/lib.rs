@@ -88,7 +88,7 @@ pub use import::{
     ImportSeries, Importer, moved_folder,
 };
 pub use index::{
-    Completion, Dialect, FindLimits, Found, NodeKind, SeriesCursor, TagFilter, TagTest,
+    Completion, Dialect, FindLimits, FindMemory, Found, NodeKind, SeriesCursor, TagFilter, TagTest,
 };
 pub use job::{JobEvent, JobFile};
 pub use options::{

@@ -4,10 +4,10 @@
 
 use crate::api::Api;
 use crate::budget::Held;
-use crate::refusal::Refusal;
 use crate::sequence::{self, Piece, Sequence};
 use axum::body::Body;
-use silverback_engine::{Db, Found, NodeKind, SeriesCursor};
+use silverback_engine::{Db, FindLimits, FindMemory, Found, NodeKind, SeriesCursor};
+use std::sync::Mutex;
 
 /// Bytes after which a piece of a list is sent.
 const PIECE_BYTES: usize = 256 << 10;
@@ -21,8 +21,8 @@ pub(crate) struct Names {
     below: Option<SeriesCursor>,
     /// How many more may be listed.
     left: usize,
-    /// The memory of the matches.
-    _held: Held,
+    /// Counts the memory of the matches.
+    _limits: FindLimits,
 }
 
 impl Names {
@@ -30,14 +30,15 @@ impl Names {
     pub(crate) fn all(api: &Api) -> Self {
         let below = Some(api.db.series_below(b""));
         let matched = Vec::new().into_iter();
-        let _held = api.budget.nothing();
-        Self { db: api.db.clone(), matched, below, left: usize::MAX, _held }
+        let _limits = FindLimits::default();
+        Self { db: api.db.clone(), matched, below, left: usize::MAX, _limits }
     }
 
-    /// The series among some nodes and below them, the first so many; the nodes' memory is `held`.
-    pub(crate) fn of(api: &Api, nodes: Vec<Found>, most: usize, held: Held) -> Self {
+    /// The series among some nodes and below them, the first so many; the nodes were found
+    /// within `limits`.
+    pub(crate) fn of(api: &Api, nodes: Vec<Found>, most: usize, limits: FindLimits) -> Self {
         let matched = nodes.into_iter();
-        Self { db: api.db.clone(), matched, below: None, left: most, _held: held }
+        Self { db: api.db.clone(), matched, below: None, left: most, _limits: limits }
     }
 
     /// Calls `visit` with the next name; false after the last one.
@@ -111,13 +112,19 @@ impl<S: Spelling> Sequence for List<S> {
     }
 }
 
-/// The memory that found nodes take, and about as much again for the answer made of them.
-///
-/// # Errors
-/// When it does not fit the memory of all requests.
-pub(crate) fn hold_found(api: &Api, found: &[Found]) -> Result<Held, Refusal> {
-    let mut held = api.budget.nothing();
-    let bytes = found.iter().map(|node| size_of::<Found>() + node.path.len()).sum::<usize>();
-    held.set(2 * bytes)?;
-    Ok(held)
+/// The memory that is taken by what finds found, counted while they find, and about as much again
+/// for the answer made of it.
+#[derive(Debug)]
+pub(crate) struct HeldFind(Mutex<Held>);
+
+impl HeldFind {
+    pub(crate) fn new(api: &Api) -> Self {
+        Self(Mutex::new(api.budget.nothing()))
+    }
+}
+
+impl FindMemory for HeldFind {
+    fn take(&self, bytes: usize) -> bool {
+        self.0.lock().is_ok_and(|mut held| held.add(bytes.saturating_mul(2)).is_ok())
+    }
 }

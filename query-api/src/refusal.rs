@@ -3,6 +3,7 @@
 //! Bodies are one line of plain text, because Grafana shows them to people as they are; only tags,
 //! events and names of functions are refused in JSON, which is what their clients parse.
 
+use crate::api::Limits;
 use axum::Extension;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -124,9 +125,10 @@ impl Refusal {
 
     /// A failed find of the Graphite API.
     #[must_use]
-    pub fn find(error: FindError, timeout: Duration) -> Self {
+    pub fn find(error: FindError, limits: &Limits) -> Self {
         match error {
-            FindError::Deadline { .. } => Self::TimedOut(timeout),
+            FindError::Deadline { .. } => Self::TimedOut(limits.request_timeout),
+            FindError::Memory { .. } => Self::NoMemory { limit_bytes: limits.memory_bytes },
             FindError::TooMany { .. } => Self::parameters(format!("{error}: max-metrics-globbed")),
             error => Self::parameters(error),
         }

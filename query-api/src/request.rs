@@ -6,6 +6,7 @@
 
 use crate::api::Api;
 use crate::budget::{Budget, Held};
+use crate::listing::HeldFind;
 use crate::params::Params;
 use crate::refusal::Refusal;
 use crate::stats::Stats;
@@ -71,13 +72,15 @@ impl Request {
         Ok(Self { method, path, headers, params, body, deadline, cancelled, damaged, stats })
     }
 
-    /// Bounds for one find on behalf of this request.
+    /// Bounds for finds on behalf of this request. What they find counts as memory of all
+    /// requests as long as these bounds are kept, so keep them as long as that.
     #[must_use]
     pub fn find_limits(&self, api: &Api) -> FindLimits {
         FindLimits {
             nodes: Some(api.limits.globbed_nodes),
             deadline: Some(self.deadline),
             cancelled: Some(Arc::clone(&self.cancelled)),
+            memory: Some(Arc::new(HeldFind::new(api))),
         }
     }
 

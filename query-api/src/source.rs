@@ -12,7 +12,7 @@ use crate::origin::Origin;
 use crate::parallel;
 use crate::refusal::Refusal;
 use crate::request::Request;
-use crate::routes::tags::tagged_names;
+use crate::routes::tags::tagged_series;
 use crate::series::{Column, Series, Tags, Window, stored_tags};
 use crate::stats::Stats;
 use crate::tag_expr::TagExpr;
@@ -299,7 +299,7 @@ impl<'r> Source<'r> {
     fn find_matching(&self, pattern: &str) -> Result<Arc<[Leaf]>, Refusal> {
         let limits = self.request.find_limits(self.api);
         let found = self.api.db.find(pattern.as_bytes(), Dialect::Graphite, &limits);
-        let found = found.map_err(|error| Refusal::find(error, self.api.limits.request_timeout))?;
+        let found = found.map_err(|error| Refusal::find(error, &self.api.limits))?;
         let leaves = found.into_iter().filter_map(|node| {
             let NodeKind::Leaf(id) = node.kind else { return None };
             self.leaf(id, &node.path)
@@ -310,17 +310,14 @@ impl<'r> Source<'r> {
     /// The series whose tags fit all expressions, sorted by name.
     fn find_tagged(&self, expressions: &[&str]) -> Result<Arc<[Leaf]>, Refusal> {
         let expressions = TagExpr::parse_all(expressions).map_err(Refusal::parameters)?;
-        let names = tagged_names(self.api, self.request, &expressions);
-        let names = names.map_err(|refusal| match refusal {
+        let limits = self.request.find_limits(self.api);
+        let series = tagged_series(self.api, &limits, &expressions);
+        let series = series.map_err(|refusal| match refusal {
             // That is how the tag endpoints word it; here it is a wrong target.
             Refusal::BadJsonRequest(reason) => Refusal::parameters(reason),
             refusal => refusal,
         })?;
-        let leaves = names.iter().filter_map(|name| {
-            let id = self.api.db.series(name)?;
-            self.leaf(id, name)
-        });
-        Ok(leaves.collect())
+        Ok(series.into_iter().filter_map(|(name, id)| self.leaf(id, &name)).collect())
     }
 
     /// A series; `None` when it expired since it was found.

@@ -106,4 +106,12 @@ pub struct FindLimits {
     pub deadline: Option<Instant>,
     /// Set by the caller to stop the walk.
     pub cancelled: Option<Arc<AtomicBool>>,
+    /// Where memory of what is found is counted; `None` for no limit.
+    pub memory: Option<Arc<dyn FindMemory>>,
+}
+
+/// Memory that finds take, as far as there is some.
+pub trait FindMemory: std::fmt::Debug + Send + Sync {
+    /// Counts `bytes` more of what was found; false when they are too many, which ends the find.
+    fn take(&self, bytes: usize) -> bool;
 }

@@ -7,17 +7,19 @@ use crate::clock;
 use crate::error::FindError;
 use std::ops::ControlFlow;
 
-/// Looks at the clock, and whether somebody still waits, every few steps.
+/// Looks at the clock, and whether somebody still waits, every few steps; and counts memory.
 pub(super) struct Watch<'a> {
     limits: &'a FindLimits,
     /// What is asked, for the error.
     text: &'a str,
     steps: u32,
+    /// Memory taken that is not counted yet.
+    bytes: usize,
 }
 
 impl<'a> Watch<'a> {
     pub(super) fn new(text: &'a str, limits: &'a FindLimits) -> Self {
-        Self { limits, text, steps: 0 }
+        Self { limits, text, steps: 0, bytes: 0 }
     }
 
     /// To be called for everything looked at.
@@ -33,6 +35,27 @@ impl<'a> Watch<'a> {
         self.check()
     }
 
+    /// To be called before memory is taken for what was found; and [`Self::settle`] at the end.
+    ///
+    /// # Errors
+    /// When there is too much of it.
+    pub(super) fn hold(&mut self, bytes: usize) -> Result<(), FindError> {
+        self.bytes += bytes;
+        if self.bytes < BYTES_PER_COUNT { Ok(()) } else { self.settle() }
+    }
+
+    /// Counts all that was taken.
+    ///
+    /// # Errors
+    /// When there is too much of it.
+    pub(super) fn settle(&mut self) -> Result<(), FindError> {
+        let bytes = std::mem::take(&mut self.bytes);
+        if bytes == 0 || self.limits.memory.as_ref().is_none_or(|memory| memory.take(bytes)) {
+            return Ok(());
+        }
+        Err(FindError::Memory { pattern: self.text.to_owned() })
+    }
+
     /// Whether there is time left.
     pub(super) fn check(&self) -> Result<(), FindError> {
         let is_late = self.limits.deadline.is_some_and(|deadline| clock::monotonic() >= deadline);
@@ -46,6 +69,8 @@ impl<'a> Watch<'a> {
 
 /// Nodes between two looks at the clock.
 const STEPS_PER_CHECK: u32 = 512;
+/// Memory that is taken before it is counted.
+const BYTES_PER_COUNT: usize = 256 << 10;
 
 /// Whether a path was handed on already.
 pub(super) type IsKnown<'a> = &'a dyn Fn(&[u8]) -> bool;

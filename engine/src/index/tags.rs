@@ -270,6 +270,7 @@ impl Tags {
                 }
             };
             if is_found {
+                watch.hold(size_of::<Vec<u8>>() + tag.len())?;
                 found.push(tag.to_vec());
             }
             Ok(ControlFlow::Continue(()))
@@ -296,12 +297,13 @@ impl Tags {
             return Ok(counts.into_iter().take(most).collect());
         }
         let mut found = Vec::new();
-        self.for_each_value(tag, prefix, watch, &mut |value, ids, _| {
+        self.for_each_value(tag, prefix, watch, &mut |value, ids, watch| {
             if found.len() == most {
                 return Ok(ControlFlow::Break(()));
             }
             let count = of.as_ref().map_or_else(|| ids.len(), |of| ids.len_within(of));
             if count > 0 {
+                watch.hold(size_of::<(Vec<u8>, usize)>() + value.len())?;
                 found.push((value.to_vec(), count as usize));
             }
             Ok(ControlFlow::Continue(()))
@@ -442,6 +444,9 @@ fn counted(
             let picked = tags_of(&name).filter_map(|(tag, value)| pick(tag, value));
             // A name may say the same twice.
             for one in picked.collect::<BTreeSet<_>>() {
+                if !counts.contains_key(one) {
+                    watch.hold(size_of::<(Vec<u8>, usize)>() + one.len())?;
+                }
                 *counts.entry(one.to_vec()).or_default() += 1;
             }
         }

@@ -282,10 +282,17 @@ impl Index {
     /// When a limit is passed.
     pub fn find(&self, pattern: &Pattern, limits: &FindLimits) -> Result<Vec<Found>, FindError> {
         let mut found = Vec::new();
+        let mut watch = Watch::new(pattern.text(), limits);
+        let mut held = Ok(());
         self.walk(pattern, limits, &mut |path, kind| {
+            held = watch.hold(size_of::<Found>() + path.len());
+            if held.is_err() {
+                return ControlFlow::Break(());
+            }
             found.push(Found { path: path.to_vec(), kind });
             ControlFlow::Continue(())
         })?;
+        held.and_then(|()| watch.settle())?;
         found.sort_unstable();
         let is_directory = |found: &Found| found.kind == NodeKind::Directory;
         found.dedup_by(|later, kept| {
@@ -358,6 +365,7 @@ impl Index {
                 watch.step()?;
                 let mut name = Vec::new();
                 if self.path_into(id, &mut name) {
+                    watch.hold(size_of::<(Vec<u8>, SeriesId)>() + name.len())?;
                     series.push((name, id));
                 }
             }
@@ -417,7 +425,9 @@ impl Index {
                 }
             }
         }
-        ask(&mut watch)
+        let answer = ask(&mut watch)?;
+        watch.settle()?;
+        Ok(answer)
     }
 
     /// How many series there are.

@@ -6,7 +6,7 @@ use crate::refusal::Refusal;
 use crate::request::{Reply, Request};
 use crate::selection::{Selection, SelectionError};
 use serde_json::json;
-use silverback_engine::SeriesId;
+use silverback_engine::{FindError, SeriesId};
 
 /// Names in an answer that does not ask for another number of them.
 const NAMES: usize = 1000;
@@ -23,7 +23,11 @@ pub fn delete(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let params = &request.params;
     let selection = Selection::parse(&params.all("match"), &params.all("tags"))?;
     let (dry_run, limit) = (flag(request, "dryRun")?, names_wanted(request)?);
-    let series = selection.series(&api.db, &request.find_limits(api))?;
+    let limits = request.find_limits(api);
+    let series = selection.series(&api.db, &limits).map_err(|error| match error {
+        SelectionError::Find(error @ FindError::Memory { .. }) => Refusal::find(error, &api.limits),
+        error => error.into(),
+    })?;
     let mut deleted = 0;
     if !dry_run {
         let ids: Vec<SeriesId> = series.iter().map(|(_, id)| *id).collect();

@@ -5,7 +5,7 @@ use super::proto_json;
 use crate::api::Api;
 use crate::refusal::Refusal;
 use crate::request::{Reply, Request};
-use silverback_engine::{Dialect, FindError, Found, NodeKind};
+use silverback_engine::{Dialect, FindError, FindLimits, Found, NodeKind};
 use silverback_formats::reply::protobuf_v3::{
     GlobMatch, GlobResponse, MultiGlobRequest, MultiGlobResponse,
 };
@@ -30,7 +30,8 @@ pub fn find(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     // These two can carry the answer to one query only.
     let queries =
         if matches!(format, Format::V2 | Format::Pickle) { queries[..1].to_vec() } else { queries };
-    let found = find_all(api, request, &queries)?;
+    let limits = request.find_limits(api);
+    let found = find_all(api, &limits, &queries)?;
     let nothing = found.iter().all(|(_, nodes)| nodes.is_empty());
     // graphite-web takes a node out of service for a minute on every status but 200.
     if nothing && format != Format::Pickle {
@@ -62,12 +63,12 @@ fn queries(request: &Request, format: Format) -> Vec<Vec<u8>> {
 type Matches = Vec<(Vec<u8>, Vec<Found>)>;
 
 /// Matches every query; one that is malformed matches nothing as long as another one is not.
-fn find_all(api: &Api, request: &Request, queries: &[Vec<u8>]) -> Result<Matches, Refusal> {
+fn find_all(api: &Api, limits: &FindLimits, queries: &[Vec<u8>]) -> Result<Matches, Refusal> {
     let mut all = Matches::new();
     let mut malformed = Vec::new();
     let mut left = api.limits.globbed_nodes;
     for query in queries {
-        let nodes = find_one(api, request, query)?.unwrap_or_else(|Malformed(text)| {
+        let nodes = find_one(api, limits, query)?.unwrap_or_else(|Malformed(text)| {
             malformed.push(text);
             Vec::new()
         });
@@ -89,7 +90,7 @@ pub(super) struct Malformed(pub(super) String);
 /// pattern, as itself.
 pub(super) fn find_one(
     api: &Api,
-    request: &Request,
+    limits: &FindLimits,
     query: &[u8],
 ) -> Result<Result<Vec<Found>, Malformed>, Refusal> {
     let query = query.trim_ascii();
@@ -99,9 +100,11 @@ pub(super) fn find_one(
         return Ok(Ok(vec![Found { path: query.to_vec(), kind: NodeKind::Leaf(id) }]));
     }
     let pattern = if query.is_empty() { b"*" } else { query };
-    match api.db.find(pattern, Dialect::Carbon, &request.find_limits(api)) {
+    match api.db.find(pattern, Dialect::Carbon, limits) {
         Ok(nodes) => Ok(Ok(nodes)),
-        Err(FindError::Deadline { .. }) => Err(Refusal::TimedOut(api.limits.request_timeout)),
+        Err(error @ (FindError::Deadline { .. } | FindError::Memory { .. })) => {
+            Err(Refusal::find(error, &api.limits))
+        }
         Err(FindError::TooMany { limit, .. }) => Err(Refusal::too_many_names(limit)),
         Err(error) => Ok(Err(Malformed(format!("{}: {error}", String::from_utf8_lossy(query))))),
     }

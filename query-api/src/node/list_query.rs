@@ -7,7 +7,7 @@ use super::find::{Malformed, find_one};
 use super::format::Format;
 use super::list::json_string;
 use crate::api::Api;
-use crate::listing::{self, Names, Spelling, hold_found};
+use crate::listing::{self, Names, Spelling};
 use crate::refusal::Refusal;
 use crate::request::{Reply, Request};
 use silverback_engine::{Found, NodeKind};
@@ -35,11 +35,11 @@ pub fn list_query(api: &Api, request: &Request) -> Result<Reply, Refusal> {
         })?,
     };
     let target = request.params.last("target").unwrap_or_default();
-    let found = find_one(api, request, target.as_bytes())?;
+    let limits = request.find_limits(api);
+    let found = find_one(api, &limits, target.as_bytes())?;
     let found = found.map_err(|Malformed(text)| {
         Refusal::BadRequest(format!("Bad request (can't expand globs: [{text}])"))
     })?;
-    let held = hold_found(api, &found)?;
     let nodes = outermost(found, is("leaf_only"));
     let mut count = 0;
     for (number, node) in nodes.iter().enumerate() {
@@ -51,7 +51,7 @@ pub fn list_query(api: &Api, request: &Request) -> Result<Reply, Refusal> {
             NodeKind::Directory => api.db.count_below(&node.path),
         };
     }
-    let names = Names::of(api, nodes, most, held);
+    let names = Names::of(api, nodes, most, limits);
     Ok(Reply::new(Format::Json.content_type(), listing::body(api, names, Counted(count))))
 }
 

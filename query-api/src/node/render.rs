@@ -133,7 +133,8 @@ fn fetch_all(
     let mut malformed = Vec::new();
     for target in targets {
         let finding = clock::monotonic();
-        let found = find_one(api, request, &target.pattern)?;
+        let limits = request.find_limits(api);
+        let found = find_one(api, &limits, &target.pattern)?;
         find += finding.elapsed();
         let nodes = match found {
             Ok(nodes) => nodes,

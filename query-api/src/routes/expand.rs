@@ -3,12 +3,10 @@
 use super::integer;
 use super::json_text::{self, Charset};
 use crate::api::Api;
-use crate::budget::Held;
-use crate::listing::hold_found;
 use crate::refusal::Refusal;
 use crate::request::{Reply, Request};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use silverback_engine::{Dialect, NodeKind};
+use silverback_engine::{Dialect, FindLimits, NodeKind};
 use std::collections::BTreeSet;
 
 /// Answers `/metrics/expand`.
@@ -19,15 +17,15 @@ pub fn expand(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let leaves_only = integer(&request.params, "leavesOnly", 0)? != 0;
     let group_by_query = integer(&request.params, "groupByExpr", 0)? != 0;
     let mut groups: Vec<(&str, BTreeSet<String>)> = Vec::new();
-    // The memory of the matches, until they are written.
-    let mut held = Vec::new();
+    // They count the memory of the matches, until those are written.
+    let limits = request.find_limits(api);
     let mut seen = BTreeSet::new();
     let mut left = api.limits.globbed_nodes;
     for query in request.params.all("query") {
         if !seen.insert(query) {
             continue;
         }
-        let paths = matches(api, request, query, leaves_only, &mut held)?;
+        let paths = matches(api, &limits, query, leaves_only)?;
         let too_many = || Refusal::too_many_names(api.limits.globbed_nodes);
         left = left.checked_sub(paths.len()).ok_or_else(too_many)?;
         groups.push((query, paths));
@@ -43,15 +41,12 @@ pub fn expand(api: &Api, request: &Request) -> Result<Reply, Refusal> {
 
 fn matches(
     api: &Api,
-    request: &Request,
+    limits: &FindLimits,
     query: &str,
     leaves_only: bool,
-    held: &mut Vec<Held>,
 ) -> Result<BTreeSet<String>, Refusal> {
-    let limits = request.find_limits(api);
-    let found = api.db.find(query.as_bytes(), Dialect::Graphite, &limits);
-    let found = found.map_err(|error| Refusal::find(error, api.limits.request_timeout))?;
-    held.push(hold_found(api, &found)?);
+    let found = api.db.find(query.as_bytes(), Dialect::Graphite, limits);
+    let found = found.map_err(|error| Refusal::find(error, &api.limits))?;
     let wanted = found.iter().filter(|node| !leaves_only || node.kind != NodeKind::Directory);
     Ok(wanted.map(|node| String::from_utf8_lossy(&node.path).into_owned()).collect())
 }

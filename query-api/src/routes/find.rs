@@ -6,7 +6,6 @@
 use super::integer;
 use super::json_text::{self, Charset};
 use crate::api::Api;
-use crate::listing::hold_found;
 use crate::refusal::Refusal;
 use crate::request::{Reply, Request};
 use axum::http::header;
@@ -24,8 +23,7 @@ pub fn find(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let asked = Asked::read(request)?;
     let limits = request.find_limits(api);
     let found = api.db.find(asked.pattern.as_bytes(), Dialect::Graphite, &limits);
-    let mut found = found.map_err(|error| Refusal::find(error, api.limits.request_timeout))?;
-    let _held = hold_found(api, &found)?;
+    let mut found = found.map_err(|error| Refusal::find(error, &api.limits))?;
     found.retain(|node| asked.kinds == Kinds::All || node.kind != NodeKind::Directory);
     let reply = match asked.format {
         Format::TreeJson => json(&tree(api, &found, &asked)?, request)?,

@@ -9,7 +9,7 @@ use crate::request::{Reply, Request};
 use crate::tag_expr::{TagExpr, TagExprError, anchored};
 use fancy_regex::Regex;
 use serde::Serialize;
-use silverback_engine::{Completion, FindError, FindLimits, TagFilter};
+use silverback_engine::{Completion, FindError, FindLimits, SeriesId, TagFilter};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
@@ -19,19 +19,19 @@ const LIMIT: usize = 100;
 /// Asks the database about the tagged series that fit all `exprs`.
 fn ask<T>(
     api: &Api,
-    request: &Request,
+    limits: &FindLimits,
     exprs: &[TagExpr],
     ask: impl FnOnce(&[TagFilter<'_>], &FindLimits) -> Result<T, FindError>,
 ) -> Result<T, Refusal> {
     let failed = RefCell::new(None);
     let filters: Vec<TagFilter<'_>> = exprs.iter().map(|expr| expr.filter(&failed)).collect();
-    let answer = ask(&filters, &request.find_limits(api));
+    let answer = ask(&filters, limits);
     if let Some(error) = failed.take() {
         return Err(error.into());
     }
     answer.map_err(|error| match error {
         FindError::TooMany { limit, .. } => Refusal::too_many_names(limit),
-        error => Refusal::find(error, api.limits.request_timeout),
+        error => Refusal::find(error, &api.limits),
     })
 }
 
@@ -92,7 +92,8 @@ struct TagEntry<'a> {
 /// On a bad filter or limit, and passed limits.
 pub fn list(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let (filter, limit) = (filter(request)?, limit(request)?.unwrap_or(usize::MAX));
-    let tags = tags_of(api, request, &[], Completion::ALL)?;
+    let limits = request.find_limits(api);
+    let tags = tags_of(api, &limits, &[], Completion::ALL)?;
     let mut entries = Vec::new();
     for tag in &tags {
         if entries.len() < limit && passes(filter.as_ref(), tag)? {
@@ -105,11 +106,11 @@ pub fn list(api: &Api, request: &Request) -> Result<Reply, Refusal> {
 /// The tags of the series that fit all `exprs`, sorted.
 fn tags_of(
     api: &Api,
-    request: &Request,
+    limits: &FindLimits,
     exprs: &[TagExpr],
     completion: Completion<'_>,
 ) -> Result<Vec<String>, Refusal> {
-    let tags = ask(api, request, exprs, |filters, limits| api.db.tags(filters, completion, limits));
+    let tags = ask(api, limits, exprs, |filters, limits| api.db.tags(filters, completion, limits));
     Ok(tags?.into_iter().map(text).collect())
 }
 
@@ -136,7 +137,8 @@ pub fn values_of(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let (filter, limit) = (filter(request)?, limit(request)?.unwrap_or(usize::MAX));
     let tag = request.path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let tag = percent_decoded(tag);
-    let counts = counts_of(api, request, &tag, &[], Completion::ALL)?;
+    let limits = request.find_limits(api);
+    let counts = counts_of(api, &limits, &tag, &[], Completion::ALL)?;
     if counts.is_empty() {
         return json(&(), request);
     }
@@ -159,12 +161,12 @@ fn percent_decoded(segment: &str) -> String {
 /// The values of a tag on the series that fit all `exprs`, sorted, and how many have each.
 fn counts_of(
     api: &Api,
-    request: &Request,
+    limits: &FindLimits,
     tag: &str,
     exprs: &[TagExpr],
     completion: Completion<'_>,
 ) -> Result<Vec<(String, usize)>, Refusal> {
-    let counts = ask(api, request, exprs, |filters, limits| {
+    let counts = ask(api, limits, exprs, |filters, limits| {
         api.db.tag_values(tag.as_bytes(), filters, completion, limits)
     });
     Ok(counts?.into_iter().map(|(value, count)| (text(value), count)).collect())
@@ -179,19 +181,19 @@ pub fn find_series(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     if exprs.is_empty() {
         return Err(Refusal::BadJsonRequest("no tag expressions specified".into()));
     }
-    let names = tagged_names(api, request, &exprs)?;
-    let names: Vec<_> = names.iter().map(|name| String::from_utf8_lossy(name)).collect();
+    let limits = request.find_limits(api);
+    let series = tagged_series(api, &limits, &exprs)?;
+    let names: Vec<_> = series.iter().map(|(name, _)| String::from_utf8_lossy(name)).collect();
     json(&names, request)
 }
 
-/// The names of the series that fit all `exprs`, sorted.
-pub(crate) fn tagged_names(
+/// Name and id of the series that fit all `exprs`, sorted by name.
+pub(crate) fn tagged_series(
     api: &Api,
-    request: &Request,
+    limits: &FindLimits,
     exprs: &[TagExpr],
-) -> Result<Vec<Vec<u8>>, Refusal> {
-    let series = ask(api, request, exprs, |filters, limits| api.db.tagged_series(filters, limits))?;
-    Ok(series.into_iter().map(|(name, _)| name).collect())
+) -> Result<Vec<(Vec<u8>, SeriesId)>, Refusal> {
+    ask(api, limits, exprs, |filters, limits| api.db.tagged_series(filters, limits))
 }
 
 /// Answers `/tags/autoComplete/tags`: tags to narrow the expressions with, so without those that
@@ -205,7 +207,8 @@ pub fn complete_tags(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let used: BTreeSet<&str> = exprs.iter().map(|expr| expr.tag.as_str()).collect();
     let most = limit.saturating_add(used.len());
     let completion = Completion { prefix: prefix.as_bytes(), most };
-    let tags = tags_of(api, request, &exprs, completion)?;
+    let limits = request.find_limits(api);
+    let tags = tags_of(api, &limits, &exprs, completion)?;
     let fresh = tags.iter().filter(|tag| !used.contains(tag.as_str()));
     json(&fresh.take(limit).collect::<Vec<_>>(), request)
 }
@@ -221,6 +224,7 @@ pub fn complete_values(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     };
     let prefix = request.params.last("valuePrefix").unwrap_or_default();
     let completion = Completion { prefix: prefix.as_bytes(), most: limit };
-    let counts = counts_of(api, request, tag, &exprs, completion)?;
+    let limits = request.find_limits(api);
+    let counts = counts_of(api, &limits, tag, &exprs, completion)?;
     json(&counts.into_iter().map(|(value, _)| value).collect::<Vec<_>>(), request)
 }

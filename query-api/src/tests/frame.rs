@@ -108,6 +108,43 @@ async fn a_request_out_of_time_is_told_so() {
     assert_eq!(send(&router, request).await.refused(), (503, text));
 }
 
+#[tokio::test]
+async fn names_that_do_not_fit_the_memory_are_refused() {
+    let store = Store::of(&["a.b", "a.c", "m;x=1", "m;x=2"]);
+    let api = |memory_bytes| {
+        let limits = Limits { memory_bytes, ..Limits::default() };
+        store.api_with(limits, ApiOptions::default())
+    };
+    let text = "all requests together need more than 60 bytes (max-memory); try again later, \
+                or ask for fewer series or less time";
+    let graphite = [
+        "/metrics/find?query=a.*",
+        "/metrics/expand?query=a.*",
+        "/render?target=a.*&format=json",
+        "/render?target=seriesByTag('name=m')&format=json",
+        "/tags",
+        "/tags/x",
+        "/tags/findSeries?expr=name=m",
+        "/tags/autoComplete/tags?expr=name=m",
+        "/tags/autoComplete/values?tag=x&expr=name=m",
+    ];
+    let node = ["/metrics/find/?query=a.*&format=json", "/metrics/list_query/?target=a.*"];
+    let (small, large) = (api(60), api(1 << 20));
+    for (uris, router) in [
+        (&graphite[..], graphite_router as fn(Arc<Api>) -> Router),
+        (&node[..], node_router as fn(Arc<Api>) -> Router),
+    ] {
+        for uri in uris {
+            let refused = get(&router(Arc::clone(&small)), uri).await;
+            assert_eq!(refused.refused(), (503, text), "{uri}");
+            assert_eq!(small.budget.held_bytes(), 0, "{uri}");
+            let answer = get(&router(Arc::clone(&large)), uri).await;
+            assert_eq!(answer.status, 200, "{uri}");
+        }
+    }
+    assert_eq!(large.budget.held_bytes(), 0);
+}
+
 /// A body that never comes.
 struct Never;
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::clock;
-use crate::index::{FindLimits, Index};
+use crate::index::{Dialect, FindLimits, Index, Pattern};
 use proptest::prelude::*;
 use std::time::Instant;
 
@@ -286,6 +286,48 @@ fn when_the_loading_thread_stops_a_question_loads() {
     assert_eq!(index.tagged_len(), 0);
     assert_eq!(tags_of_all(&index, None).unwrap().len(), 3);
     assert_eq!(index.tagged_len(), 10_000);
+}
+
+/// Memory that is counted, and ends.
+#[derive(Debug)]
+struct Room {
+    bytes: usize,
+    asked: std::sync::atomic::AtomicUsize,
+}
+
+impl crate::index::FindMemory for Room {
+    fn take(&self, bytes: usize) -> bool {
+        let relaxed = std::sync::atomic::Ordering::Relaxed;
+        self.asked.fetch_add(bytes, relaxed) + bytes <= self.bytes
+    }
+}
+
+/// Memory is counted as it is taken, whatever is asked, and all of it.
+#[test]
+fn what_takes_too_much_memory_is_broken_off() {
+    let (index, plain) = (with_values(40_000), Index::new());
+    (0..40_000).for_each(|id| _ = plain.insert(format!("n{id}").as_bytes(), SeriesId(id)));
+    let pattern = Pattern::compile(b"*", Dialect::Graphite).unwrap();
+    let asks: [&dyn Fn(&FindLimits) -> Result<usize, FindError>; 3] = [
+        &|limits| plain.find(&pattern, limits).map(|found| found.len()),
+        &|limits| index.tagged_series(&[], limits).map(|found| found.len()),
+        &|limits| index.tag_values(b"x", &[], Completion::ALL, limits).map(|found| found.len()),
+    ];
+    for ask in asks {
+        let asked_with = |bytes| {
+            let room = Arc::new(Room { bytes, asked: std::sync::atomic::AtomicUsize::new(0) });
+            let limits = FindLimits { memory: Some(room.clone()), ..FindLimits::default() };
+            (ask(&limits), room.asked.load(std::sync::atomic::Ordering::Relaxed))
+        };
+        let (found, whole) = asked_with(usize::MAX);
+        assert_eq!(found, Ok(40_000));
+        assert!(whole > 40_000 * 32);
+        let (found, broken_off) = asked_with(300 << 10);
+        assert!(matches!(found, Err(FindError::Memory { .. })));
+        assert!(broken_off < whole / 2, "{broken_off} of {whole}");
+        assert_eq!(asked_with(whole).0, Ok(40_000));
+        assert!(matches!(asked_with(whole - 1).0, Err(FindError::Memory { .. })));
+    }
 }
 
 #[test]
