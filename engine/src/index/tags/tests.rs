@@ -302,13 +302,15 @@ impl crate::index::FindMemory for Room {
     }
 }
 
+type Ask<'a> = dyn Fn(&FindLimits) -> Result<usize, FindError> + 'a;
+
 /// Memory is counted as it is taken, whatever is asked, and all of it.
 #[test]
 fn what_takes_too_much_memory_is_broken_off() {
     let (index, plain) = (with_values(40_000), Index::new());
     (0..40_000).for_each(|id| _ = plain.insert(format!("n{id}").as_bytes(), SeriesId(id)));
     let pattern = Pattern::compile(b"*", Dialect::Graphite).unwrap();
-    let asks: [&dyn Fn(&FindLimits) -> Result<usize, FindError>; 3] = [
+    let asks: [&Ask<'_>; 3] = [
         &|limits| plain.find(&pattern, limits).map(|found| found.len()),
         &|limits| index.tagged_series(&[], limits).map(|found| found.len()),
         &|limits| index.tag_values(b"x", &[], Completion::ALL, limits).map(|found| found.len()),
