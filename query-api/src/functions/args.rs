@@ -394,7 +394,7 @@ fn is_option(param: &Param, literal: &Literal) -> bool {
 fn converted_literal(kind: Kind, literal: &Literal) -> Option<Literal> {
     match kind {
         Kind::Any => Some(literal.clone()),
-        Kind::SeriesList | Kind::SeriesLists => None,
+        Kind::Series | Kind::SeriesList | Kind::SeriesLists => None,
         Kind::Float => match literal {
             Literal::Float(float) => Some(Literal::Float(*float)),
             Literal::Integer(integer) => Some(Literal::Float(*integer as f64)),

@@ -20,6 +20,7 @@ pub(crate) enum Group {
     FilterData,
     FilterSeries,
     Graph,
+    Pie,
     Sorting,
     Special,
     Transform,
@@ -34,6 +35,7 @@ impl Group {
             Self::FilterData => "Filter Data",
             Self::FilterSeries => "Filter Series",
             Self::Graph => "Graph",
+            Self::Pie => "Pie",
             Self::Sorting => "Sorting",
             Self::Special => "Special",
             Self::Transform => "Transform",
@@ -56,6 +58,8 @@ pub(crate) enum Kind {
     IntOrInterval,
     Node,
     NodeOrTag,
+    /// One series, of which a pie shows one slice.
+    Series,
     SeriesList,
     /// Lists as `mapSeries` makes them.
     SeriesLists,
@@ -79,6 +83,7 @@ impl Kind {
             Self::IntOrInterval => "intOrInterval",
             Self::Node => "node",
             Self::NodeOrTag => "nodeOrTag",
+            Self::Series => "series",
             Self::SeriesList => "seriesList",
             Self::SeriesLists => "seriesLists",
             Self::Tag => "tag",
