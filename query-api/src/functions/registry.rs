@@ -102,6 +102,16 @@ pub(crate) enum Fixed {
     Text(&'static str),
 }
 
+/// What a parameter that is listed as an integer does with a fraction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fractions {
+    Refused,
+    /// It is used as it is; the body reads a float.
+    Kept,
+    /// The part before the point counts.
+    Cut,
+}
+
 /// One parameter of a function.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Param {
@@ -118,6 +128,8 @@ pub(crate) struct Param {
     pub(crate) options: &'static [&'static str],
     /// Options that are no texts: listed before those that are.
     pub(crate) other_options: &'static [Fixed],
+    /// What becomes of a number between two integers.
+    pub(crate) fractions: Fractions,
     /// Which texts are allowed beside the options, though not listed.
     pub(crate) accepts: fn(&str) -> bool,
     /// What an editor offers.
@@ -148,6 +160,7 @@ impl Param {
             default: Fixed::None,
             options,
             other_options: &[],
+            fractions: Fractions::Refused,
             accepts: |_| false,
             suggestions,
             listed: None,
@@ -182,6 +195,11 @@ impl Param {
 
     pub(crate) const fn accepts(self, accepts: fn(&str) -> bool) -> Self {
         Self { accepts, ..self }
+    }
+
+    /// Takes fractions, though integers are listed, as graphite-web does.
+    pub(crate) const fn fractions(self, fractions: Fractions) -> Self {
+        Self { fractions, ..self }
     }
 
     /// Lists another default than the one that is used.

@@ -2,6 +2,7 @@
 
 use super::{Answer, Store, encoded, get, post};
 use crate::{ApiOptions, Limits, graphite_router};
+use serde_json::Value;
 
 const SERIES: &[&str] = &[
     "servers.db-1.load",
@@ -159,6 +160,88 @@ async fn find_in_the_encodings_of_graphite_web() {
     expected.push(0xcb);
     expected.extend_from_slice(&end);
     assert_eq!(msgpack.body, expected);
+}
+
+#[tokio::test]
+async fn render_takes_the_paths_that_find_takes() {
+    let router = Store::of(&[SERIES, &["x.a[1].b"]].concat()).graphite();
+    let cases = [
+        ("servers.web01.load.", 1),
+        ("absolute(servers.*.load.)", 2),
+        ("servers.web01.{cpu.{idle,user},load}", 2),
+        (r"x.a\[1\].*", 1),
+    ];
+    for (target, count) in cases {
+        let uri = format!("/render?format=json&target={}", encoded(target));
+        let series: Vec<Value> = serde_json::from_str(get(&router, &uri).await.ok()).unwrap();
+        assert_eq!(series.len(), count, "{target}");
+    }
+    let refused = get(&router, "/render?target=servers..load").await;
+    let (status, text) = refused.refused();
+    assert_eq!(status, 400);
+    assert!(text.contains("empty path element at character 9"), "{text}");
+}
+
+/// Where graphite-web lists an integer and computes with a fraction.
+#[tokio::test]
+async fn fractions_pass_for_integers() {
+    let router = store().graphite();
+    let cases = [
+        ("log(app.orders,2.5)", "log(app.orders, 2.5)"),
+        ("log(app.orders,0.5)", "log(app.orders, 0.5)"),
+        ("log(app.orders,2)", "log(app.orders, 2)"),
+        ("dashed(app.orders,2.5)", "dashed(app.orders, 2.5)"),
+        ("sin('x',1.5)", "x"),
+        ("substr(app.orders,0.5,1.5)", "app"),
+        ("highest(app.orders,1.5)", "app.orders"),
+        ("highestMax(app.orders,1.5)", "app.orders"),
+        ("lowestCurrent(app.orders,1.5)", "app.orders"),
+        ("timeStack(app.orders,'1s',0.5,1.5)", "timeShift(app.orders, -1s, 0)"),
+    ];
+    for (target, name) in cases {
+        let uri = format!("/render?format=json&from=-10min&target={}", encoded(target));
+        let series: Vec<Value> = serde_json::from_str(get(&router, &uri).await.ok()).unwrap();
+        assert_eq!((series.len(), series[0]["target"].as_str()), (1, Some(name)), "{target}");
+    }
+    for target in ["log(app.orders,1.0)", "log(app.orders,-0.5)", "mostDeviant(app.orders,1.5)"] {
+        let uri = format!("/render?format=json&target={}", encoded(target));
+        assert_eq!(get(&router, &uri).await.refused().0, 400, "{target}");
+    }
+    let listed = get(&router, "/functions/log").await;
+    assert!(listed.ok().contains(r#""name": "base", "type": "integer""#), "{}", listed.text());
+}
+
+/// A client goes on with the ids that it got.
+#[tokio::test]
+async fn ids_find_their_entries_again() {
+    let router = store().graphite();
+    let queries = [
+        "servers.{web01.cpu,web02}.*",
+        "servers.{web01.cpu,db-1}",
+        "servers.{web01.{cpu.user,load},web02.cpu.*}",
+        "{servers,app}.{web0*,orders}",
+        "servers.**",
+        "**.load",
+        "**",
+    ];
+    for query in queries {
+        let form = format!("query={}", encoded(query));
+        let entries = post(&router, "/metrics/find", &form).await;
+        let entries: Vec<Value> = serde_json::from_str(entries.ok()).unwrap();
+        assert!(!entries.is_empty(), "{query}");
+        for entry in &entries {
+            let id = entry["id"].as_str().unwrap();
+            let again = post(&router, "/metrics/find", &format!("query={}", encoded(id))).await;
+            let again: Vec<Value> = serde_json::from_str(again.ok()).unwrap();
+            assert!(again.contains(entry), "{query}: {entry} in {again:?}");
+        }
+        let all = post(&router, "/metrics/find?wildcards=1", &form).await;
+        let all: Vec<Value> = serde_json::from_str(all.ok()).unwrap();
+        let all_id = if entries.len() > 1 { all[0]["id"].as_str().unwrap() } else { query };
+        let again = post(&router, "/metrics/find", &format!("query={}", encoded(all_id))).await;
+        let again: Vec<Value> = serde_json::from_str(again.ok()).unwrap();
+        assert!(entries.iter().all(|entry| again.contains(entry)), "{query}: {all_id}");
+    }
 }
 
 /// Each id repeats the query, so that a long one over many names would fill the memory.
