@@ -28,6 +28,9 @@ pub(crate) const ROUTES: &[(&str, Endpoint, Handler)] = &[
     ("/admin/delete", Endpoint::Admin, |api, request| {
         guard(request, delete::PARAMETERS).and_then(|()| delete::delete(api, request))
     }),
+    ("/admin/rename", Endpoint::Admin, |_, request| {
+        operator(request).and_then(|()| Err(Refusal::BadRequest(NO_RENAME.into())))
+    }),
     ("/admin/snapshot", Endpoint::Admin, |api, request| {
         guard(request, &["name"]).and_then(|()| snapshot::take(api, request))
     }),
@@ -36,15 +39,26 @@ pub(crate) const ROUTES: &[(&str, Endpoint, Handler)] = &[
     }),
 ];
 
-/// Refuses what is not posted, what a web page posts, and what nobody would read: a misspelt dry
-/// run must not be a real one.
-fn guard(request: &Request, parameters: &[&str]) -> Result<(), Refusal> {
+/// Why series are not renamed, and what to do instead.
+pub const NO_RENAME: &str = "series are not renamed: the name is what a series is. Send samples \
+    under the new name, take old ones over with `silverback export`, a renamed file and \
+    `silverback import`, and delete the old name with `silverback delete`";
+
+/// Refuses what is not posted, and what a web page posts.
+fn operator(request: &Request) -> Result<(), Refusal> {
     if request.method != Method::POST {
         return Err(Refusal::WrongMethod);
     }
     if request.headers.contains_key(header::ORIGIN) {
         return Err(Refusal::FromWebPage);
     }
+    Ok(())
+}
+
+/// Refuses what an operator does not send, and what nobody would read: a misspelt dry run must
+/// not be a real one.
+fn guard(request: &Request, parameters: &[&str]) -> Result<(), Refusal> {
+    operator(request)?;
     let unknown = request.params.iter().find(|(name, _)| !parameters.contains(name));
     if let Some((name, _)) = unknown {
         let known = if parameters.is_empty() { "none".into() } else { parameters.join(", ") };

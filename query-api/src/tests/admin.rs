@@ -96,6 +96,18 @@ async fn a_dry_run_is_none_only_when_it_is_understood() {
 }
 
 #[tokio::test]
+async fn renaming_is_refused_with_the_reason() {
+    let store = Store::of(&["a.b"]);
+    let router = admin_router(store.api());
+    for form in ["", "from=a.b&to=a.c"] {
+        let answer = post(&router, "/admin/rename", form).await;
+        assert_eq!(answer.refused(), (400, crate::admin::NO_RENAME));
+    }
+    assert_eq!(get(&router, "/admin/rename").await.status, 405);
+    assert!(store.db.series(b"a.b").is_some());
+}
+
+#[tokio::test]
 async fn blocks_are_merged_on_demand() {
     let store = Store::of(&["a.b"]);
     store.db.seal().unwrap();

@@ -114,6 +114,27 @@ async fn tags_as_grafana_asks() {
 }
 
 #[tokio::test]
+async fn what_says_nothing_is_left_out() {
+    let router = store().graphite();
+    let tags = r#"["datacenter", "name", "rack", "server"]"#;
+    let values = r#"["db-1", "web01", "web02"]"#;
+    for limit in ["", "&limit=", "&limit=undefined", "&limit=-1"] {
+        let uri = format!("/tags/autoComplete/tags?tagPrefix=undefined{limit}");
+        assert_eq!(get(&router, &uri).await.ok(), tags, "{limit}");
+        let uri = format!("/tags/autoComplete/values?tag=server&valuePrefix=undefined{limit}");
+        assert_eq!(get(&router, &uri).await.ok(), values, "{limit}");
+        assert_eq!(get(&router, &format!("/tags?x=y{limit}")).await.ok().matches("id").count(), 4);
+    }
+    let negative = "/tags/autoComplete/tags?expr=name%3Ddisk.used&limit=-1";
+    assert_eq!(get(&router, negative).await.ok(), "[]");
+    let refused = get(&router, "/tags?limit=x").await;
+    let text = r#"{"error": "limit is not a whole number: 'x'"}"#;
+    assert_eq!((refused.status.as_u16(), refused.text()), (400, text));
+    let events = "/events/get_data?from=undefined&until=undefined";
+    assert_eq!(get(&router, events).await.ok(), "[]");
+}
+
+#[tokio::test]
 async fn without_tags_and_events_grafana_gets_empty_lists() {
     let router = Store::of(&["a.b"]).graphite();
     let empty = [
@@ -292,7 +313,7 @@ async fn events_are_told_by_any_client_and_mistakes_in_json() {
     let listed = get(&router, "/events/get_data?from=-1min&tags=x").await;
     assert_eq!(listed.ok().matches(r#""what": "a=b&c""#).count(), 2);
     let refused = post(&router, "/events/", r#"{"what": "w", "tags": 5}"#).await;
-    let text = r#"{"error":"\"tags\" must be an array or space-separated string"}"#;
+    let text = r#"{"error": "\"tags\" must be an array or space-separated string"}"#;
     assert_eq!((refused.status.as_u16(), refused.text()), (400, text));
     let long = format!(r#"{{"what": "{}"}}"#, "x".repeat(2 << 20));
     assert_eq!(post(&router, "/events/", &long).await.status, 400);
@@ -326,7 +347,7 @@ async fn events_that_cannot_be_stored_are_refused() {
     store.db.close().unwrap();
     let refused = post(&router, "/events/", r#"{"what": "w"}"#).await;
     assert_eq!(refused.status.as_u16(), 503);
-    assert_eq!(refused.text(), r#"{"error":"the database is closed"}"#);
+    assert_eq!(refused.text(), r#"{"error": "the database is closed"}"#);
 }
 
 /// Series that exist stay; those that do not are deleted already.
@@ -336,7 +357,7 @@ async fn deleting_series_does_not_pretend() {
     let path = |path: &str| format!("path={}", encoded(path));
     let refused = post(&router, "/tags/delSeries", &path("m;b=2;a=1")).await;
     assert_eq!(refused.status.as_u16(), 400);
-    let text = r#"{"error":"m;a=1;b=2 has samples: delete it with silverback delete"}"#;
+    let text = r#"{"error": "m;a=1;b=2 has samples: delete it with silverback delete"}"#;
     assert_eq!(refused.text(), text);
     assert_eq!(post(&router, "/tags/delSeries", &path("m;a=2")).await.ok(), "true");
 }
