@@ -22,6 +22,7 @@
 //! | [`node`] | endpoints of the node API |
 //! | [`admin`] | endpoints of the admin API |
 //! | [`tag_expr`] | expressions over tags |
+//! | `regex` | regular expressions as Python reads them |
 //! | [`selection`] | globs and expressions over tags → series |
 //! | [`refusal`] | why a request gets no answer, and with which status |
 //! | [`counters`] | what was answered so far |
@@ -43,6 +44,7 @@ pub mod params;
 mod patience;
 mod plan;
 pub mod refusal;
+mod regex;
 pub mod request;
 pub mod routes;
 pub mod selection;

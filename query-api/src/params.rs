@@ -3,6 +3,8 @@
 //! Repeated names keep all their values, those of the query string first; where one value is
 //! wanted the last one wins, so a body overrides the query string.
 
+use std::borrow::Cow;
+
 /// All parameters of one request, in order, query string first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Params(Vec<(String, String)>);
@@ -13,6 +15,10 @@ impl Params {
     #[must_use]
     pub fn parse(query: Option<&str>, body: &[u8]) -> Self {
         let query = query.unwrap_or_default().as_bytes();
+        // Grafana's editor posts the pattern of a find as it was typed: a plus in it is one.
+        let is_raw = body.starts_with(b"query=") && memchr::memchr(b'%', body).is_none();
+        let body = if is_raw { escaped_pluses(body) } else { Cow::Borrowed(body) };
+        let body: &[u8] = &body;
         let pairs = form_urlencoded::parse(query).chain(form_urlencoded::parse(body));
         Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
     }
@@ -73,6 +79,14 @@ impl Params {
     }
 }
 
+fn escaped_pluses(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'+', text).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let pieces: Vec<&[u8]> = text.split(|&byte| byte == b'+').collect();
+    Cow::Owned(pieces.join(&b"%2B"[..]))
+}
+
 /// Name and value of one part of a multipart body: `CRLF headers CRLF CRLF value CRLF`.
 fn field(part: &[u8]) -> Option<(String, String)> {
     let (headers, value) = split_once(part, b"\r\n\r\n")?;
@@ -103,6 +117,17 @@ mod tests {
         assert_eq!(params.last("from"), Some("2"));
         assert_eq!(params.all("x"), ["7"]);
         assert!(!params.has("until"));
+    }
+
+    #[test]
+    fn a_raw_pattern_keeps_its_pluses() {
+        let pattern = |body: &[u8]| Params::parse(None, body).last("query").unwrap().to_owned();
+        assert_eq!(pattern(b"query=with.a+b.*"), "with.a+b.*");
+        assert_eq!(pattern(b"query=++{a,b}+&x=1"), "++{a,b}+");
+        assert_eq!(pattern(b"query=a%2Bb.%2A"), "a+b.*");
+        assert_eq!(pattern(b"query=a+b%2A"), "a b*");
+        assert_eq!(pattern(b"from=1&query=a+b"), "a b");
+        assert_eq!(Params::parse(Some("query=a+b"), b"").last("query"), Some("a b"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! events and names of functions are refused in JSON, which is what their clients parse.
 
 use crate::api::Limits;
+use crate::routes::json_text::{Charset, to_text};
 use axum::Extension;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -149,7 +150,7 @@ impl IntoResponse for Refusal {
         | Self::NotStored(_) = self
         {
             let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-            let body = json!({ "error": self.line() }).to_string();
+            let body = to_text(&json!({ "error": self.line() }), Charset::Ascii, false);
             return (status, reason, json, body).into_response();
         }
         let nosniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -118,6 +118,13 @@ impl Request {
         response
     }
 
+    /// Whether the body is of a kind that parameters are read from.
+    #[must_use]
+    pub fn has_form(&self) -> bool {
+        let (_, kind) = content_type(&self.headers);
+        matches!(kind.as_str(), "application/x-www-form-urlencoded" | "multipart/form-data")
+    }
+
     /// The first value of a header as text; empty when absent or not text.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
@@ -137,10 +144,16 @@ async fn read_body(headers: &HeaderMap, body: Body, limit_bytes: usize) -> Resul
     axum::body::to_bytes(body, limit_bytes).await.map_err(|_| too_large)
 }
 
+/// The type of a body as announced, and without its parameters.
+fn content_type(headers: &HeaderMap) -> (&str, String) {
+    let announced = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let announced = announced.unwrap_or_default();
+    let kind = announced.split(';').next().unwrap_or_default();
+    (announced, kind.trim().to_ascii_lowercase())
+}
+
 fn parameters(query: Option<&str>, headers: &HeaderMap, body: &[u8]) -> Result<Params, Refusal> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let content_type = content_type.unwrap_or_default();
-    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let (content_type, kind) = content_type(headers);
     let text = query.unwrap_or_default();
     let amount = memchr::memchr_iter(b'&', text.as_bytes()).count();
     match kind.as_str() {

@@ -4,6 +4,7 @@
 //! at once: `t=` asks for its absence, `t!=` for its presence, and a regular expression that
 //! matches empty text also matches series without the tag.
 
+use crate::regex::compile;
 use fancy_regex::Regex;
 use silverback_engine::{TagFilter, TagTest};
 use std::cell::RefCell;
@@ -52,7 +53,7 @@ enum Test {
 /// # Errors
 /// When it does not compile.
 pub fn anchored(pattern: &str) -> Result<Regex, Box<fancy_regex::Error>> {
-    Regex::new(&format!("^(?:{pattern})")).map_err(Box::new)
+    compile(&format!("^(?:{pattern})"))
 }
 
 impl TagExpr {
@@ -154,6 +155,7 @@ mod tests {
         check("t=~a|b", &["ab", "bc"], &["", "xa"]);
         check("t=~a*", &["", "x"], &[]);
         check("t!=~a", &["", "b"], &["ab"]);
+        check("t=~[[a&&b]$", &["[", "a", "&"], &["", "c"]);
     }
 
     #[test]

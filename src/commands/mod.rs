@@ -26,6 +26,7 @@ use crate::config::{self, print};
 use crate::flags::Flags;
 use jiff::Zoned;
 use jiff::tz::TimeZone;
+use silverback_query_api::admin::NO_RENAME;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
@@ -36,6 +37,10 @@ pub fn run(args: impl IntoIterator<Item = String>) -> ExitCode {
     let args: Vec<String> = args.into_iter().collect();
     if tools::is_command(args.first().map(String::as_str)) {
         return tools::run(args);
+    }
+    if args.first().is_some_and(|first| first == "rename") {
+        complain(&CommandError::Usage(NO_RENAME.to_owned()));
+        return ExitCode::from(tools::USAGE);
     }
     if let Some(first) = args.first().filter(|first| !first.starts_with('-')) {
         let commands = tools::COMMANDS.join(", ");

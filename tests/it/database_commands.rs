@@ -323,6 +323,7 @@ fn what_cannot_be_done_is_said_at_once() {
         (vec!["migrate"], "bad.toml", "bad.toml"),
         (vec!["verify"], "node.toml", "nothing to verify"),
         // No server is started by mistake.
+        (vec!["rename", "a.b", "a.c"], "node.toml", "series are not renamed: the name is"),
         (vec!["impot"], "node.toml", "impot is no command: the commands are whisper, convert"),
     ] {
         let config = at(config);

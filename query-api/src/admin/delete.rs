@@ -10,6 +10,11 @@ use silverback_engine::{FindError, SeriesId};
 
 /// Names in an answer that does not ask for another number of them.
 const NAMES: usize = 1000;
+/// How people write the parameter that keeps all as it is.
+const DRY_RUN: &[&str] = &["dryRun", "dryrun", "dry-run", "dry_run"];
+/// All that is read here.
+pub(super) const PARAMETERS: &[&str] =
+    &["match", "match[]", "tags", "tags[]", "names", "dryRun", "dryrun", "dry-run", "dry_run"];
 /// Series deleted between two looks whether the caller is still there.
 const BATCH_SERIES: usize = 4096;
 
@@ -22,7 +27,7 @@ const BATCH_SERIES: usize = 4096;
 pub fn delete(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let params = &request.params;
     let selection = Selection::parse(&params.all("match"), &params.all("tags"))?;
-    let (dry_run, limit) = (flag(request, "dryRun")?, names_wanted(request)?);
+    let (dry_run, limit) = (flag(request, DRY_RUN)?, names_wanted(request)?);
     let limits = request.find_limits(api);
     let series = selection.series(&api.db, &limits).map_err(|error| match error {
         SelectionError::Find(error @ FindError::Memory { .. }) => Refusal::find(error, &api.limits),

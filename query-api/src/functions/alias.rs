@@ -4,7 +4,7 @@ use super::FunctionError;
 use super::args::Call;
 use super::node::{key, slice};
 use super::pattern::Substitution;
-use super::registry::{Fixed, Function, Group, Kind, Param, SERIES_LIST};
+use super::registry::{Fixed, Fractions, Function, Group, Kind, Param, SERIES_LIST};
 use crate::series::Series;
 
 pub(super) const FUNCTIONS: [Function; 9] = [
@@ -62,8 +62,8 @@ pub(super) const FUNCTIONS: [Function; 9] = [
         group: Group::Special,
         params: &[
             SERIES_LIST,
-            Param::optional("start", Kind::Node, Fixed::Integer(0)),
-            Param::optional("stop", Kind::Node, Fixed::Integer(0)),
+            Param::optional("start", Kind::Node, Fixed::Integer(0)).fractions(Fractions::Cut),
+            Param::optional("stop", Kind::Node, Fixed::Integer(0)).fractions(Fractions::Cut),
         ],
         description: "Shows each series by the nodes of its name from start up to stop; a stop \
                       of 0 means the end.",

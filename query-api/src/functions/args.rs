@@ -7,7 +7,7 @@
 use super::FunctionError;
 use super::aggregation::Aggregation;
 use super::node::Node;
-use super::registry::{Fixed, Function, Kind, Param};
+use super::registry::{Fixed, Fractions, Function, Kind, Param};
 use crate::encode::repr;
 use crate::eval::Evaluator;
 use crate::series::{Series, Window};
@@ -156,6 +156,11 @@ impl<'e, 'r> Call<'e, 'r> {
             Some(Literal::Integer(integer)) => *integer,
             _ => unreachable!("the table checks integers"),
         }
+    }
+
+    /// A number, and as Python shows it.
+    pub(crate) fn number(&self, index: usize) -> (f64, String) {
+        (self.float(index), self.literal(index).map(python).unwrap_or_default())
     }
 
     /// A boolean; false when it was left out.
@@ -361,7 +366,9 @@ fn checked_value(name: &str, param: &Param, value: Value) -> Result<Value, Funct
     let converted = match (&value, param.kind) {
         (Value::Series(_), Kind::SeriesList | Kind::SeriesLists | Kind::Any) => return Ok(value),
         (Value::Series(_), _) => None,
-        (Value::Literal(literal), kind) => converted_literal(kind, literal),
+        (Value::Literal(literal), kind) => {
+            converted_literal(kind, literal).or_else(|| converted_fraction(param, literal))
+        }
     };
     let Some(converted) = converted else {
         return Err(FunctionError::Input(format!(
@@ -394,7 +401,7 @@ fn is_option(param: &Param, literal: &Literal) -> bool {
 fn converted_literal(kind: Kind, literal: &Literal) -> Option<Literal> {
     match kind {
         Kind::Any => Some(literal.clone()),
-        Kind::SeriesList | Kind::SeriesLists => None,
+        Kind::Series | Kind::SeriesList | Kind::SeriesLists => None,
         Kind::Float => match literal {
             Literal::Float(float) => Some(Literal::Float(*float)),
             Literal::Integer(integer) => Some(Literal::Float(*integer as f64)),
@@ -441,6 +448,17 @@ fn converted_literal(kind: Kind, literal: &Literal) -> Option<Literal> {
             Literal::None => None,
             other => Some(Literal::Text(python(other))),
         },
+    }
+}
+
+/// The fraction as a parameter for integers wants it.
+fn converted_fraction(param: &Param, literal: &Literal) -> Option<Literal> {
+    let Literal::Float(float) = *literal else { return None };
+    match param.fractions {
+        _ if float.is_nan() || float.abs() >= 1e15 => None,
+        Fractions::Refused => None,
+        Fractions::Kept => Some(Literal::Float(float)),
+        Fractions::Cut => Some(Literal::Integer(float as i64)),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::FunctionError;
 use super::args::Call;
 use super::combine::power;
-use super::registry::{Fixed, Function, Group, Kind, Param, SERIES_LIST};
+use super::registry::{Fixed, Fractions, Function, Group, Kind, Param, SERIES_LIST};
 use crate::encode::{percent_g, repr};
 use crate::series::Series;
 use std::fmt::Write as _;
@@ -49,7 +49,10 @@ pub(super) const FUNCTIONS: [Function; 8] = [
     Function::new(
         &["log", "logarithm"],
         Group::Transform,
-        &[SERIES_LIST, Param::optional("base", Kind::Integer, Fixed::Integer(10))],
+        &[
+            SERIES_LIST,
+            Param::optional("base", Kind::Integer, Fixed::Integer(10)).fractions(Fractions::Kept),
+        ],
         "The logarithm of each value, to base 10 or the given one; those of values that are not \
          above zero are unknown.",
         log,
@@ -102,15 +105,16 @@ pub(super) const FUNCTIONS: [Function; 8] = [
 ];
 
 fn log(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
-    let base = call.integer(1);
-    if base < 2 {
-        return Err(FunctionError::Input(format!("log(): base {base} is not above 1")));
+    let (base, shown) = call.number(1);
+    if base <= 0.0 || base == 1.0 {
+        let reason = format!("log(): base {shown} is not above zero, or is 1");
+        return Err(FunctionError::Input(reason));
     }
-    let scale = (base as f64).ln();
+    let scale = base.ln();
     call.each(|series| {
-        let name = format!("log({}, {base})", series.name);
+        let name = format!("log({}, {shown})", series.name);
         let series = series.mapped(|v| if v > 0.0 { v.ln() / scale } else { f64::NAN });
-        series.renamed(name).tagged("log", base.to_string())
+        series.renamed(name).tagged("log", &*shown)
     })
 }
 

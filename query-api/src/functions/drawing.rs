@@ -3,7 +3,7 @@
 
 use super::FunctionError;
 use super::args::Call;
-use super::registry::{Fixed, Function, Group, Kind, Param, SERIES_LIST};
+use super::registry::{Fixed, Fractions, Function, Group, Kind, Param, SERIES_LIST};
 use crate::encode::percent_g;
 use crate::series::Series;
 use std::sync::Arc;
@@ -33,14 +33,18 @@ pub(super) const FUNCTIONS: [Function; 9] = [
     Function::new(
         &["dashed"],
         Group::Graph,
-        &[SERIES_LIST, Param::optional("dashLength", Kind::Integer, Fixed::Integer(5))],
+        &[
+            SERIES_LIST,
+            Param::optional("dashLength", Kind::Integer, Fixed::Integer(5))
+                .fractions(Fractions::Kept),
+        ],
         "Draws dashes of the given length instead of lines.",
         |call| {
-            let length = call.integer(1);
-            let shown = percent_g(length as f64);
+            let (length, tag) = call.number(1);
+            let shown = percent_g(length);
             call.each(|series| {
                 let name = format!("dashed({}, {shown})", series.name);
-                Series { name, ..series }.tagged("dashed", length.to_string())
+                Series { name, ..series }.tagged("dashed", &*tag)
             })
         },
     ),

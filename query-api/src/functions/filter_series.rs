@@ -5,13 +5,13 @@ use super::aggregation::{Aggregation, enough};
 use super::args::Call;
 use super::pattern::Pattern;
 use super::registry::{
-    Body, Fixed, Function, Group, Kind, Param, SERIES_LIST, SERIES_LISTS, X_FILES_FACTOR,
+    Body, Fixed, Fractions, Function, Group, Kind, Param, SERIES_LIST, SERIES_LISTS, X_FILES_FACTOR,
 };
 use super::sorting::{Order, sorted};
 use crate::series::Series;
 use std::collections::HashSet;
 
-const COUNT: Param = Param::required("n", Kind::Integer);
+const COUNT: Param = Param::required("n", Kind::Integer).fractions(Fractions::Cut);
 const THRESHOLD: Param = Param::required("n", Kind::Float);
 
 pub(super) const FUNCTIONS: [Function; 25] = [
@@ -154,7 +154,7 @@ pub(super) const FUNCTIONS: [Function; 25] = [
 /// graphite-web lists `n` as required and takes one when it is left out.
 const RANKED: &[Param] = &[
     SERIES_LIST,
-    Param::required("n", Kind::Integer).or(Fixed::Integer(1)),
+    Param::required("n", Kind::Integer).or(Fixed::Integer(1)).fractions(Fractions::Cut),
     Param::optional("func", Kind::AggFunc, Fixed::Text("average")),
 ];
 

@@ -2,7 +2,7 @@
 
 use super::FunctionError;
 use super::args::Call;
-use super::registry::{Fixed, Function, Group, Kind, Param};
+use super::registry::{Fixed, Fractions, Function, Group, Kind, Param};
 use crate::series::Series;
 
 const NAME: Param = Param::required("name", Kind::Text);
@@ -22,10 +22,15 @@ pub(super) const FUNCTIONS: [Function; 4] = [
     Function::new(
         &["sinFunction", "sin"],
         Group::Transform,
-        &[NAME, Param::optional("amplitude", Kind::Integer, Fixed::Integer(1)), STEP],
+        &[
+            NAME,
+            Param::optional("amplitude", Kind::Integer, Fixed::Integer(1))
+                .fractions(Fractions::Kept),
+            STEP,
+        ],
         "A sine wave of the time in seconds.",
         |call| {
-            let (amplitude, step_s) = (call.integer(1) as f64, call.integer(2));
+            let (amplitude, step_s) = (call.float(1), call.integer(2));
             generated(call, step_s, |time_s| (time_s as f64).sin() * amplitude)
         },
     ),

@@ -8,7 +8,7 @@ use super::FunctionError;
 use super::args::Call;
 use super::drawing::area_between;
 use super::moving::{Starts, earlier};
-use super::registry::{Fixed, Function, Group, Kind, Param, SERIES_LIST};
+use super::registry::{Fixed, Fractions, Function, Group, Kind, Param, SERIES_LIST};
 use crate::series::Series;
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ const SEASONALITY: Param = Param::optional("seasonality", Kind::Interval, Fixed:
     .suggestions(&[Fixed::Text("1d"), Fixed::Text("7d")]);
 const BAND_PARAMS: &[Param] = &[
     SERIES_LIST,
-    Param::optional("delta", Kind::Integer, Fixed::Integer(3)),
+    Param::optional("delta", Kind::Integer, Fixed::Integer(3)).fractions(Fractions::Kept),
     BOOTSTRAP,
     SEASONALITY,
 ];
@@ -189,7 +189,7 @@ fn bands(call: &mut Call<'_, '_>) -> Result<Vec<Band>, FunctionError> {
 }
 
 fn bands_of(call: &mut Call<'_, '_>, plain: &[Series]) -> Result<Vec<Band>, FunctionError> {
-    let delta = call.integer(1) as f64;
+    let delta = call.float(1);
     let list = analysed(call, plain, 2)?;
     let results = list.iter().map(|one| {
         let shown = |values: &Vec<f64>| values[one.skipped..].to_vec();

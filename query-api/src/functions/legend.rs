@@ -3,6 +3,7 @@
 use super::FunctionError;
 use super::aggregation::Aggregation;
 use super::args::Call;
+use super::node::bound_name;
 use super::registry::{Fixed, Function, Group, Kind, Param, SERIES_LIST};
 use crate::encode::repr;
 use crate::series::Series;
@@ -143,7 +144,7 @@ fn legend_value(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
 /// Characters of the column that names stand in.
 const NAME_COLUMN: usize = 20;
 
-/// Appends blanks up to `width` characters.
+/// Appends blanks up to `width` characters, of which `format!` takes no more than 65 535.
 fn pad(text: &mut String, width: usize) {
     // No need to count what is long in any case.
     if text.len() < width * char::MAX.len_utf8() {
@@ -204,6 +205,8 @@ fn cacti_style(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
         }
     };
     let list = call.take_series(0);
+    // Each name gets them three times, put together from columns that have them, too.
+    call.evaluator.source.bound_series_bytes(units.len().saturating_mul(6 * list.len()))?;
     let column = |aggregation: Aggregation| -> Vec<String> {
         let values: Vec<f64> = list.iter().map(|series| aggregation.of(&series.values)).collect();
         // The width leaves room for three more letters than the integer parts need.
@@ -211,7 +214,12 @@ fn cacti_style(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
         let sizing = |v: &f64| if v.is_nan() || *v == 0.0 { 3.0 } else { v.trunc() + 0.0 };
         let widths = values.iter().map(|v| shown(sizing(v)).chars().count() + 3);
         let width = widths.max().unwrap_or(0);
-        values.iter().map(|&v| format!("{:<width$}", shown(v))).collect()
+        let padded = values.iter().map(|&value| {
+            let mut text = shown(value);
+            pad(&mut text, width);
+            text
+        });
+        padded.collect()
     };
     let (last, most, least) =
         (column(Aggregation::Last), column(Aggregation::Max), column(Aggregation::Min));
@@ -220,9 +228,10 @@ fn cacti_style(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {
     let rows = last.into_iter().zip(most).zip(least);
     let results = list.into_iter().zip(rows).map(|(series, ((last, most), least))| {
         let name = format!("{:<width$} Current:{last} Max:{most} Min:{least} ", series.name);
-        Series { name, ..series }
+        bound_name(&name)?;
+        Ok(Series { name, ..series })
     });
-    Ok(results.collect())
+    results.collect()
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ mod outliers;
 mod pattern;
 mod percent;
 mod percentile;
+pub(crate) mod pie;
 mod printf;
 pub(crate) mod registry;
 mod regression;

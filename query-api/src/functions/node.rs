@@ -104,7 +104,7 @@ fn is_literal(word: &str) -> bool {
 
 /// Bytes of the path that `text` begins with; commas belong to it inside braces only.
 fn path_len(text: &str) -> usize {
-    let mut is_in_braces = false;
+    let mut braces = 0usize;
     let mut is_escaped = false;
     let end = text.find(|c: char| {
         if std::mem::take(&mut is_escaped) {
@@ -112,9 +112,9 @@ fn path_len(text: &str) -> usize {
         }
         match c {
             '\\' => is_escaped = true,
-            '{' => is_in_braces = true,
-            '}' => is_in_braces = false,
-            ',' => return !is_in_braces,
+            '{' => braces += 1,
+            '}' => braces = braces.saturating_sub(1),
+            ',' => return braces == 0,
             '(' | ')' | '\'' | '"' | '|' => return true,
             _ => return c.is_whitespace(),
         }
@@ -146,6 +146,7 @@ mod tests {
             ("a.b", "a.b"),
             ("divideSeries(a.b,c.d)", "a.b"),
             ("scale(sumSeries(a.{b,c}.*,d),2)", "a.{b,c}.*"),
+            ("sumSeries(a.{b.{c,d},e},f)", "a.{b.{c,d},e}"),
             ("foo (bar.baz)", "bar.baz"),
             ("a.b (avg: 1.0)", "a.b"),
             ("x y)", "x"),

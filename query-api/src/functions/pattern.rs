@@ -2,30 +2,18 @@
 
 use super::FunctionError;
 use super::node::bound_name;
-use fancy_regex::{Captures, Regex, RegexBuilder};
+use crate::regex::compile;
+use fancy_regex::{Captures, Regex};
 
-/// A compiled pattern. Matching is bounded: patterns with look-around or back-references,
-/// which can take exponential time, give up after a fixed number of steps.
+/// A compiled pattern.
 #[derive(Debug)]
 pub(crate) struct Pattern(Regex);
-
-/// Steps after which a backtracking match gives up.
-const BACKTRACKS_MAX: usize = 100_000;
-/// Largest compiled pattern.
-const COMPILED_BYTES_MAX: usize = 1 << 20;
 
 impl Pattern {
     /// # Errors
     /// When the pattern is not a regular expression.
     pub(crate) fn new(pattern: &str) -> Result<Self, FunctionError> {
-        // Python spells the very end of the text `\Z`.
-        let pattern = pattern.replace(r"\Z", r"\z");
-        RegexBuilder::new(&pattern)
-            .backtrack_limit(BACKTRACKS_MAX)
-            .delegate_size_limit(COMPILED_BYTES_MAX)
-            .build()
-            .map(Self)
-            .map_err(|error| invalid(&pattern, &error))
+        compile(pattern).map(Self).map_err(|error| invalid(pattern, &error))
     }
 
     /// Whether the pattern occurs in `text`.

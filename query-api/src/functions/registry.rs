@@ -20,6 +20,7 @@ pub(crate) enum Group {
     FilterData,
     FilterSeries,
     Graph,
+    Pie,
     Sorting,
     Special,
     Transform,
@@ -34,6 +35,7 @@ impl Group {
             Self::FilterData => "Filter Data",
             Self::FilterSeries => "Filter Series",
             Self::Graph => "Graph",
+            Self::Pie => "Pie",
             Self::Sorting => "Sorting",
             Self::Special => "Special",
             Self::Transform => "Transform",
@@ -56,6 +58,8 @@ pub(crate) enum Kind {
     IntOrInterval,
     Node,
     NodeOrTag,
+    /// One series, of which a pie shows one slice.
+    Series,
     SeriesList,
     /// Lists as `mapSeries` makes them.
     SeriesLists,
@@ -79,6 +83,7 @@ impl Kind {
             Self::IntOrInterval => "intOrInterval",
             Self::Node => "node",
             Self::NodeOrTag => "nodeOrTag",
+            Self::Series => "series",
             Self::SeriesList => "seriesList",
             Self::SeriesLists => "seriesLists",
             Self::Tag => "tag",
@@ -97,6 +102,16 @@ pub(crate) enum Fixed {
     Text(&'static str),
 }
 
+/// What a parameter that is listed as an integer does with a fraction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fractions {
+    Refused,
+    /// It is used as it is; the body reads a float.
+    Kept,
+    /// The part before the point counts.
+    Cut,
+}
+
 /// One parameter of a function.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Param {
@@ -113,6 +128,8 @@ pub(crate) struct Param {
     pub(crate) options: &'static [&'static str],
     /// Options that are no texts: listed before those that are.
     pub(crate) other_options: &'static [Fixed],
+    /// What becomes of a number between two integers.
+    pub(crate) fractions: Fractions,
     /// Which texts are allowed beside the options, though not listed.
     pub(crate) accepts: fn(&str) -> bool,
     /// What an editor offers.
@@ -143,6 +160,7 @@ impl Param {
             default: Fixed::None,
             options,
             other_options: &[],
+            fractions: Fractions::Refused,
             accepts: |_| false,
             suggestions,
             listed: None,
@@ -177,6 +195,11 @@ impl Param {
 
     pub(crate) const fn accepts(self, accepts: fn(&str) -> bool) -> Self {
         Self { accepts, ..self }
+    }
+
+    /// Takes fractions, though integers are listed, as graphite-web does.
+    pub(crate) const fn fractions(self, fractions: Fractions) -> Self {
+        Self { fractions, ..self }
     }
 
     /// Lists another default than the one that is used.

@@ -2,7 +2,9 @@
 
 use super::FunctionError;
 use super::args::Call;
-use super::registry::{Fixed, Function, Group, Kind, Lookback, Param, SERIES_LIST, SHIFTS};
+use super::registry::{
+    Fixed, Fractions, Function, Group, Kind, Lookback, Param, SERIES_LIST, SHIFTS,
+};
 use crate::series::{Series, Window};
 use crate::target::Literal;
 use crate::time::parse_offset;
@@ -35,8 +37,9 @@ const TIME_STACK: Function = Function::new(
     &[
         SERIES_LIST,
         Param::optional("timeShiftUnit", Kind::Interval, Fixed::Text("1d")).suggestions(SHIFTS),
-        Param::optional("timeShiftStart", Kind::Integer, Fixed::Integer(0)),
-        Param::optional("timeShiftEnd", Kind::Integer, Fixed::Integer(7)),
+        Param::optional("timeShiftStart", Kind::Integer, Fixed::Integer(0))
+            .fractions(Fractions::Cut),
+        Param::optional("timeShiftEnd", Kind::Integer, Fixed::Integer(7)).fractions(Fractions::Cut),
     ],
     "Draws the series of several times over each other: shifted by each multiple of a unit from \
      the start up to, but not including, the end.",

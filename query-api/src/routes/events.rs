@@ -72,7 +72,8 @@ pub fn get_data(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let params = &request.params;
     let zone = params.last("tz").and_then(|tz| TimeZone::get(tz).ok()).unwrap_or(TimeZone::UTC);
     let time = |name: &str, fallback: i64, now_s: i64| match params.last(name) {
-        None | Some("") => Ok(fallback),
+        // Grafana sends the word when there is no range.
+        None | Some("" | "undefined") => Ok(fallback),
         Some(text) => parse_time(text, now_s, &zone).map_err(Refusal::parameters),
     };
     let clock_s = api.db.now_s();

@@ -144,32 +144,60 @@ impl TreeEntry {
 }
 
 /// Distinct last nodes, branches first, each sorted. Matches under several parents are one entry,
-/// whose id keeps the query's wildcards, so that a client can go on below all of them.
+/// whose id keeps the query's wildcards, so that a client can go on below all of them. Where the
+/// query does not say what the parents are, ids are whole paths.
 ///
 /// # Errors
 /// When the ids make a longer answer than there may be: each repeats the query.
 fn tree(api: &Api, found: &[Found], asked: &Asked) -> Result<Vec<TreeEntry>, Refusal> {
-    let names: BTreeSet<(bool, &[u8])> =
-        found.iter().map(|node| (is_leaf(node), last_node(&node.path))).collect();
-    let prefix = asked.pattern.rfind('.').map_or("", |dot| &asked.pattern[..=dot]);
+    let parents = parents(&asked.pattern);
+    let mut names: BTreeSet<(bool, &[u8], &[u8])> = BTreeSet::new();
+    for node in found {
+        let path: &[u8] = if parents.is_some() { b"" } else { &node.path };
+        names.insert((is_leaf(node), last_node(&node.path), path));
+    }
+    let lengths = names.iter().map(|(_, _, path)| parents.map_or(path.len(), str::len));
     let limit_bytes = api.limits.answer_bytes;
-    if names.len().saturating_mul(prefix.len()) > limit_bytes {
+    if lengths.fold(0, usize::saturating_add) > limit_bytes {
         return Err(Refusal::parameters(format!(
             "{} names under a query of {} bytes make an answer of more than {limit_bytes} bytes",
             names.len(),
-            prefix.len()
+            asked.pattern.len()
         )));
     }
     let mut entries = Vec::with_capacity(names.len() + 1);
     if asked.wildcards && names.len() > 1 {
-        let all_leaves = names.iter().all(|&(leaf, _)| leaf);
-        entries.push(TreeEntry::new("*".into(), format!("{prefix}*"), all_leaves));
+        let all_leaves = names.iter().all(|&(leaf, ..)| leaf);
+        let id = parents.map_or_else(|| asked.pattern.clone(), |parents| format!("{parents}*"));
+        entries.push(TreeEntry::new("*".into(), id, all_leaves));
     }
-    entries.extend(names.into_iter().map(|(leaf, name)| {
-        let id = format!("{prefix}{}", String::from_utf8_lossy(name));
+    entries.extend(names.into_iter().map(|(leaf, name, path)| {
+        let id = match parents {
+            Some(parents) => format!("{parents}{}", String::from_utf8_lossy(name)),
+            None => String::from_utf8_lossy(path).into_owned(),
+        };
         TreeEntry::new(unquoted(name), id, leaf)
     }));
     Ok(entries)
+}
+
+/// The pattern of the parents of what `pattern` matches, with its dot; `None` when its last part
+/// matches several nodes of a path: `{a.b,c}`, `**`.
+fn parents(pattern: &str) -> Option<&str> {
+    let (mut depth, mut end) = (0usize, 0);
+    let mut bytes = pattern.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'\\' => drop(bytes.next()),
+            b'{' => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            b'.' if depth == 0 => end = at + 1,
+            _ => {}
+        }
+    }
+    let (parents, last) = pattern.split_at(end);
+    let is_deep = last == "**" || last.contains('.');
+    (!is_deep).then_some(parents)
 }
 
 fn is_leaf(node: &Found) -> bool {
@@ -327,13 +355,34 @@ fn packed(entries: &[PathEntry]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{completed, unquoted, with_variants};
+    use super::{completed, parents, unquoted, with_variants};
 
     #[test]
     fn patterns_are_completed() {
         assert_eq!(completed("serv"), "serv*");
         assert_eq!(completed("servers."), "servers.*");
         assert_eq!(completed("a..b*"), "a*.b*");
+    }
+
+    #[test]
+    fn parents_end_outside_of_braces() {
+        for (pattern, expected) in [
+            ("a", Some("")),
+            ("a.*.b*", Some("a.*.")),
+            ("a.{b.c,d}.e", Some("a.{b.c,d}.")),
+            ("a.{b,{c,d}}", Some("a.")),
+            ("**.b", Some("**.")),
+            ("a.{b.c,d}", None),
+            ("a.{b,{c.d,e}}", None),
+            ("a.**", None),
+            ("**", None),
+            // Where braces do not close, or a dot is escaped, whole paths are right in any case.
+            ("a.{b.c", None),
+            (r"a\.b", None),
+            (r"a.\{b.c", Some(r"a.\{b.")),
+        ] {
+            assert_eq!(parents(pattern), expected, "{pattern}");
+        }
     }
 
     #[test]

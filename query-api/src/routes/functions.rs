@@ -3,6 +3,7 @@
 use crate::api::Api;
 use crate::encode::json::{JsonWriter, Layout};
 use crate::encode::repr;
+use crate::functions::pie;
 use crate::functions::registry::{Fixed, Function, Param};
 use crate::refusal::Refusal;
 use crate::request::{Reply, Request};
@@ -25,17 +26,21 @@ pub fn functions(_: &Api, request: &Request) -> Result<Reply, Refusal> {
     let name = below.map(|(_, name)| name);
     let is_pretty = params.last("pretty").is_some_and(|pretty| !pretty.is_empty());
     let mut json = JsonWriter::new(if is_pretty { Layout::Pretty } else { Layout::Line });
-    // Pie functions reduce series to slices, which only images show.
-    let is_pie = params.last("type") == Some("pie");
-    let all = || Function::all().filter(|_| !is_pie);
+    let all: Vec<(&'static str, &'static Function)> = match params.last("type") {
+        Some("pie") => {
+            pie::FUNCTIONS.iter().map(|function| (function.names[0], function)).collect()
+        }
+        _ => Function::all().collect(),
+    };
     match name {
-        Some(name) => match all().find(|(found, _)| *found == name) {
+        Some(name) => match all.into_iter().find(|(found, _)| *found == name) {
             Some((name, function)) => write_function(&mut json, name, function),
             None => return Err(Refusal::NoSuchFunction(name.to_owned())),
         },
         None => {
             let wanted = params.last("group");
-            let listed = all().filter(|(_, f)| wanted.is_none_or(|group| f.group.name() == group));
+            let in_group = |function: &Function| wanted.is_none_or(|g| function.group.name() == g);
+            let listed = all.into_iter().filter(|(_, function)| in_group(function));
             if matches!(params.last("grouped"), Some("1" | "true")) {
                 write_groups(&mut json, listed);
             } else {

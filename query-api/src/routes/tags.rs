@@ -50,13 +50,19 @@ fn exprs(request: &Request) -> Result<Vec<TagExpr>, Refusal> {
     Ok(TagExpr::parse_all(&request.params.all("expr"))?)
 }
 
-/// At most so many entries; all when the request does not say.
-fn limit(request: &Request) -> Result<Option<usize>, Refusal> {
-    let Some(limit) = request.params.last("limit").filter(|limit| !limit.is_empty()) else {
-        return Ok(None);
-    };
-    let bad = || Refusal::BadJsonRequest(format!("limit is not a whole number: '{limit}'"));
-    limit.parse().map(Some).map_err(|_| bad())
+/// A parameter, unless it says nothing: scripts in browsers send `undefined` for what they lack.
+fn said<'r>(request: &'r Request, name: &str) -> Option<&'r str> {
+    request.params.last(name).filter(|value| !matches!(*value, "" | "undefined"))
+}
+
+/// At most so many entries; `None` when the request does not say. As in graphite-web a negative
+/// number bounds nothing, but leaves nothing of what expressions select.
+fn limit(request: &Request, exprs: &[TagExpr]) -> Result<Option<usize>, Refusal> {
+    let Some(limit) = said(request, "limit") else { return Ok(None) };
+    let bad = |_| Refusal::BadJsonRequest(format!("limit is not a whole number: '{limit}'"));
+    let number: i64 = limit.parse().map_err(bad)?;
+    let below_zero = if exprs.is_empty() { usize::MAX } else { 0 };
+    Ok(Some(usize::try_from(number).unwrap_or(below_zero)))
 }
 
 fn filter(request: &Request) -> Result<Option<Regex>, Refusal> {
@@ -91,7 +97,7 @@ struct TagEntry<'a> {
 /// # Errors
 /// On a bad filter or limit, and passed limits.
 pub fn list(api: &Api, request: &Request) -> Result<Reply, Refusal> {
-    let (filter, limit) = (filter(request)?, limit(request)?.unwrap_or(usize::MAX));
+    let (filter, limit) = (filter(request)?, limit(request, &[])?.unwrap_or(usize::MAX));
     let limits = request.find_limits(api);
     let tags = tags_of(api, &limits, &[], Completion::ALL)?;
     let mut entries = Vec::new();
@@ -134,7 +140,7 @@ struct ValueEntry<'a> {
 /// # Errors
 /// On a bad filter or limit, and passed limits.
 pub fn values_of(api: &Api, request: &Request) -> Result<Reply, Refusal> {
-    let (filter, limit) = (filter(request)?, limit(request)?.unwrap_or(usize::MAX));
+    let (filter, limit) = (filter(request)?, limit(request, &[])?.unwrap_or(usize::MAX));
     let tag = request.path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let tag = percent_decoded(tag);
     let limits = request.find_limits(api);
@@ -202,8 +208,9 @@ pub(crate) fn tagged_series(
 /// # Errors
 /// On malformed expressions or a bad limit, and passed limits.
 pub fn complete_tags(api: &Api, request: &Request) -> Result<Reply, Refusal> {
-    let (exprs, limit) = (exprs(request)?, limit(request)?.unwrap_or(LIMIT));
-    let prefix = request.params.last("tagPrefix").unwrap_or_default();
+    let exprs = exprs(request)?;
+    let limit = limit(request, &exprs)?.unwrap_or(LIMIT);
+    let prefix = said(request, "tagPrefix").unwrap_or_default();
     let used: BTreeSet<&str> = exprs.iter().map(|expr| expr.tag.as_str()).collect();
     let most = limit.saturating_add(used.len());
     let completion = Completion { prefix: prefix.as_bytes(), most };
@@ -218,11 +225,12 @@ pub fn complete_tags(api: &Api, request: &Request) -> Result<Reply, Refusal> {
 /// # Errors
 /// Without a tag, on malformed expressions or a bad limit, and passed limits.
 pub fn complete_values(api: &Api, request: &Request) -> Result<Reply, Refusal> {
-    let (exprs, limit) = (exprs(request)?, limit(request)?.unwrap_or(LIMIT));
+    let exprs = exprs(request)?;
+    let limit = limit(request, &exprs)?.unwrap_or(LIMIT);
     let Some(tag) = request.params.last("tag").filter(|tag| !tag.is_empty()) else {
         return Err(Refusal::BadJsonRequest("no tag specified".into()));
     };
-    let prefix = request.params.last("valuePrefix").unwrap_or_default();
+    let prefix = said(request, "valuePrefix").unwrap_or_default();
     let completion = Completion { prefix: prefix.as_bytes(), most: limit };
     let limits = request.find_limits(api);
     let counts = counts_of(api, &limits, tag, &exprs, completion)?;

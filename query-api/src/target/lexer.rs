@@ -5,6 +5,12 @@
 
 use super::parser::ParseError;
 
+/// Deepest nesting of braces, as in other globs.
+const BRACES_MAX: usize = 100;
+/// What a backslash in a path may take the meaning from.
+const ESCAPABLE: [char; 16] =
+    ['*', '?', '[', ']', '{', '}', '(', ')', ',', '.', '\'', '"', '\\', '|', '=', '-'];
+
 /// A reading position in a target.
 #[derive(Debug)]
 pub(super) struct Lexer<'t> {
@@ -76,39 +82,46 @@ impl<'t> Lexer<'t> {
     }
 
     /// A path as written: elements with `{…}` alternatives and escapes, joined by dots;
-    /// empty when there is none.
+    /// empty when there is none. One dot behind it is taken and no part of it.
     pub(super) fn path(&mut self) -> Result<&'t str, ParseError> {
         let start = self.position;
-        let mut brace_at = None;
+        // Where the braces opened that are open.
+        let mut open = Vec::new();
+        // Whether an element begins here.
+        let mut is_begin = true;
         while let Some(next) = self.rest().chars().next() {
             match next {
-                '{' if brace_at.is_some() => return Err(self.error("braces do not nest in a path")),
-                '{' => brace_at = Some(self.position),
-                '}' if brace_at.is_none() => return Err(self.error("`}` without `{` before it")),
-                '}' => brace_at = None,
-                ',' if brace_at.is_some() => {}
+                '{' if open.len() == BRACES_MAX => {
+                    return Err(self.error("braces nest deeper than 100"));
+                }
+                '{' => open.push(self.position),
+                '}' if open.pop().is_none() => {
+                    return Err(self.error("`}` without `{` before it"));
+                }
+                '.' if is_begin => return Err(self.error("empty path element")),
+                '}' => {}
+                ',' if !open.is_empty() => {}
                 '\\' => {
                     self.position += 1;
-                    match self.rest().chars().next() {
-                        Some('(' | ')' | '{' | '}' | ',' | '.' | '\'' | '"' | '\\' | '|' | '=') => {
-                        }
-                        _ => {
-                            return Err(
-                                self.error("a backslash must stand before one of (){},.'\"\\|=")
-                            );
-                        }
+                    if !self.rest().starts_with(ESCAPABLE) {
+                        return Err(
+                            self.error("a backslash must stand before one of *?[]{}(),.'\"\\|=-")
+                        );
                     }
                 }
                 '(' | ')' | ',' | '\'' | '"' | '|' => break,
                 space if space.is_whitespace() || space.is_control() => break,
                 _ => {}
             }
+            // What stands between dots in braces is for the index to judge.
+            is_begin = next == '.' && open.is_empty();
             self.position += self.rest().chars().next().map_or(0, char::len_utf8);
         }
-        if let Some(at) = brace_at {
+        if let Some(&at) = open.first() {
             return Err(ParseError::new(self.text, at, "`{` is not closed (spaces end a path)"));
         }
-        Ok(&self.text[start..self.position])
+        let path = self.since(start);
+        Ok(if is_begin { path.strip_suffix('.').unwrap_or(path) } else { path })
     }
 
     /// An error at the next character.

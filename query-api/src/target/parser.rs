@@ -192,7 +192,8 @@ impl Parser<'_> {
             return Ok((ArgumentValue::Literal(Literal::Text(text)), 0));
         }
         let start = self.lexer.position();
-        if let Some(literal) = self.lexer.path().ok().and_then(Literal::word)
+        let is_word = self.lexer.path().is_ok();
+        if let Some(literal) = Literal::word(self.lexer.since(start)).filter(|_| is_word)
             && matches!(self.lexer.peek(), Some(',' | ')') | None)
         {
             return Ok((ArgumentValue::Literal(literal), 0));
@@ -247,6 +248,40 @@ mod tests {
         {
             check(text, &Expr::Path(text.into()));
         }
+    }
+
+    #[test]
+    fn a_dot_behind_a_path_is_no_part_of_it() {
+        let ab = || path("a.b");
+        check("a.b.", &Expr::Path("a.b".into()));
+        check("a.{b,c.d}. ", &Expr::Path("a.{b,c.d}".into()));
+        check("f(a.b.)", &call("f", vec![ab()]));
+        check("f(a.b. , a.b.|g())", &call("f", vec![ab(), expr(call("g", vec![ab()]))]));
+        // A number with a dot behind it is none.
+        check("f(2.)", &call("f", vec![path("2")]));
+        for (target, position) in [("a..b", 3), (".a.b", 1), ("a.b..", 5), (".", 1), ("f(é..)", 5)]
+        {
+            check_error(target, position, "empty path element");
+        }
+    }
+
+    #[test]
+    fn braces_nest_and_globs_may_be_escaped() {
+        for text in
+            ["s.{cpu.{idle,user},load}", "{a,{b,{c}}}.d", r"a\[b\]\*\?.c", r"a.[\-x]", "a.{.b,}"]
+        {
+            check(text, &Expr::Path(text.into()));
+            check(
+                &format!("f({text},1)"),
+                &call("f", vec![path(text), literal(Literal::Integer(1))]),
+            );
+        }
+        let nested = |depth: usize| format!("{}a{}", "{".repeat(depth), "}".repeat(depth));
+        assert!(parse(&nested(100)).is_ok());
+        check_error(&nested(101), 101, "braces nest deeper than 100");
+        check_error("a{b{c}", 2, "`{` is not closed (spaces end a path)");
+        check_error("a{b}}", 5, "`}` without `{` before it");
+        check_error(r"a\x", 3, "a backslash must stand before one of *?[]{}(),.'\"\\|=-");
     }
 
     #[test]

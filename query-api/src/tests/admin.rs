@@ -70,6 +70,44 @@ async fn mistakes_delete_nothing() {
 }
 
 #[tokio::test]
+async fn a_dry_run_is_none_only_when_it_is_understood() {
+    let store = Store::of(&["a.b"]);
+    let router = admin_router(store.api());
+    for spelling in ["dryRun", "dryrun", "dry-run", "dry_run"] {
+        for form in ["=true", "=1", "=true&dryRun=false"] {
+            let dry = value(&delete(&router, &format!("match=**&{spelling}{form}")).await);
+            assert_eq!((&dry["dryRun"], &dry["deleted"]), (&json!(true), &json!(0)), "{spelling}");
+        }
+    }
+    for unknown in ["dryRn=true", "DRYRUN=1", "dryRun[]=true", "limit=1", "dry-run="] {
+        assert_eq!(delete(&router, &format!("match=**&{unknown}")).await.refused().0, 400);
+        assert_eq!(
+            post(&router, &format!("/admin/delete?{unknown}"), "match=**").await.status,
+            400
+        );
+    }
+    let json = Request::post("/admin/delete?match=**").header("Content-Type", "application/json");
+    let answer = send(&router, json.body(Body::from(r#"{"dryRun": true}"#)).unwrap()).await;
+    assert_eq!(answer.refused().0, 400);
+    for uri in ["/admin/compact?x=1", "/admin/snapshot?name=a&x=1", "/admin/snapshot/remove?x=1"] {
+        assert_eq!(post(&router, uri, "").await.refused().0, 400, "{uri}");
+    }
+    assert!(store.db.series(b"a.b").is_some());
+}
+
+#[tokio::test]
+async fn renaming_is_refused_with_the_reason() {
+    let store = Store::of(&["a.b"]);
+    let router = admin_router(store.api());
+    for form in ["", "from=a.b&to=a.c"] {
+        let answer = post(&router, "/admin/rename", form).await;
+        assert_eq!(answer.refused(), (400, crate::admin::NO_RENAME));
+    }
+    assert_eq!(get(&router, "/admin/rename").await.status, 405);
+    assert!(store.db.series(b"a.b").is_some());
+}
+
+#[tokio::test]
 async fn blocks_are_merged_on_demand() {
     let store = Store::of(&["a.b"]);
     store.db.seal().unwrap();

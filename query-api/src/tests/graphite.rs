@@ -2,6 +2,7 @@
 
 use super::{Answer, Store, encoded, get, post};
 use crate::{ApiOptions, Limits, graphite_router};
+use serde_json::Value;
 
 const SERIES: &[&str] = &[
     "servers.db-1.load",
@@ -113,6 +114,27 @@ async fn tags_as_grafana_asks() {
 }
 
 #[tokio::test]
+async fn what_says_nothing_is_left_out() {
+    let router = store().graphite();
+    let tags = r#"["datacenter", "name", "rack", "server"]"#;
+    let values = r#"["db-1", "web01", "web02"]"#;
+    for limit in ["", "&limit=", "&limit=undefined", "&limit=-1"] {
+        let uri = format!("/tags/autoComplete/tags?tagPrefix=undefined{limit}");
+        assert_eq!(get(&router, &uri).await.ok(), tags, "{limit}");
+        let uri = format!("/tags/autoComplete/values?tag=server&valuePrefix=undefined{limit}");
+        assert_eq!(get(&router, &uri).await.ok(), values, "{limit}");
+        assert_eq!(get(&router, &format!("/tags?x=y{limit}")).await.ok().matches("id").count(), 4);
+    }
+    let negative = "/tags/autoComplete/tags?expr=name%3Ddisk.used&limit=-1";
+    assert_eq!(get(&router, negative).await.ok(), "[]");
+    let refused = get(&router, "/tags?limit=x").await;
+    let text = r#"{"error": "limit is not a whole number: 'x'"}"#;
+    assert_eq!((refused.status.as_u16(), refused.text()), (400, text));
+    let events = "/events/get_data?from=undefined&until=undefined";
+    assert_eq!(get(&router, events).await.ok(), "[]");
+}
+
+#[tokio::test]
 async fn without_tags_and_events_grafana_gets_empty_lists() {
     let router = Store::of(&["a.b"]).graphite();
     let empty = [
@@ -159,6 +181,88 @@ async fn find_in_the_encodings_of_graphite_web() {
     expected.push(0xcb);
     expected.extend_from_slice(&end);
     assert_eq!(msgpack.body, expected);
+}
+
+#[tokio::test]
+async fn render_takes_the_paths_that_find_takes() {
+    let router = Store::of(&[SERIES, &["x.a[1].b"]].concat()).graphite();
+    let cases = [
+        ("servers.web01.load.", 1),
+        ("absolute(servers.*.load.)", 2),
+        ("servers.web01.{cpu.{idle,user},load}", 2),
+        (r"x.a\[1\].*", 1),
+    ];
+    for (target, count) in cases {
+        let uri = format!("/render?format=json&target={}", encoded(target));
+        let series: Vec<Value> = serde_json::from_str(get(&router, &uri).await.ok()).unwrap();
+        assert_eq!(series.len(), count, "{target}");
+    }
+    let refused = get(&router, "/render?target=servers..load").await;
+    let (status, text) = refused.refused();
+    assert_eq!(status, 400);
+    assert!(text.contains("empty path element at character 9"), "{text}");
+}
+
+/// Where graphite-web lists an integer and computes with a fraction.
+#[tokio::test]
+async fn fractions_pass_for_integers() {
+    let router = store().graphite();
+    let cases = [
+        ("log(app.orders,2.5)", "log(app.orders, 2.5)"),
+        ("log(app.orders,0.5)", "log(app.orders, 0.5)"),
+        ("log(app.orders,2)", "log(app.orders, 2)"),
+        ("dashed(app.orders,2.5)", "dashed(app.orders, 2.5)"),
+        ("sin('x',1.5)", "x"),
+        ("substr(app.orders,0.5,1.5)", "app"),
+        ("highest(app.orders,1.5)", "app.orders"),
+        ("highestMax(app.orders,1.5)", "app.orders"),
+        ("lowestCurrent(app.orders,1.5)", "app.orders"),
+        ("timeStack(app.orders,'1s',0.5,1.5)", "timeShift(app.orders, -1s, 0)"),
+    ];
+    for (target, name) in cases {
+        let uri = format!("/render?format=json&from=-10min&target={}", encoded(target));
+        let series: Vec<Value> = serde_json::from_str(get(&router, &uri).await.ok()).unwrap();
+        assert_eq!((series.len(), series[0]["target"].as_str()), (1, Some(name)), "{target}");
+    }
+    for target in ["log(app.orders,1.0)", "log(app.orders,-0.5)", "mostDeviant(app.orders,1.5)"] {
+        let uri = format!("/render?format=json&target={}", encoded(target));
+        assert_eq!(get(&router, &uri).await.refused().0, 400, "{target}");
+    }
+    let listed = get(&router, "/functions/log").await;
+    assert!(listed.ok().contains(r#""name": "base", "type": "integer""#), "{}", listed.text());
+}
+
+/// A client goes on with the ids that it got.
+#[tokio::test]
+async fn ids_find_their_entries_again() {
+    let router = store().graphite();
+    let queries = [
+        "servers.{web01.cpu,web02}.*",
+        "servers.{web01.cpu,db-1}",
+        "servers.{web01.{cpu.user,load},web02.cpu.*}",
+        "{servers,app}.{web0*,orders}",
+        "servers.**",
+        "**.load",
+        "**",
+    ];
+    for query in queries {
+        let form = format!("query={}", encoded(query));
+        let entries = post(&router, "/metrics/find", &form).await;
+        let entries: Vec<Value> = serde_json::from_str(entries.ok()).unwrap();
+        assert!(!entries.is_empty(), "{query}");
+        for entry in &entries {
+            let id = entry["id"].as_str().unwrap();
+            let again = post(&router, "/metrics/find", &format!("query={}", encoded(id))).await;
+            let again: Vec<Value> = serde_json::from_str(again.ok()).unwrap();
+            assert!(again.contains(entry), "{query}: {entry} in {again:?}");
+        }
+        let all = post(&router, "/metrics/find?wildcards=1", &form).await;
+        let all: Vec<Value> = serde_json::from_str(all.ok()).unwrap();
+        let all_id = if entries.len() > 1 { all[0]["id"].as_str().unwrap() } else { query };
+        let again = post(&router, "/metrics/find", &format!("query={}", encoded(all_id))).await;
+        let again: Vec<Value> = serde_json::from_str(again.ok()).unwrap();
+        assert!(entries.iter().all(|entry| again.contains(entry)), "{query}: {all_id}");
+    }
 }
 
 /// Each id repeats the query, so that a long one over many names would fill the memory.
@@ -209,7 +313,7 @@ async fn events_are_told_by_any_client_and_mistakes_in_json() {
     let listed = get(&router, "/events/get_data?from=-1min&tags=x").await;
     assert_eq!(listed.ok().matches(r#""what": "a=b&c""#).count(), 2);
     let refused = post(&router, "/events/", r#"{"what": "w", "tags": 5}"#).await;
-    let text = r#"{"error":"\"tags\" must be an array or space-separated string"}"#;
+    let text = r#"{"error": "\"tags\" must be an array or space-separated string"}"#;
     assert_eq!((refused.status.as_u16(), refused.text()), (400, text));
     let long = format!(r#"{{"what": "{}"}}"#, "x".repeat(2 << 20));
     assert_eq!(post(&router, "/events/", &long).await.status, 400);
@@ -243,7 +347,7 @@ async fn events_that_cannot_be_stored_are_refused() {
     store.db.close().unwrap();
     let refused = post(&router, "/events/", r#"{"what": "w"}"#).await;
     assert_eq!(refused.status.as_u16(), 503);
-    assert_eq!(refused.text(), r#"{"error":"the database is closed"}"#);
+    assert_eq!(refused.text(), r#"{"error": "the database is closed"}"#);
 }
 
 /// Series that exist stay; those that do not are deleted already.
@@ -253,7 +357,7 @@ async fn deleting_series_does_not_pretend() {
     let path = |path: &str| format!("path={}", encoded(path));
     let refused = post(&router, "/tags/delSeries", &path("m;b=2;a=1")).await;
     assert_eq!(refused.status.as_u16(), 400);
-    let text = r#"{"error":"m;a=1;b=2 has samples: delete it with silverback delete"}"#;
+    let text = r#"{"error": "m;a=1;b=2 has samples: delete it with silverback delete"}"#;
     assert_eq!(refused.text(), text);
     assert_eq!(post(&router, "/tags/delSeries", &path("m;a=2")).await.ok(), "true");
 }

@@ -31,6 +31,7 @@ const DEVIATIONS: &[(&str, &str)] = &[
     ("p-find-037", "Grafana sends from=undefined, so times are not read"),
     ("p-find-038", "Grafana sends until=undefined, so times are not read"),
     ("p-find-042", "globstar: two stars stand for any depth, also at the start"),
+    ("p-find-043", "tree-ids: below two stars ids are whole paths"),
     ("p-find-047", "tagged-branch: tagged series are not in the tree"),
     ("p-find-048", "trailing-dot: nothing is found"),
     ("p-find-049", "escaped-glob: no name has a star in it"),
@@ -140,7 +141,7 @@ async fn run_those(wanted: impl Fn(&Value) -> bool, router: &Router) -> usize {
 
 #[tokio::test]
 async fn find() {
-    assert_eq!(run("find", &store(false).graphite()).await, 43);
+    assert_eq!(run("find", &store(false).graphite()).await, 42);
 }
 
 #[tokio::test]
