@@ -367,7 +367,7 @@ const CARBONSERVER: &[Key] = &[
         "scan-frequency",
         span("5m0s", Zero),
         Live,
-        "how often data-dir is looked through; 0s: never",
+        "how often data-dir is looked through; 0s: once, as long as there is no index",
     ),
     key("query-cache-enabled", Bool(true), Later, "keep answers of render"),
     key("streaming-query-cache-enabled", Bool(false), Later, "keep answers of gRPC render"),
