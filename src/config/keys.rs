@@ -234,7 +234,12 @@ const COMMON: &[Key] = &[
 ];
 
 const WHISPER: &[Key] = &[
-    key("enabled", Bool(true), Later, "whether points are written to files"),
+    key(
+        "enabled",
+        Bool(true),
+        AtStart,
+        "whether points may be written to files; false needs engine = \"block\" in [storage]",
+    ),
     key("data-dir", Text("/var/lib/graphite/whisper/"), AtStart, "root of the data"),
     key(
         "schemas-file",
