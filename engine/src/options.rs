@@ -29,7 +29,7 @@ impl StoreOptions {
 }
 
 /// How whisper files are kept. The rates are per second; zero is no limit.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WhisperOptions {
     /// Folder of the files.
     pub dir: PathBuf,

@@ -76,6 +76,7 @@ pub(super) fn run(command: &Import, out: &mut dyn Write) -> Result<bool, Command
         jobs: command.jobs.at_a_time(),
         dry_run: command.dry_run,
         hash_filenames: command.filenames.map_or(config.hash_filenames, Filenames::are_hashed),
+        node: config.whisper.clone(),
         ..ImportOptions::new(&command.from)
     };
     let mut report = Report::new(&command.jobs, out);

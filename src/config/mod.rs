@@ -26,7 +26,7 @@ pub use problem::{ConfigError, Problem};
 use crate::logging::{self, Output};
 use settings::{Settings, Table};
 use silverback_engine::schema::Schema;
-use silverback_engine::{CleanupOptions, ImportOptions, StoreOptions};
+use silverback_engine::{CleanupOptions, ImportOptions, StoreOptions, WhisperOptions};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ pub struct Config {
     pub storage_path: PathBuf,
     /// Where samples are kept after the head.
     pub store: StoreOptions,
+    /// How a node of whisper files would keep them.
+    pub whisper: WhisperOptions,
     /// Whisper files that are answered from and moved into blocks.
     pub migrate_from: Option<ImportOptions>,
     /// Which series are deleted when nobody writes them any more.
@@ -238,6 +240,7 @@ impl Config {
             logging: outputs(&settings),
             storage_path: storage_path(&settings),
             store: store::options(&settings),
+            whisper: store::whisper(&settings),
             migrate_from: store::migrate_from(&settings),
             cleanup: cleanup::options(file, &settings, &graph_prefix)
                 .expect("cross_checks reads them too"),

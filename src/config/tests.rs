@@ -133,6 +133,16 @@ fn without_an_engine_files_are_go_carbons() {
     assert!(matches!(read(BLOCK).store, StoreOptions::Blocks));
 }
 
+/// Who imports a node's files has to know how it keeps them.
+#[test]
+fn moved_files_are_kept_as_the_section_says() {
+    let files = "[whisper]\ndata-dir = \"/d\"\nflock = true\nsparse-create = true\n";
+    let StoreOptions::Whisper(expected) = read(files).store else { panic!("no files") };
+    let moving = read(&format!("{files}{BLOCK}migrate-from = \"/d\"\n"));
+    assert_eq!(moving.migrate_from.unwrap().node, *expected);
+    assert!(expected.flock && expected.sparse_create);
+}
+
 #[test]
 fn no_whisper_files_are_kept_where_they_are_not_wanted() {
     let off = "[whisper]\nenabled = false\n";

@@ -133,6 +133,30 @@ fn what_is_imported_comes_out_again() {
     assert!(output.status.success());
 }
 
+/// Points that a killed node left in its log come into files as its configuration has them.
+#[test]
+fn a_killed_nodes_files_are_made_by_its_settings() {
+    let (folder, now_s) = place(0);
+    let files = folder.path().join("whisper");
+    let state = files.join(".silverback");
+    let whisper = config_of("whisper", folder.path())
+        .replace(&text_of(&folder.path().join("data")), &text_of(&state))
+        .replace("[storage]\n", "[storage]\nflush-interval = \"1h\"\n");
+    let node = Node::start_with(folder, &whisper);
+    node.send(format!("left.a 1 {}\nleft.b 2 {now_s}\n", now_s - 60).as_bytes());
+    node.wait_for("points", |node| node.fetch("left.*", now_s - 600..now_s).len() == 2);
+    let folder = node.kill();
+    assert!(!files.join("left/a.wsp").exists());
+    let blocks = text(folder.path(), "").replace("[whisper]\n", "[whisper]\ncompressed = true\n");
+    fs::write(folder.path().join("node.toml"), blocks).unwrap();
+    let found = check(folder.path(), "import", &["--from", &text_of(&files)], 0);
+    assert_eq!(found.iter().filter(|line| line["status"] == "imported").count(), 2, "{found:?}");
+    for file in ["left/a.wsp", "left/b.wsp"] {
+        let bytes = fs::read(files.join(file)).unwrap();
+        assert!(bytes.starts_with(b"whisper_compressed"), "{file}");
+    }
+}
+
 #[test]
 fn blocks_become_fewer() {
     let (folder, _) = place(6);
