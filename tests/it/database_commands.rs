@@ -133,6 +133,40 @@ fn what_is_imported_comes_out_again() {
     assert!(output.status.success());
 }
 
+#[test]
+fn a_running_server_imports() {
+    let (folder, now_s) = place(6);
+    let (old, sums) = (folder.path().join("old"), folder.path().join("old/servers/bad.wsp"));
+    fs::write(&sums, [7; 90]).unwrap();
+    let admin = "[admin]\nenabled = true\nlisten = \"127.0.0.1:0\"\n";
+    let node = Node::start_with(TempDir::new().unwrap(), &(text(folder.path(), "") + admin));
+    node.send(format!("servers.web1 5 {now_s}\n").as_bytes());
+    let server = format!("http://{}", node.address("admin-api"));
+    let (old, server) = (text_of(&old), ["--server", &server]);
+    let import = |more: &[&str], code: i32| {
+        let output = run(&[&["import", "--from", &old], &server[..], more].concat());
+        let out = String::from_utf8(output.stdout).unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{out}{err}");
+        (out, err)
+    };
+    let (dry, _) = import(&["--dry-run"], 1);
+    assert!(dry.starts_with("would import 6, skipped 0, failed 1 files, "), "{dry}");
+    assert_eq!(node.fetch("servers.web0", now_s - 3000..now_s - 600).len(), 0);
+    let (wet, failures) = import(&["--jobs", "2"], 1);
+    assert!(wet.starts_with("imported 6, skipped 0, failed 1 files, "), "{wet}");
+    assert!(failures.contains("bad.wsp: "), "{failures}");
+    fs::remove_file(&sums).unwrap();
+    let (again, _) = import(&["--json"], 0);
+    let again: Value = serde_json::from_str(&again).unwrap();
+    assert_eq!((&again["imported"], &again["skipped"]), (&0.into(), &6.into()), "{again}");
+    assert_eq!(node.fetch("servers.web*", now_s - 3000..now_s - 600).len(), 6);
+    // What the server received itself stays.
+    let slot = now_s - now_s % 60;
+    let own = node.fetch("servers.web1", slot - 60..slot + 60);
+    assert!(format!("{own:?}").contains("5.0"), "{own:?}");
+}
+
 /// Points that a killed node left in its log come into files as its configuration has them.
 #[test]
 fn a_killed_nodes_files_are_made_by_its_settings() {
