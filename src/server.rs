@@ -363,6 +363,7 @@ fn api_options(config: &Config) -> ApiOptions {
         empty_result_ok: config.empty_result_ok,
         cors: if config.cors { Cors::Open } else { Cors::Closed },
         slow_request: config.slow_request,
+        whisper: config.whisper.clone(),
     }
 }
 

@@ -14,12 +14,14 @@ use crate::error::AppendError;
 use crate::inner::Inner;
 use crate::names::NameHash;
 use crate::policies::PolicyId;
+use crate::schema::Policy;
 use crate::series::SeriesId;
 use silverback_formats::carbon::{self, Point};
 use silverback_formats::frame;
 use silverback_formats::wal::{KIND_SAMPLES, KIND_SERIES, Row, samples_into, series_into};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Points of one WAL frame at most.
@@ -240,7 +242,7 @@ impl Inner {
         let known = self.names.id(self.names.hash(&name));
         let reach_s = match known.and_then(|id| self.head.policy(id.0)) {
             Some(policy) => self.policies.entry(policy).reach_s,
-            None => match self.schema.load().policy(&name) {
+            None => match self.policy_of_new(&name) {
                 Some(policy) => policy.reach_s(),
                 None => return Some(Refusal::NoSchema),
             },
@@ -351,7 +353,7 @@ impl Inner {
         if let Some(id) = self.wake(name) {
             return id.0;
         }
-        let Some(policy) = self.schema.load().policy(name) else {
+        let Some(policy) = self.policy_of_new(name) else {
             refused.no_schema += 1;
             return REFUSED;
         };
@@ -361,6 +363,12 @@ impl Inner {
         new.push(NewSeries { name: name.to_vec(), hash, policy });
         new_ids.insert(name.to_vec(), id);
         id
+    }
+
+    /// The rules of a series that is not there yet, if there may be one.
+    fn policy_of_new(&self, name: &[u8]) -> Option<Arc<Policy>> {
+        let schema = self.schema.load();
+        schema.policy(name).or_else(|| self.store.unlisted(&schema, name))
     }
 
     /// Makes new series known: to the WAL first, then to head and index, last to the name table,

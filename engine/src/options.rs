@@ -29,7 +29,7 @@ impl StoreOptions {
 }
 
 /// How whisper files are kept. The rates are per second; zero is no limit.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WhisperOptions {
     /// Folder of the files.
     pub dir: PathBuf,
@@ -45,7 +45,8 @@ pub struct WhisperOptions {
     pub flush_interval: Duration,
     /// How often written files are made durable, so that the WAL before them can be dropped.
     pub checkpoint_interval: Duration,
-    /// How often the folder is compared with the index; zero is never.
+    /// How often the folder is compared with the index; zero is once, as long as
+    /// there is no index.
     pub scan_interval: Duration,
     /// Most points kept for files that cannot be opened; older ones are dropped and counted.
     pub stuck_points_max: usize,

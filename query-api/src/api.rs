@@ -4,8 +4,8 @@ use crate::budget::Budget;
 use crate::counters::Counters;
 use crate::gate::Gate;
 use crate::stream::Desks;
-use silverback_engine::Db;
-use std::sync::Arc;
+use silverback_engine::{Db, WhisperOptions};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Bounds of requests; passing one is an error that names it, never a silent cut.
@@ -74,6 +74,8 @@ pub struct ApiOptions {
     pub cors: Cors,
     /// Requests that take longer are logged with what they took; `None` for no request.
     pub slow_request: Option<Duration>,
+    /// How a node of whisper files kept those that are imported.
+    pub whisper: WhisperOptions,
 }
 
 impl Default for ApiOptions {
@@ -83,6 +85,7 @@ impl Default for ApiOptions {
             empty_result_ok: false,
             cors: Cors::default(),
             slow_request: Some(Duration::from_secs(1)),
+            whisper: WhisperOptions::new(""),
         }
     }
 }
@@ -104,6 +107,8 @@ pub struct Api {
     pub(crate) budget: Arc<Budget>,
     /// Where pieces of large answers are written.
     pub(crate) desks: Desks,
+    /// Held while an operator's import goes on.
+    pub(crate) importing: Mutex<()>,
 }
 
 impl Api {
@@ -119,7 +124,8 @@ impl Api {
         let gate = Gate::new(limits.running_requests, limits.waiting_requests);
         let budget = Budget::new(limits.memory_bytes);
         let desks = Desks::new();
-        Self { db, limits, options, counters: Counters::default(), gate, budget, desks }
+        let (counters, importing) = (Counters::default(), Mutex::default());
+        Self { db, limits, options, counters, gate, budget, desks, importing }
     }
 
     /// Bytes that all requests hold now.

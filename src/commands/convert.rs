@@ -4,6 +4,7 @@
 //! resumed by running it again: a target that holds what it should is left alone.
 
 use super::jobs::Jobs;
+use super::whisper::alone::Alone;
 use super::whisper::contents::Contents;
 use super::whisper::disk::Disk;
 use super::whisper::error::{CommandError, FileError};
@@ -92,13 +93,18 @@ struct Run<'a> {
     options: &'a Convert,
     rules: Rules,
     now_s: i64,
+    alone: Alone,
 }
 
 /// Converts the tree. Whether all files are as they should be.
 pub(super) fn run(options: &Convert, out: &mut dyn Write) -> Result<bool, CommandError> {
     check_folders(&options.from, &options.to)?;
-    let run =
-        Run { options, rules: options.dialect.rules(), now_s: options.now.unwrap_or_else(now_s) };
+    let run = Run {
+        options,
+        rules: options.dialect.rules(),
+        now_s: options.now.unwrap_or_else(now_s),
+        alone: Alone::default(),
+    };
     let mut walked = Walked::default();
     walked.look_below(&options.from);
     let mut totals = Totals::default();
@@ -220,6 +226,7 @@ impl Run<'_> {
             return Ok(done(Status::WouldConvert, bytes_to));
         }
         let check = |path: &Path| self.check(&goal, Disk::open(path)?);
+        let _locked = exists.then(|| self.alone.with(&target)).transpose()?;
         let like = Like { metadata: &like, modified: Modified::Kept };
         replace(&target, &bytes, Room::Now, Some(like), check)?;
         Ok(done(Status::Converted, bytes_to))

@@ -2,9 +2,11 @@
 
 use super::database::{self, Database, Purpose};
 use super::jobs::Jobs;
+use super::remote::{Remote, Server};
 use super::transfer::{Outcome, Report};
 use super::whisper::CommandError;
 use clap::{Args, ValueEnum};
+use serde_json::Value;
 use silverback_engine::{ImportOptions, ImportOutcome};
 use std::io::Write;
 use std::path::PathBuf;
@@ -14,7 +16,8 @@ use std::path::PathBuf;
 #[command(after_help = "Exit codes: 0 all is imported, 1 some files are not, 2 usage.\n\n\
     Examples:\n  \
     silverback import --from /var/lib/graphite/whisper\n  \
-    silverback import --from old --config /etc/silverback.conf --dry-run --json\n\n\
+    silverback import --from old --config /etc/silverback.conf --dry-run --json\n  \
+    silverback import --from /mnt/old --server http://127.0.0.1:8082\n\n\
     Run it again to resume. A server imports while it serves:\n\
     see migrate-from of [storage], with migrated-files = \"leave\".")]
 pub(crate) struct Import {
@@ -23,6 +26,8 @@ pub(crate) struct Import {
     from: PathBuf,
     #[command(flatten)]
     database: Database,
+    #[command(flatten)]
+    remote: Remote,
     /// Names of the files of tagged series; as hash-filenames of the configuration unless given
     #[arg(long, value_name = "NAMES")]
     filenames: Option<Filenames>,
@@ -65,6 +70,9 @@ impl Outcome for ImportOutcome {
 
 /// Imports the tree. Whether all files are as they should be.
 pub(super) fn run(command: &Import, out: &mut dyn Write) -> Result<bool, CommandError> {
+    if let Some(server) = command.remote.server()? {
+        return command.online(&server, out);
+    }
     if !command.from.is_dir() {
         let from = command.from.display();
         return Err(CommandError::Usage(format!("--from {from} is no folder")));
@@ -76,6 +84,7 @@ pub(super) fn run(command: &Import, out: &mut dyn Write) -> Result<bool, Command
         jobs: command.jobs.at_a_time(),
         dry_run: command.dry_run,
         hash_filenames: command.filenames.map_or(config.hash_filenames, Filenames::are_hashed),
+        node: config.whisper.clone(),
         ..ImportOptions::new(&command.from)
     };
     let mut report = Report::new(&command.jobs, out);
@@ -84,4 +93,49 @@ pub(super) fn run(command: &Import, out: &mut dyn Write) -> Result<bool, Command
     imported.map_err(|error| CommandError::Database(error.to_string()))?;
     database::close(&db)?;
     Ok(totals.failed == 0)
+}
+
+impl Import {
+    /// Has a running server take over a folder of its machine.
+    fn online(&self, server: &Server, out: &mut dyn Write) -> Result<bool, CommandError> {
+        let from = std::path::absolute(&self.from).map_err(|error| {
+            CommandError::Usage(format!("--from {}: {error}", self.from.display()))
+        })?;
+        let (from, jobs) = (from.to_string_lossy(), self.jobs.given().map(|jobs| jobs.to_string()));
+        let dry_run = if self.dry_run { "true" } else { "false" };
+        let mut params = vec![("from", from.as_ref()), ("dryRun", dry_run)];
+        params.extend(jobs.as_deref().map(|jobs| ("jobs", jobs)));
+        params.extend(self.filenames.map(|names| {
+            let name = if names.are_hashed() { "hashed" } else { "plain" };
+            ("filenames", name)
+        }));
+        let done = server.post("/admin/import", &params)?;
+        if self.jobs.json {
+            writeln!(out, "{done}")?;
+            return Ok(done["failed"] == 0);
+        }
+        for note in done["notes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            tell(note);
+        }
+        for failure in done["failures"].as_array().into_iter().flatten() {
+            let text = |key: &str| failure[key].as_str().unwrap_or_default().to_owned();
+            tell(&format!("{}: {}", text("path"), text("error")));
+        }
+        let what = if self.dry_run { "would import" } else { "imported" };
+        let count = |key: &str| done[key].as_u64().unwrap_or(0);
+        writeln!(
+            out,
+            "{what} {}, skipped {}, failed {} files, {} points",
+            count("imported"),
+            count("skipped"),
+            count("failed"),
+            count("points")
+        )?;
+        Ok(count("failed") == 0)
+    }
+}
+
+/// Nobody is left to be told when the terminal is gone.
+fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -35,6 +35,11 @@ impl Jobs {
         self.jobs.unwrap_or_else(cores).max(1)
     }
 
+    /// The same, where it was said.
+    pub(crate) fn given(&self) -> Option<usize> {
+        self.jobs
+    }
+
     /// Begins to show how far it is.
     pub(crate) fn progress(&self, total: usize) -> Progress {
         Progress::start(self.progress, total)

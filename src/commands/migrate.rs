@@ -89,6 +89,7 @@ pub(super) fn run(command: &Migrate, out: &mut dyn Write) -> Result<bool, Comman
         jobs: command.jobs.at_a_time(),
         dry_run: command.dry_run,
         hash_filenames: command.filenames.map_or(config.hash_filenames, Filenames::are_hashed),
+        node: config.whisper.clone(),
         after,
         ..ImportOptions::new(from)
     };

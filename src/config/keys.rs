@@ -234,7 +234,12 @@ const COMMON: &[Key] = &[
 ];
 
 const WHISPER: &[Key] = &[
-    key("enabled", Bool(true), Later, "whether points are written to files"),
+    key(
+        "enabled",
+        Bool(true),
+        AtStart,
+        "whether points may be written to files; false needs engine = \"block\" in [storage]",
+    ),
     key("data-dir", Text("/var/lib/graphite/whisper/"), AtStart, "root of the data"),
     key(
         "schemas-file",
@@ -367,7 +372,7 @@ const CARBONSERVER: &[Key] = &[
         "scan-frequency",
         span("5m0s", Zero),
         Live,
-        "how often data-dir is looked through; 0s: never",
+        "how often data-dir is looked through; 0s: once, as long as there is no index",
     ),
     key("query-cache-enabled", Bool(true), Later, "keep answers of render"),
     key("streaming-query-cache-enabled", Bool(false), Later, "keep answers of gRPC render"),

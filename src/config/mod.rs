@@ -26,7 +26,7 @@ pub use problem::{ConfigError, Problem};
 use crate::logging::{self, Output};
 use settings::{Settings, Table};
 use silverback_engine::schema::Schema;
-use silverback_engine::{CleanupOptions, ImportOptions, StoreOptions};
+use silverback_engine::{CleanupOptions, ImportOptions, StoreOptions, WhisperOptions};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ pub struct Config {
     pub storage_path: PathBuf,
     /// Where samples are kept after the head.
     pub store: StoreOptions,
+    /// How a node of whisper files would keep them.
+    pub whisper: WhisperOptions,
     /// Whisper files that are answered from and moved into blocks.
     pub migrate_from: Option<ImportOptions>,
     /// Which series are deleted when nobody writes them any more.
@@ -238,11 +240,12 @@ impl Config {
             logging: outputs(&settings),
             storage_path: storage_path(&settings),
             store: store::options(&settings),
+            whisper: store::whisper(&settings),
             migrate_from: store::migrate_from(&settings),
             cleanup: cleanup::options(file, &settings, &graph_prefix)
                 .expect("cross_checks reads them too"),
             hash_filenames: whisper.flag("hash-filenames"),
-            schemas_file: not_empty(whisper.text("schemas-file")).map(PathBuf::from),
+            schemas_file: schemas_file(&whisper),
             aggregation_file: not_empty(whisper.text("aggregation-file")).map(PathBuf::from),
             wal_sync_interval: settings.table("wal").duration("sync-interval"),
             compaction_bytes_per_s: u64::try_from(block.int("compaction-bytes-per-second"))
@@ -280,6 +283,13 @@ impl Config {
     }
 }
 
+/// The retention rules. Who keeps no whisper files need not have the file that is read by default.
+fn schemas_file(whisper: &Table) -> Option<PathBuf> {
+    let is_wanted = whisper.flag("enabled") || whisper.given("schemas-file").is_some();
+    let file = is_wanted.then(|| whisper.text("schemas-file"))?;
+    not_empty(file).map(PathBuf::from)
+}
+
 /// What a key's own type cannot say.
 fn cross_checks(file: &str, settings: &Settings) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -294,6 +304,13 @@ fn cross_checks(file: &str, settings: &Settings) -> Vec<Problem> {
             duration.as_secs_f64()
         );
         refuse(block.line("duration"), message);
+    }
+    let whisper = settings.table("whisper");
+    if !whisper.flag("enabled") && settings.table("storage").text("engine") == "whisper" {
+        let message = "[whisper] enabled = false: points would be kept in memory only: allowed is \
+                       true, or engine = \"block\" in [storage], which keeps them in files of its \
+                       own";
+        refuse(whisper.line("enabled"), message.to_owned());
     }
     let prometheus = settings.table("prometheus");
     if prometheus.flag("enabled") && !prometheus.text("endpoint").starts_with('/') {

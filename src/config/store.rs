@@ -13,13 +13,18 @@ pub(super) fn options(settings: &Settings) -> StoreOptions {
     if storage.text("engine") == "block" {
         return StoreOptions::Blocks;
     }
-    let whisper = settings.table("whisper");
+    StoreOptions::Whisper(Box::new(whisper(settings)))
+}
+
+/// How whisper files are kept, where they are.
+pub(super) fn whisper(settings: &Settings) -> WhisperOptions {
+    let (storage, whisper) = (settings.table("storage"), settings.table("whisper"));
     let write_strategy = match settings.table("cache").text("write-strategy").as_str() {
         "sorted" => WriteStrategy::Sorted,
         "noop" => WriteStrategy::Noop,
         _ => WriteStrategy::Max,
     };
-    StoreOptions::Whisper(Box::new(WhisperOptions {
+    WhisperOptions {
         dir: whisper.text("data-dir").into(),
         workers: usize::try_from(whisper.int("workers")).unwrap_or(1).max(1),
         updates_per_second: rate(whisper.int("max-updates-per-second")),
@@ -45,7 +50,7 @@ pub(super) fn options(settings: &Settings) -> StoreOptions {
                 archives: covers("schema"),
             }
         }),
-    }))
+    }
 }
 
 /// The whisper files that are to be moved into blocks, if there are any.
@@ -64,7 +69,7 @@ pub(super) fn migrate_from(settings: &Settings) -> Option<ImportOptions> {
     Some(ImportOptions {
         files_per_second: rate(storage.int("migrate-files-per-second")),
         hash_filenames: settings.table("whisper").flag("hash-filenames"),
-        compressed: settings.table("whisper").flag("compressed"),
+        node: whisper(settings),
         after,
         ..ImportOptions::new(from)
     })

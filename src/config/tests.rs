@@ -133,6 +133,31 @@ fn without_an_engine_files_are_go_carbons() {
     assert!(matches!(read(BLOCK).store, StoreOptions::Blocks));
 }
 
+/// Who imports a node's files has to know how it keeps them.
+#[test]
+fn moved_files_are_kept_as_the_section_says() {
+    let files = "[whisper]\ndata-dir = \"/d\"\nflock = true\nsparse-create = true\n";
+    let StoreOptions::Whisper(expected) = read(files).store else { panic!("no files") };
+    let moving = read(&format!("{files}{BLOCK}migrate-from = \"/d\"\n"));
+    assert_eq!(moving.migrate_from.unwrap().node, *expected);
+    assert!(expected.flock && expected.sparse_create);
+}
+
+#[test]
+fn no_whisper_files_are_kept_where_they_are_not_wanted() {
+    let off = "[whisper]\nenabled = false\n";
+    let refused = Config::parse("file", off).unwrap_err().to_string();
+    assert!(refused.starts_with("file:2: [whisper] enabled = false"), "{refused}");
+    assert!(refused.contains("engine = \"block\""), "{refused}");
+    // No rule file is asked for, but for one that is named.
+    let blocks = read(&format!("{off}{BLOCK}"));
+    assert!(matches!(blocks.store, StoreOptions::Blocks));
+    assert_eq!(blocks.schemas_file, None);
+    assert!(read(BLOCK).schemas_file.is_some());
+    let named = read(&format!("{off}schemas-file = \"/r\"\n{BLOCK}"));
+    assert_eq!(named.schemas_file, Some("/r".into()));
+}
+
 #[test]
 fn how_whisper_files_are_kept() {
     let config = read(

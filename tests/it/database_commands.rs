@@ -134,6 +134,64 @@ fn what_is_imported_comes_out_again() {
 }
 
 #[test]
+fn a_running_server_imports() {
+    let (folder, now_s) = place(6);
+    let (old, sums) = (folder.path().join("old"), folder.path().join("old/servers/bad.wsp"));
+    fs::write(&sums, [7; 90]).unwrap();
+    let admin = "[admin]\nenabled = true\nlisten = \"127.0.0.1:0\"\n";
+    let node = Node::start_with(TempDir::new().unwrap(), &(text(folder.path(), "") + admin));
+    node.send(format!("servers.web1 5 {now_s}\n").as_bytes());
+    let server = format!("http://{}", node.address("admin-api"));
+    let (old, server) = (text_of(&old), ["--server", &server]);
+    let import = |more: &[&str], code: i32| {
+        let output = run(&[&["import", "--from", &old], &server[..], more].concat());
+        let out = String::from_utf8(output.stdout).unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{out}{err}");
+        (out, err)
+    };
+    let (dry, _) = import(&["--dry-run"], 1);
+    assert!(dry.starts_with("would import 6, skipped 0, failed 1 files, "), "{dry}");
+    assert_eq!(node.fetch("servers.web0", now_s - 3000..now_s - 600).len(), 0);
+    let (wet, failures) = import(&["--jobs", "2"], 1);
+    assert!(wet.starts_with("imported 6, skipped 0, failed 1 files, "), "{wet}");
+    assert!(failures.contains("bad.wsp: "), "{failures}");
+    fs::remove_file(&sums).unwrap();
+    let (again, _) = import(&["--json"], 0);
+    let again: Value = serde_json::from_str(&again).unwrap();
+    assert_eq!((&again["imported"], &again["skipped"]), (&0.into(), &6.into()), "{again}");
+    assert_eq!(node.fetch("servers.web*", now_s - 3000..now_s - 600).len(), 6);
+    // What the server received itself stays.
+    let slot = now_s - now_s % 60;
+    let own = node.fetch("servers.web1", slot - 60..slot + 60);
+    assert!(format!("{own:?}").contains("5.0"), "{own:?}");
+}
+
+/// Points that a killed node left in its log come into files as its configuration has them.
+#[test]
+fn a_killed_nodes_files_are_made_by_its_settings() {
+    let (folder, now_s) = place(0);
+    let files = folder.path().join("whisper");
+    let state = files.join(".silverback");
+    let whisper = config_of("whisper", folder.path())
+        .replace(&text_of(&folder.path().join("data")), &text_of(&state))
+        .replace("[storage]\n", "[storage]\nflush-interval = \"1h\"\n");
+    let node = Node::start_with(folder, &whisper);
+    node.send(format!("left.a 1 {}\nleft.b 2 {now_s}\n", now_s - 60).as_bytes());
+    node.wait_for("points", |node| node.fetch("left.*", now_s - 600..now_s).len() == 2);
+    let folder = node.kill();
+    assert!(!files.join("left/a.wsp").exists());
+    let blocks = text(folder.path(), "").replace("[whisper]\n", "[whisper]\ncompressed = true\n");
+    fs::write(folder.path().join("node.toml"), blocks).unwrap();
+    let found = check(folder.path(), "import", &["--from", &text_of(&files)], 0);
+    assert_eq!(found.iter().filter(|line| line["status"] == "imported").count(), 2, "{found:?}");
+    for file in ["left/a.wsp", "left/b.wsp"] {
+        let bytes = fs::read(files.join(file)).unwrap();
+        assert!(bytes.starts_with(b"whisper_compressed"), "{file}");
+    }
+}
+
+#[test]
 fn blocks_become_fewer() {
     let (folder, _) = place(6);
     let old = folder.path().join("old");

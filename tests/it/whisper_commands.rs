@@ -50,6 +50,59 @@ fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
+/// A file in the folder of a running server, and one that another program has locked.
+#[test]
+fn files_of_others_are_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, node) = (folder.path().join("data"), folder.path().join("data/.silverback"));
+    let file = data.join("a/b.wsp");
+    fs::create_dir_all(&node).unwrap();
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::copy(recorded("standard/s02_two_archives_update.wsp"), &file).unwrap();
+    let from = folder.path().join("from");
+    fs::create_dir_all(from.join("a")).unwrap();
+    fs::copy(recorded("standard/s04_three_archives_average.wsp"), from.join("a/b.wsp")).unwrap();
+    let before = tree(&data);
+    let (path, now) = (text(&file), format!("--now={NOW}"));
+    let point = format!("{NOW}:1");
+    let commands: [&[&str]; 4] = [
+        &["whisper", "update", &now, path, &point],
+        &["whisper", "resize", &now, "--nobackup", path, "1s:1h"],
+        &["whisper", "create", "--overwrite", path, "1s:1h"],
+        &[
+            "convert",
+            "--from",
+            text(&from),
+            "--to",
+            text(&data),
+            "--format",
+            "whisper",
+            "--overwrite",
+            &now,
+        ],
+    ];
+    let refused = |lock: &Path, reason: &str| {
+        let lock = fs::File::options().create(true).append(true).open(lock).unwrap();
+        lock.try_lock().unwrap();
+        for command in commands {
+            let (_, error) = check(command, 1);
+            assert!(error.contains(reason), "{command:?}: {error}");
+        }
+    };
+    refused(&file, "another process writes");
+    refused(&node.join("LOCK"), "a server runs on these files: stop it first");
+    let mut after = tree(&data);
+    assert_eq!(after.remove(&node.join("LOCK")), Some(Vec::new()));
+    assert_eq!(after, before);
+    // To look is allowed, and so is to write beside.
+    check(&["whisper", "update", &now, "--dry-run", path, &point], 0);
+    let beside = folder.path().join("larger.wsp");
+    check(&["whisper", "resize", &now, "--newfile", text(&beside), path, "1s:1h"], 0);
+    for command in commands {
+        check(command, 0);
+    }
+}
+
 #[test]
 fn info_is_that_of_the_script() {
     let file = recorded("standard/s02_two_archives_update.wsp");

@@ -114,11 +114,14 @@ impl LeftBehind {
     /// Writes the points that wait to their files.
     fn write(&self, options: &Options, import: &ImportOptions) -> Result<(), String> {
         let whisper = WhisperOptions {
+            dir: import.from.clone(),
             workers: import.jobs,
-            compressed: import.compressed,
+            updates_per_second: 0,
+            creates_per_second: 0,
             hash_filenames: import.hash_filenames,
             scan_interval: Duration::ZERO,
-            ..WhisperOptions::new(&import.from)
+            migration: None,
+            ..import.node.clone()
         };
         let options = Options {
             path: self.folders.root.clone(),

@@ -8,6 +8,7 @@ use super::{ImportError, ImportSeries, Importer};
 use crate::clock::monotonic;
 use crate::inner::Inner;
 use crate::job::{JobEvent, JobFile};
+use crate::options::WhisperOptions;
 use crate::series::SeriesId;
 use crate::whisper_dir::Limiter;
 use std::ops::ControlFlow;
@@ -35,9 +36,10 @@ pub struct ImportOptions {
     pub dry_run: bool,
     /// Whether tagged series have the hash of their name as the name of their file.
     pub hash_filenames: bool,
-    /// Whether files are compressed that a node of these files had not made yet when it was
-    /// killed, with points in its log.
-    pub compressed: bool,
+    /// How a node of these files kept them: points that it left in its log when it was killed are
+    /// written to them first, as it would. Folder, names, rates, walks and migration are those
+    /// of the import instead.
+    pub node: WhisperOptions,
     /// What becomes of a file that is imported.
     pub after: AfterImport,
 }
@@ -46,13 +48,14 @@ impl ImportOptions {
     /// All files of a folder, which stay where they are.
     #[must_use]
     pub fn new(from: impl Into<PathBuf>) -> Self {
+        let from = from.into();
         Self {
-            from: from.into(),
+            node: WhisperOptions::new(&from),
+            from,
             jobs: 1,
             files_per_second: 0,
             dry_run: false,
             hash_filenames: true,
-            compressed: false,
             after: AfterImport::Keep,
         }
     }

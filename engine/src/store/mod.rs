@@ -23,7 +23,7 @@ use crate::head::{FullChunk, Held, Taken};
 use crate::import::{Gathered, ImportError, OldFiles};
 use crate::inner::Inner;
 use crate::options::WhisperOptions;
-use crate::schema::{AggregationMethod, Policy};
+use crate::schema::{AggregationMethod, Policy, Schema};
 use crate::series::SeriesId;
 use crossbeam_channel::Receiver;
 use silverback_formats::block::BlockKind;
@@ -76,6 +76,13 @@ pub(crate) trait Store: Debug + Send + Sync {
 
     /// The rules that a series is kept by; `name` is its own.
     fn policy(&self, db: &Inner, id: SeriesId, name: &[u8]) -> Option<Arc<Policy>>;
+
+    /// What a series is kept by that is not known and that no rule matches, when it has a file all
+    /// the same; `name` is its own.
+    fn unlisted(&self, schema: &Schema, name: &[u8]) -> Option<Arc<Policy>> {
+        let _ = (schema, name);
+        None
+    }
 
     /// Stores what was taken from the head: durable when this returns. The same is given again
     /// after a failure. It is in the segments `log` of the WAL, and so is all before that was stored

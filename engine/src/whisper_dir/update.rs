@@ -4,8 +4,9 @@ use super::beside::Durability;
 use super::file::{Changed, FileInfo, SeriesFile};
 use super::{FileFailure, NewFile, WhisperDir};
 use crate::schema::Retention;
-use crate::storage::Access;
+use crate::storage::{Access, FileLock};
 use silverback_formats::whisper::{OverlayParts, Point};
+use std::io;
 use std::path::Path;
 
 /// Points of one series that were taken at one time. What takes several batches, in order of
@@ -72,7 +73,12 @@ impl WhisperDir {
     /// When it cannot be told.
     pub(crate) fn exists(&self, name: &[u8]) -> Result<bool, FileFailure> {
         let path = self.naming.path(name)?;
-        Ok(self.open_bytes(&path, Access::Read)?.is_some())
+        // Nobody is waited for: it is not read.
+        match self.storage.open_in_place(&path, Access::Read, FileLock::None) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(FileFailure::io("open", &path, source)),
+        }
     }
 
     fn change(

@@ -155,6 +155,18 @@ fn a_copy_takes_such_a_file_by_its_path() {
 }
 
 #[test]
+fn points_are_written_as_the_node_of_the_files_would() {
+    let (bench, storage) = (bench(), killed(&bench()));
+    let node = WhisperOptions { compressed: true, ..WhisperOptions::new("/elsewhere") };
+    let options = ImportOptions { node, ..ImportOptions::new("/old") };
+    let db = bench.open(&storage);
+    db.import_folder(&options, &mut |_| ControlFlow::Continue(())).unwrap();
+    let bytes = storage.read(Path::new("/old/never/written.wsp")).unwrap();
+    assert!(bytes.starts_with(b"whisper_compressed"));
+    assert_eq!(last(&db, "never.written", 600).len(), 1);
+}
+
+#[test]
 fn files_of_a_node_that_runs_are_not_taken_from_it() {
     let (bench, storage) = (bench(), MemoryStorage::new());
     let running = node(&bench, &storage);

@@ -2,8 +2,10 @@
 
 use crate::support::{Bench, NOW_S, last, put, values};
 use proptest::prelude::*;
+use silverback_engine::schema::{RuleFile, Schema};
 use silverback_engine::storage::{Access, Fault, FaultyStorage, FileLock, MemoryStorage, Storage};
-use silverback_engine::{Db, FetchRange, Options, StoreOptions, WhisperOptions};
+use silverback_engine::{Db, FetchRange, Options, Refusal, StoreOptions, WhisperOptions};
+use silverback_formats::carbon;
 use silverback_formats::whisper::compressed::{Compressed, CompressedLayout, Conduct};
 use silverback_formats::whisper::{
     AggregationMethod, Allocation, Layout, Point, Retention, Rules, Whisper,
@@ -11,6 +13,7 @@ use silverback_formats::whisper::{
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(crate) const DIR: &str = "/wsp";
 
@@ -96,6 +99,59 @@ fn the_archives_of_a_file_count_and_not_the_rules() {
     assert_eq!(last(&db, "fine", 600).len(), 4);
     let info = db.info(db.series(b"fine").unwrap()).unwrap();
     assert_eq!(info.policy.archives[0].step_s, 10);
+}
+
+/// A rule that matches nothing but `named`.
+fn narrow() -> Schema {
+    let rules = "[named]\npattern = ^named$\nretentions = 60s:1d\n";
+    Schema::parse(RuleFile { name: "rules", text: rules.as_bytes() }, None).unwrap()
+}
+
+#[test]
+fn a_file_that_no_rule_matches_takes_points_and_has_a_series() {
+    let bench = Bench::new("60s:1d");
+    let storage = MemoryStorage::new();
+    let put_file = |path| write_file(&storage, path, &standard("10s:1h", &[(NOW_S - 30, 1.0)]));
+    put_file("gone/rule.wsp");
+    let db = open(&bench, &storage);
+    db.set_schema(narrow());
+    let point = |name: &'static str| carbon::Point {
+        name: name.as_bytes(),
+        time_s: NOW_S - 10,
+        value: 2.0,
+    };
+    assert_eq!(db.append(&[point("gone.rule"), point("other")]).unwrap().refused.no_schema, 1);
+    assert_eq!(db.refusal(&point("other")), Some(Refusal::NoSchema));
+    let expected = BTreeMap::from([(NOW_S - 30, 1.0), (NOW_S - 10, 2.0)]);
+    assert_eq!(last(&db, "gone.rule", 600), expected);
+    db.seal().unwrap();
+    assert_eq!(last(&db, "gone.rule", 600), expected);
+    assert_eq!((file(&storage, "other.wsp"), db.series_count()), (None, 1));
+}
+
+#[test]
+fn a_folder_that_is_never_scanned_has_its_names_all_the_same() {
+    let bench = Bench::new("60s:1d");
+    let storage = MemoryStorage::new();
+    write_file(&storage, "a/b.wsp", &standard("10s:1h", &[(NOW_S - 30, 1.0)]));
+    let mut whisper = WhisperOptions::new(DIR);
+    whisper.scan_interval = Duration::ZERO;
+    let store = StoreOptions::Whisper(Box::new(whisper));
+    let options = bench.options(Arc::new(storage.clone()));
+    let options = Options { store, background: true, ..options };
+    let db = Db::open(options.clone()).unwrap();
+    let mut tries = 0;
+    // The walk is over when it is written down.
+    while !storage.paths().iter().any(|path| path.ends_with("index/0000000000.index")) {
+        tries += 1;
+        assert!(tries < 60_000, "no walk");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(last(&db, "a.b", 600), BTreeMap::from([(NOW_S - 30, 1.0)]));
+    db.close().unwrap();
+    drop(db);
+    let db = Db::open(options).unwrap();
+    assert_eq!(last(&db, "a.b", 600), BTreeMap::from([(NOW_S - 30, 1.0)]));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`compact`] | `/admin/compact` |
 //! | [`delete`] | `/admin/delete` |
+//! | [`import`] | `/admin/import` |
 //! | [`snapshot`] | `/admin/snapshot`, `/admin/snapshot/remove` |
 //!
 //! Whoever reaches it may delete everything, so it has a listener of its own, which the server
@@ -13,6 +14,7 @@
 
 pub mod compact;
 pub mod delete;
+pub mod import;
 pub mod snapshot;
 
 use crate::counters::Endpoint;
@@ -30,6 +32,9 @@ pub(crate) const ROUTES: &[(&str, Endpoint, Handler)] = &[
     }),
     ("/admin/rename", Endpoint::Admin, |_, request| {
         operator(request).and_then(|()| Err(Refusal::BadRequest(NO_RENAME.into())))
+    }),
+    ("/admin/import", Endpoint::Admin, |api, request| {
+        guard(request, import::PARAMETERS).and_then(|()| import::import(api, request))
     }),
     ("/admin/snapshot", Endpoint::Admin, |api, request| {
         guard(request, &["name"]).and_then(|()| snapshot::take(api, request))

@@ -6,6 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 async fn delete(router: &Router, form: &str) -> Answer {
     post(router, "/admin/delete", form).await
@@ -49,6 +50,42 @@ async fn series_are_named_and_then_deleted() {
     assert_eq!(left, [false, false, true, true, false]);
     let none = value(&delete(&router, "match=a.*").await);
     assert_eq!(none, json!({"dryRun": false, "series": 0, "deleted": 0, "names": []}));
+}
+
+#[tokio::test]
+async fn imports_are_of_folders_that_are_there() {
+    let store = Store::of(&["a.b"]);
+    let router = admin_router(store.api());
+    let folder = tempfile::tempdir().unwrap();
+    let from = format!("from={}", encoded(&folder.path().to_string_lossy()));
+    for (form, reason) in [
+        ("", "from is not given"),
+        ("from=here", "absolute path"),
+        ("from=/does/not/exist", "absolute path"),
+        (&format!("{from}&jobs=0"), "jobs"),
+        (&format!("{from}&filenames=other"), "hashed or plain"),
+        (&format!("{from}&dryRun=perhaps"), "dryRun"),
+    ] {
+        let answer = post(&router, "/admin/import", form).await;
+        let (status, text) = answer.refused();
+        assert!(status == 400 && text.contains(reason), "{form}: {text}");
+    }
+    let none = value(&post(&router, "/admin/import", &from).await);
+    assert_eq!((&none["imported"], &none["failed"]), (&json!(0), &json!(0)), "{none}");
+}
+
+#[test]
+fn one_import_at_a_time() {
+    let (store, folder) = (Store::of(&["a.b"]), tempfile::tempdir().unwrap());
+    let api = store.api();
+    let router = admin_router(Arc::clone(&api));
+    let form = format!("from={}", encoded(&folder.path().to_string_lossy()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let import = || runtime.block_on(post(&router, "/admin/import", &form));
+    let other = api.importing.lock().unwrap();
+    assert!(import().refused().1.contains("another import goes on"));
+    drop(other);
+    import().ok();
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! `whisper create`: a new file.
 
+use super::alone::Alone;
 use super::contents::Contents;
 use super::error::{CommandError, FileError};
 use super::file::{Kind, WhisperFile};
@@ -92,6 +93,9 @@ impl Create {
             return Err(at(FileError::Exists));
         }
         if !self.dry_run {
+            let alone = Alone::default();
+            let is_there = path.try_exists().map_err(|error| at(error.into()))?;
+            let _locked = is_there.then(|| alone.with(&path)).transpose().map_err(at)?;
             let check = |written: &std::path::Path| {
                 let file = WhisperFile::open_path(written, rules)?;
                 let found = Contents::read(&file, None, now_s())?;

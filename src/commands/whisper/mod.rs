@@ -9,6 +9,7 @@
 //! | `walk` | many files |
 //! | `printf`, `time` | numbers and times as the scripts print them |
 
+pub(crate) mod alone;
 pub(crate) mod contents;
 mod create;
 pub(crate) mod disk;

@@ -1,5 +1,6 @@
 //! `whisper resize`: the points of a file into other archives.
 
+use super::alone::Alone;
 use super::contents::Contents;
 use super::error::{CommandError, FileError};
 use super::file::{Kind, WhisperFile, open_sidecar, sidecar_path};
@@ -65,6 +66,9 @@ impl Resize {
         let at = |error: FileError| error.at(&self.file);
         let retentions = retentions(&self.archives)?;
         let now_s = self.now.unwrap_or_else(now_s);
+        let alone = Alone::default();
+        let replaces = !self.dry_run && self.newfile.is_none();
+        let _locked = replaces.then(|| alone.with(&self.file)).transpose().map_err(at)?;
         let (kind, resized) = self.resized(&retentions, now_s).map_err(at)?;
         let rules = self.dialect.rules();
         let bytes = resized.to_bytes(kind, rules).map_err(at)?;

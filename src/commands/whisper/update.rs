@@ -1,8 +1,10 @@
 //! `whisper update`: points into a file.
 //!
 //! The file is written anew beside the old one and takes its place whole, so that a crash leaves
-//! the one or the other. Whoever else writes it has to be stopped first.
+//! the one or the other. Whoever else writes it has to be stopped first, and a server that does is
+//! seen.
 
+use super::alone::Alone;
 use super::error::{CommandError, FileError};
 use super::file::WhisperFile;
 use super::replace::{Like, Modified, Room, replace};
@@ -44,6 +46,9 @@ impl Update {
         let now_s = self.now.unwrap_or_else(now_s);
         let points = self.points(now_s)?;
         let at = |error: FileError| error.at(&self.file);
+        let alone = Alone::default();
+        let locked = (!self.dry_run).then(|| alone.with(&self.file));
+        let _locked = locked.transpose().map_err(at)?;
         let (bytes, too_old) = self.updated(&points, now_s).map_err(at)?;
         if !self.dry_run {
             let check = |written: &Path| {

@@ -18,12 +18,14 @@
 //! | `relog` | the same → the log again |
 //! | `again` | log → files, when a sync of them failed |
 //! | `scan` | the folder's files → index |
+//! | `unlisted` | names that no rule matches → whether there is a file |
 
 mod again;
 mod pass;
 mod relog;
 mod rules;
 mod scan;
+mod unlisted;
 mod waiting;
 
 pub(crate) use again::is_marked;
@@ -37,7 +39,7 @@ use crate::head::{Held, Taken};
 use crate::inner::Inner;
 use crate::options::WhisperOptions;
 use crate::policies::Times;
-use crate::schema::Policy;
+use crate::schema::{Policy, Schema};
 use crate::series::SeriesId;
 use crate::storage::{FileLock, Storage};
 use crate::whisper_dir::{
@@ -53,6 +55,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
+use unlisted::Unlisted;
 use waiting::{Arrivals, Hold, Waiting};
 
 pub(crate) use waiting::Waited;
@@ -84,6 +87,7 @@ pub(crate) struct WhisperStore {
     unreadable: Quarantine<u32>,
     /// Series whose files could not be brought to the rules.
     unmigrated: Quarantine<u32>,
+    unlisted: Unlisted,
     /// What is wrong with some of their files.
     unusable: Mutex<BTreeMap<u32, Damage>>,
     counters: FileCounters,
@@ -194,6 +198,7 @@ impl WhisperStore {
             quarantine: Quarantine::new(QUARANTINED_MAX),
             unreadable: Quarantine::new(QUARANTINED_MAX),
             unmigrated: Quarantine::new(QUARANTINED_MAX),
+            unlisted: Unlisted::new(),
             unusable: Mutex::default(),
             counters: FileCounters::default(),
             is_hurried: AtomicBool::new(false),
@@ -497,6 +502,11 @@ impl Store for WhisperStore {
             }
             _ => Some(known.policy),
         }
+    }
+
+    fn unlisted(&self, schema: &Schema, name: &[u8]) -> Option<Arc<Policy>> {
+        let exists = || matches!(self.dir.exists(name), Ok(true));
+        self.unlisted.has_file(name, exists).then(|| rules::policy(schema, name))
     }
 
     fn seal(&self, db: &Inner, taken: &[Arc<Taken>], log: Range<u64>) -> Result<Sealed, FileError> {

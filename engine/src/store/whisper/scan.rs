@@ -3,12 +3,14 @@
 //! The index is opened from what Silverback itself wrote down, so that a start does not wait for a
 //! walk over all files. The walk comes afterwards, in the background, and again from time to
 //! time: files that somebody put there become series, and series whose file somebody removed
-//! are forgotten, unless samples for them have come since.
+//! are forgotten, unless samples for them have come since. Where walks are not wanted there is one
+//! all the same as long as nothing is written down: a folder of files that others made would have
+//! no series.
 
 use super::{WhisperStore, rules};
 use crate::append::NewSeries;
 use crate::clock::monotonic;
-use crate::error::{AppendError, DeleteError};
+use crate::error::{AppendError, DeleteError, SealError};
 use crate::inner::Inner;
 use crate::series::SeriesId;
 use crate::whisper_dir::WalkedFile;
@@ -29,11 +31,20 @@ const OFF: Duration = Duration::from_secs(60);
 
 /// Walks now and every scan interval, until `stop` is closed.
 pub(super) fn work(store: &WhisperStore, db: &Inner, stop: &Receiver<()>) {
+    let mut is_unknown = db.disk.lock().manifest.state().index.is_none();
     loop {
         let interval = store.options.load().scan_interval;
-        if !interval.is_zero() {
+        let pause = if interval.is_zero() { OFF } else { interval };
+        if is_unknown || !interval.is_zero() {
             let started = monotonic();
-            match scan(store, db, stop) {
+            let scanned = scan(store, db, stop);
+            if scanned.is_ok() && is_unknown {
+                is_unknown = false;
+                if interval.is_zero() {
+                    write_down(db);
+                }
+            }
+            match scanned {
                 Ok(Scanned { files, created: 0, removed: 0 }) => {
                     tracing::debug!("{files} files looked at in {:?}", started.elapsed());
                 }
@@ -42,13 +53,20 @@ pub(super) fn work(store: &WhisperStore, db: &Inner, stop: &Receiver<()>) {
                     started.elapsed()
                 ),
                 Err(ScanError::Closed) => return,
-                Err(error) => tracing::error!("{error}; tried again in {interval:?}"),
+                Err(error) => tracing::error!("{error}; tried again in {pause:?}"),
             }
         }
-        let pause = if interval.is_zero() { OFF } else { interval };
         if stop.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
             return;
         }
+    }
+}
+
+/// Writes the index down, by which the next start knows that there was a walk.
+fn write_down(db: &Inner) {
+    match db.seal_index() {
+        Ok(()) | Err(SealError::Closed) => {}
+        Err(error) => tracing::warn!("{error}; the next start looks through all files again"),
     }
 }
 
