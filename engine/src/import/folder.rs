@@ -6,7 +6,9 @@ use crate::error::FileError;
 use crate::index::Index;
 use crate::options::Options;
 use crate::storage::FileLock;
-use crate::whisper_dir::{ArchivePoints, FileFailure, Settings, WalkedFile, WhisperDir};
+use crate::whisper_dir::{
+    ArchivePoints, FileContents, FileFailure, FileInfo, Settings, WalkedFile, WhisperDir,
+};
 use silverback_formats::whisper::Dialect;
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -142,14 +144,23 @@ impl Folder {
         name: &[u8],
         now_s: i64,
     ) -> Result<Option<ImportSeries>, ImportError> {
+        Ok(self.file(name, now_s)?.map(|(_, series)| series))
+    }
+
+    /// The same, and what the file says of itself.
+    pub(crate) fn file(
+        &self,
+        name: &[u8],
+        now_s: i64,
+    ) -> Result<Option<(FileInfo, ImportSeries)>, ImportError> {
         let contents = self.dir.contents(name, now_s).map_err(ImportError::file)?;
         let archive = |ArchivePoints { archive, points }: ArchivePoints| ImportArchive {
             retention: archive,
             points: points.iter().map(|point| (point.time_s, point.value)).collect(),
         };
-        Ok(contents.map(|archives| {
+        Ok(contents.map(|FileContents { info, archives }| {
             let archives: Vec<_> = archives.into_iter().map(archive).collect();
-            ImportSeries::new(name, &archives, now_s)
+            (info, ImportSeries::new(name, &archives, now_s))
         }))
     }
 

@@ -63,6 +63,9 @@ pub enum ImportError {
     /// A file cannot be read, or not be moved when it was imported; others can.
     #[error("{0}")]
     File(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A file has several archives of one step, of which a series has one.
+    #[error("file has the method mix, of whose archives of one step a series can hold but one")]
+    Mixed,
     /// The name could not be written to the log.
     #[error(transparent)]
     Append(#[from] AppendError),
@@ -90,7 +93,7 @@ impl ImportError {
 
     /// Whether the next file may fare better.
     fn is_of_one_file(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::File(_))
+        matches!(self, Self::Refused(_) | Self::File(_) | Self::Mixed)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::clock::monotonic;
 use crate::inner::Inner;
 use crate::job::{JobEvent, JobFile};
 use crate::series::SeriesId;
-use crate::whisper_dir::Limiter;
+use crate::whisper_dir::{FileKind, Limiter};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -173,7 +173,10 @@ impl Reader<'_> {
         // Before the file is read: who deletes the series removes the file first.
         let id = self.inner.spelled_series(name);
         let now_s = self.inner.options.clock.now_s();
-        let Some(series) = self.folder.series(name, now_s)? else { return Ok(Ready::Gone) };
+        let Some((file, series)) = self.folder.file(name, now_s)? else { return Ok(Ready::Gone) };
+        if file.kind == FileKind::CompressedMix {
+            return Err(ImportError::Mixed);
+        }
         let held = super::holds(self.inner, &series);
         Ok(if held { Ready::Held(series.points()) } else { Ready::Series(series, id) })
     }

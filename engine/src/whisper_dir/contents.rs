@@ -24,6 +24,15 @@ pub(crate) enum Present {
     Other,
 }
 
+/// A file, read whole.
+#[derive(Debug)]
+pub(crate) struct FileContents {
+    /// What it says of itself.
+    pub(crate) info: FileInfo,
+    /// Its points, finest archive first; of several archives of one step the first.
+    pub(crate) archives: Vec<ArchivePoints>,
+}
+
 impl WhisperDir {
     /// What each archive of a series' file answers to who asks for all of it, now at `now_s` (Unix
     /// seconds) and as the newest point comes to be of the past; `None` when there is no file.
@@ -34,7 +43,7 @@ impl WhisperDir {
         &self,
         name: &[u8],
         now_s: i64,
-    ) -> Result<Option<Vec<ArchivePoints>>, FileFailure> {
+    ) -> Result<Option<FileContents>, FileFailure> {
         let path = self.naming.path(name)?;
         let _reader = self.stripe(&path).read();
         let Some(file) = self.open(&path, Access::Read)? else { return Ok(None) };
@@ -50,7 +59,7 @@ impl WhisperDir {
             }
             *points = all.into_iter().map(|(time_s, value)| Point { time_s, value }).collect();
         }
-        Ok(Some(archives))
+        Ok(Some(FileContents { info: file.info(), archives }))
     }
 
     /// Compares the file of a series with the one that these points would make.

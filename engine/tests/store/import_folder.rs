@@ -328,3 +328,21 @@ fn exports_leave_alone_what_is_there_and_match_names() {
     let tagged = storage.paths().into_iter().filter(|path| path.ends_with("t;k=v.wsp"));
     assert_eq!(tagged.count(), 1);
 }
+
+#[test]
+fn mixed_files_stay() {
+    let storage = MemoryStorage::new();
+    let bytes = include_bytes!("../../../tests/vectors/whisper/compressed/c37_mix.wsp");
+    write(&storage, "/old/mix.wsp", bytes);
+    write(&storage, "/old/good.wsp", &file(1.0));
+    let db = Bench::new("60s:1d").open(&storage);
+    let options = ImportOptions { after: AfterImport::Remove, ..ImportOptions::new("/old") };
+    for dry_run in [true, false] {
+        let found = import(&db, &ImportOptions { dry_run, ..options.clone() });
+        assert!(found["good"].is_ok());
+        assert!(found["mix"].as_ref().unwrap_err().contains("method mix"), "{found:?}");
+    }
+    let old: Vec<_> = storage.paths().into_iter().filter(|path| path.starts_with("/old")).collect();
+    assert_eq!(old, [Path::new("/old/mix.wsp")]);
+    assert_eq!(db.series(b"mix"), None);
+}
