@@ -4,7 +4,7 @@
 //! that a query gets from it now, and those of later times that a query will get: where two have
 //! the same slot of its ring, the first stays. It is written beside, synced, read back and renamed. One
 //! that holds the same already is left alone, so that an interrupted export is resumed by
-//! running it again.
+//! running it again; what its archives do not reach back to any more is no difference.
 
 use crate::error::{FetchError, FindError};
 use crate::fetch::Fetched;
@@ -252,7 +252,7 @@ impl Exporter<'_> {
         archives: &[Vec<Point>],
     ) -> Result<ExportOutcome, ExportError> {
         let kind = if self.options.compressed { FileKind::Compressed } else { FileKind::Standard };
-        match self.dir.find_contents(name, policy, kind, archives)? {
+        match self.dir.find_contents(name, policy, kind, archives, self.now_s)? {
             Present::Same => return Ok(ExportOutcome::Same),
             Present::Other if !self.options.overwrite => return Err(ExportError::Differs),
             Present::Other | Present::Nothing => {}

@@ -346,3 +346,32 @@ fn mixed_files_stay() {
     assert_eq!(old, [Path::new("/old/mix.wsp")]);
     assert_eq!(db.series(b"mix"), None);
 }
+
+#[test]
+fn an_export_is_resumed_when_full_rings_have_moved_on() {
+    let (storage, bench) = (MemoryStorage::new(), Bench::new("10s:10m,60s:1h"));
+    let db = bench.open(&storage);
+    for at in 0..360 {
+        put(&db, "s", NOW_S - at * 10, at as f64);
+    }
+    for compressed in [false, true] {
+        bench.clock.set(NOW_S);
+        let to = if compressed { "/c" } else { "/w" };
+        let options = ExportOptions { compressed, ..ExportOptions::new(to) };
+        assert_eq!(export(&db, &options)["s"], Ok("Exported".to_owned()));
+        for later_s in [0, 1, 30, 61, 300, 1800] {
+            bench.clock.set(NOW_S + later_s);
+            assert_eq!(export(&db, &options)["s"], Ok("Same".to_owned()), "{later_s}");
+        }
+    }
+    // A point that is in no file, and one that has another value there, are differences.
+    for (time_s, value) in [(NOW_S + 60, 1.0), (NOW_S - 60, 77.0)] {
+        put(&db, "s", time_s, value);
+        for (compressed, to) in [(false, "/w"), (true, "/c")] {
+            let options = ExportOptions { compressed, ..ExportOptions::new(to) };
+            assert!(export(&db, &options)["s"].as_ref().unwrap_err().contains("differs"));
+            let over = ExportOptions { overwrite: true, ..options };
+            assert_eq!(export(&db, &over)["s"], Ok("Exported".to_owned()));
+        }
+    }
+}
