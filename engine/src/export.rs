@@ -203,7 +203,8 @@ impl Exporter<'_> {
         let archives = self.archives(id, &policy);
         let points = archives.iter().flatten().map(|points| points.len() as u64).sum();
         let outcome = archives.and_then(|archives| self.write(&name, &policy, &archives));
-        Some(JobFile { path, name, points, outcome })
+        let too_old = self.inner.store.too_old(self.inner, id, self.now_s - policy.reach_s());
+        Some(JobFile { path, name, points, too_old, outcome })
     }
 
     fn archives(self, id: SeriesId, policy: &Policy) -> Result<Vec<Vec<Point>>, ExportError> {

@@ -134,6 +134,38 @@ fn what_is_imported_comes_out_again() {
 }
 
 #[test]
+fn files_of_long_ago_need_the_time_of_long_ago() {
+    let (folder, _) = place(0);
+    let then_s = 1_577_836_800;
+    let file = folder.path().join("old/servers/web1.wsp");
+    fs::write(&file, standard(then_s, 1)).unwrap();
+    let (old, out) = (text_of(&folder.path().join("old")), text_of(&folder.path().join("out")));
+    let then = then_s.to_string();
+    let count = |lines: &[Value], key: &str| lines[0][key].as_u64().unwrap_or(0);
+    let dry = check(folder.path(), "import", &["--from", &old, "--dry-run"], 0);
+    assert_eq!(count(&dry, "tooOld"), count(&dry, "points"));
+    let wet = check(folder.path(), "import", &["--from", &old, "--now", &then], 0);
+    let points = count(&wet, "points");
+    assert_eq!((count(&wet, "tooOld"), points > 0), (0, true));
+    let to = ["--to", &out, "--format", "whisper"];
+    let late = check(folder.path(), "export", &[&to[..], &["--dry-run"]].concat(), 0);
+    assert_eq!((count(&late, "points"), count(&late, "tooOld")), (0, points));
+    let node = text_of(&folder.path().join("node.toml"));
+    let said = run(&[&["export", "--config", &node, "--dry-run"], &to[..]].concat());
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains(&format!("{points} points are older than")), "{said}");
+    let whole = check(folder.path(), "export", &[&to[..], &["--now", &then]].concat(), 0);
+    assert_eq!((count(&whole, "points"), count(&whole, "tooOld")), (points, 0));
+    let [found, expected] = [Path::new(&out).join("servers/web1.wsp"), file].map(|path| {
+        let file = Whisper::open(fs::read(path).unwrap(), Rules::SILVERBACK).unwrap();
+        [0, 1].map(|level| file.archive_points(level).unwrap())
+    });
+    assert_eq!(found, expected);
+    let moved = check(folder.path(), "migrate", &["--from", &old, "--now", &then], 0);
+    statuses(&moved, &[("moved", 1)]);
+}
+
+#[test]
 fn blocks_become_fewer() {
     let (folder, _) = place(6);
     let old = folder.path().join("old");
