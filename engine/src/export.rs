@@ -204,7 +204,7 @@ impl Exporter<'_> {
         let points = archives.iter().flatten().map(|points| points.len() as u64).sum();
         let outcome = archives.and_then(|archives| self.write(&name, &policy, &archives));
         let too_old = self.inner.store.too_old(self.inner, id, self.now_s - policy.reach_s());
-        Some(JobFile { path, name, points, too_old, outcome })
+        Some(JobFile { path, name, points, too_old, differs: None, outcome })
     }
 
     fn archives(self, id: SeriesId, policy: &Policy) -> Result<Vec<Vec<Point>>, ExportError> {

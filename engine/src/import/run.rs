@@ -3,6 +3,7 @@
 //! What was imported before is seen by what the blocks hold and left alone, so an interrupted run
 //! is resumed by running it again. A file is only moved or removed when its points are durable.
 
+use super::differs::{Differs, differs};
 use super::folder::{Folder, Names, OldFile};
 use super::{ImportError, ImportSeries, Importer};
 use crate::clock::monotonic;
@@ -89,6 +90,8 @@ struct Told {
     points: u64,
     /// Points so old that blocks do not keep them.
     too_old: u64,
+    /// How it is unlike the rules, if it is.
+    differs: Option<Differs>,
 }
 
 /// What a reader made of a file.
@@ -117,7 +120,8 @@ pub(crate) fn run(
     }
     for (path, source) in unreadable {
         let outcome = Err(ImportError::Io { path: path.clone(), source });
-        let file = JobFile { path, name: Vec::new(), points: 0, too_old: 0, outcome };
+        let file =
+            JobFile { path, name: Vec::new(), points: 0, too_old: 0, differs: None, outcome };
         if each(JobEvent::File(file)).is_break() {
             return Ok(());
         }
@@ -181,13 +185,15 @@ impl Reader<'_> {
         // Before the file is read: who deletes the series removes the file first.
         let id = self.inner.spelled_series(name);
         let now_s = self.inner.options.clock.now_s();
-        let reach_s = self.inner.policy_of_name(name).map_or(0, |policy| policy.reach_s());
+        let policy = self.inner.policy_of_name(name);
+        let reach_s = policy.as_ref().map_or(0, |policy| policy.reach_s());
         let Some(file) = self.folder.file(name, now_s, reach_s)? else { return Ok(Ready::Gone) };
         let OldFile { info, series, too_old } = file;
         if info.kind == FileKind::CompressedMix {
             return Err(ImportError::Mixed);
         }
-        let told = Told { points: series.points(), too_old };
+        let differs = policy.and_then(|policy| differs(&info, &policy));
+        let told = Told { points: series.points(), too_old, differs };
         let held = super::holds(self.inner, &series);
         Ok(if held { Ready::Held(told) } else { Ready::Series(series, id, told) })
     }
@@ -223,9 +229,13 @@ impl Committer<'_, '_> {
     ) -> Result<ControlFlow<()>, ImportError> {
         let (told, outcome) = match read {
             Ok(Ready::Gone) => return Ok(ControlFlow::Continue(())),
-            Ok(Ready::Held(told)) => (told, self.finish(name).map(|()| ImportOutcome::Held)),
+            Ok(Ready::Held(told)) => {
+                let finished = self.finish(name, &told);
+                (told, finished.map(|()| ImportOutcome::Held))
+            }
             Ok(Ready::Series(_, _, told)) if self.options.dry_run => {
-                (told, Ok(ImportOutcome::WouldImport))
+                let finished = self.finish(name, &told);
+                (told, finished.map(|()| ImportOutcome::WouldImport))
             }
             Ok(Ready::Series(series, id, told)) => {
                 let added = match id {
@@ -256,7 +266,7 @@ impl Committer<'_, '_> {
         self.committed = monotonic();
         let mut flow = ControlFlow::Continue(());
         for (name, told) in std::mem::take(&mut self.done) {
-            let outcome = self.finish(&name).map(|()| ImportOutcome::Imported);
+            let outcome = self.finish(&name, &told).map(|()| ImportOutcome::Imported);
             if self.tell(&name, told, outcome).is_break() {
                 flow = ControlFlow::Break(());
             }
@@ -265,23 +275,26 @@ impl Committer<'_, '_> {
     }
 
     /// Does with a file whose points are durable what is to be done with it.
-    fn finish(&self, name: &[u8]) -> Result<(), ImportError> {
-        match &self.options.after {
+    fn finish(&self, name: &[u8], told: &Told) -> Result<(), ImportError> {
+        let cut = told.differs.as_ref().filter(|differs| differs.is_cut);
+        match (&self.options.after, cut) {
+            (AfterImport::Remove, Some(cut)) => Err(ImportError::Cut(cut.text.clone())),
             _ if self.options.dry_run => Ok(()),
-            AfterImport::Keep => Ok(()),
-            AfterImport::MoveTo(folder) => self.folder.move_out(name, folder),
-            AfterImport::Remove => self.folder.remove(name).map_err(ImportError::file),
+            (AfterImport::Keep, _) => Ok(()),
+            (AfterImport::MoveTo(folder), _) => self.folder.move_out(name, folder),
+            (AfterImport::Remove, None) => self.folder.remove(name).map_err(ImportError::file),
         }
     }
 
     fn tell(
         &mut self,
         name: &[u8],
-        Told { points, too_old }: Told,
+        Told { points, too_old, differs }: Told,
         outcome: Result<ImportOutcome, ImportError>,
     ) -> ControlFlow<()> {
         let path = self.folder.path(name);
-        let file = JobFile { path, name: name.to_vec(), points, too_old, outcome };
+        let differs = differs.map(|differs| differs.text);
+        let file = JobFile { path, name: name.to_vec(), points, too_old, differs, outcome };
         (self.each)(JobEvent::File(file))
     }
 }

@@ -375,3 +375,39 @@ fn an_export_is_resumed_when_full_rings_have_moved_on() {
         }
     }
 }
+
+#[test]
+fn a_file_that_keeps_more_than_the_rules_is_not_removed() {
+    for (rules, is_cut, differs) in [
+        ("60s:1d", false, None),
+        ("10s:1d", false, Some("archives 60:1440, rules 10:8640")),
+        ("60s:12h", true, Some("archives 60:1440, rules 60:720")),
+        ("2m:1d", true, Some("archives 60:1440, rules 120:720")),
+    ] {
+        let storage = MemoryStorage::new();
+        write(&storage, "/old/s.wsp", &file(1.0));
+        let db = Bench::new(rules).open(&storage);
+        let remove = AfterImport::Remove;
+        let options = ImportOptions { after: remove, ..ImportOptions::new("/old") };
+        for dry_run in [true, false] {
+            let options = ImportOptions { dry_run, ..options.clone() };
+            db.import_folder(&options, &mut |event| {
+                if let JobEvent::File(file) = event {
+                    assert_eq!(file.differs.as_deref(), differs);
+                    assert_eq!(matches!(file.outcome, Err(ImportError::Cut(_))), is_cut, "{rules}");
+                }
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        }
+        assert_eq!(value(&db, "s"), [1.0]);
+        assert_eq!(storage.paths().contains(&"/old/s.wsp".into()), is_cut);
+        if is_cut {
+            // The same where it is held already; and elsewhere it can be kept.
+            assert!(import(&db, &options)["s"].is_err());
+            let after = AfterImport::MoveTo("/moved".into());
+            assert!(import(&db, &ImportOptions { after, ..options })["s"].is_ok());
+            assert!(storage.paths().contains(&"/moved/s.wsp".into()));
+        }
+    }
+}
