@@ -11,7 +11,7 @@ use super::whisper::{CommandError, DialectName, complain};
 use crate::server::db_options;
 use clap::Args;
 use serde_json::json;
-use silverback_engine::storage::DiskStorage;
+use silverback_engine::storage::{DiskStorage, Storage};
 use silverback_engine::{Db, Options, is_database, verify_folder};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -59,11 +59,12 @@ impl Outcome for Sound {
 /// Verifies, and repairs on demand. Whether all is well in the end.
 pub(super) fn run(command: &Verify, out: &mut dyn Write) -> Result<bool, CommandError> {
     let mut sound = true;
-    for path in command.paths()? {
-        sound &= if is_database(&DiskStorage, &path) {
-            command.database(&path, out)?
+    let paths = command.paths()?;
+    for path in &paths {
+        sound &= if is_database(&DiskStorage, path) {
+            command.database(path, out)?
         } else {
-            command.whisper_files(&path, out)?
+            command.whisper_files(path, &paths, out)?
         };
     }
     Ok(sound)
@@ -117,14 +118,22 @@ impl Verify {
         Ok(totals)
     }
 
-    fn whisper_files(&self, folder: &Path, out: &mut dyn Write) -> Result<bool, CommandError> {
+    /// Verifies the files of a folder, and the databases of nodes that lie between them, but for
+    /// those in `paths`, which are verified by themselves.
+    fn whisper_files(
+        &self,
+        folder: &Path,
+        paths: &[PathBuf],
+        out: &mut dyn Write,
+    ) -> Result<bool, CommandError> {
         let mut walked = Walked::default();
         walked.look_below(folder);
         let locks = self.repair.then(|| {
             let more = self.node_of(folder)?;
             keep_servers_away(folder, &walked.nodes, more).map_err(|error| error.at(folder))
         });
-        let _locks = locks.transpose()?;
+        let locks = locks.transpose()?;
+        let nodes = std::mem::take(&mut walked.nodes);
         let mut totals = FileTotals::default();
         self.jobs.run(
             walked,
@@ -143,7 +152,39 @@ impl Verify {
             }
             writeln!(out, "failed {failed} files, {points} points")?;
         }
-        Ok(totals.failed == 0)
+        drop(locks);
+        let mut sound = totals.failed == 0;
+        for node in nodes.iter().filter(|node| is_database(&DiskStorage, node)) {
+            let is_node =
+                |path: &PathBuf| DiskStorage.canonical(path) == DiskStorage.canonical(node);
+            sound &= paths.iter().any(is_node) || self.node(node, out)?;
+        }
+        Ok(sound)
+    }
+
+    /// Verifies the database of a node whose files were verified, unless it runs. It is repaired
+    /// by itself, with its own configuration.
+    fn node(&self, path: &Path, out: &mut dyn Write) -> Result<bool, CommandError> {
+        let lock = DiskStorage.lock(path);
+        if lock.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            if self.jobs.json {
+                let line = json!({ "path": path.to_string_lossy(), "status": "in use" });
+                writeln!(out, "{line}")?;
+            } else {
+                writeln!(out, "{}: in use, not looked at", path.display())?;
+            }
+            return Ok(true);
+        }
+        let sound = self.verify_database(path, out)?.failed == 0;
+        if !sound && self.repair {
+            let path = path.display();
+            // Nobody is left to be told when the terminal is gone.
+            let _ = writeln!(
+                io::stderr(),
+                "{path}: repair it with silverback verify --repair {path} --config FILE"
+            );
+        }
+        Ok(sound)
     }
 
     /// The folder of the node of the configuration, if it has to do with these files.

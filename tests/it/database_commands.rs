@@ -238,6 +238,32 @@ fn damage_is_found_and_put_aside() {
     statuses(&check(folder.path(), "verify", &[&old], 0), &[("ok", 39)]);
 }
 
+#[test]
+fn the_database_inside_of_a_tree_is_verified_unless_it_is_in_use() {
+    let (folder, _) = place(2);
+    let old = folder.path().join("old");
+    let state = old.join(".silverback");
+    check(folder.path(), "import", &["--from", &text_of(&old)], 0);
+    fs::rename(folder.path().join("data"), &state).unwrap();
+    let found = check(folder.path(), "verify", &[&text_of(&old)], 0);
+    let inside = |lines: &[Value]| {
+        lines.iter().filter(|line| line["path"].as_str().unwrap().contains(".silverback")).count()
+    };
+    assert!(inside(&found) > 4, "{found:?}");
+    let block = largest(&state.join("blocks"));
+    let mut bytes = fs::read(&block).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&block, &bytes).unwrap();
+    for more in [&[][..], &["--repair"]] {
+        let found = check(folder.path(), "verify", &[&[&text_of(&old)[..]], more].concat(), 1);
+        let bad: Vec<_> = found.iter().filter(|line| line["status"] == "failed").collect();
+        assert_eq!((bad.len(), &bad[0]["path"]), (1, &Value::from(text_of(&block))));
+    }
+    assert_eq!(fs::read(&block).unwrap(), bytes);
+    let _lock = DiskStorage.lock(&state).unwrap();
+    statuses(&check(folder.path(), "verify", &[&text_of(&old)], 0), &[("ok", 2), ("in use", 1)]);
+}
+
 /// A compressed file of several blocks, and where the first of its finest archive begins.
 fn of_blocks(now_s: i64) -> (Vec<u8>, usize) {
     let layout = CompressedLayout {
