@@ -33,6 +33,9 @@ pub(crate) struct Verify {
     /// Keep what is good of damaged files, and put the old ones aside
     #[arg(long)]
     repair: bool,
+    /// With --repair: look for damage, write nothing
+    #[arg(long, requires = "repair")]
+    dry_run: bool,
     #[command(flatten)]
     database: Database,
     /// Whose meaning the aggregation codes 6 to 8 of standard files have
@@ -71,6 +74,11 @@ pub(super) fn run(command: &Verify, out: &mut dyn Write) -> Result<bool, Command
 }
 
 impl Verify {
+    /// Whether what is damaged is repaired.
+    fn repairs(&self) -> bool {
+        self.repair && !self.dry_run
+    }
+
     fn paths(&self) -> Result<Vec<PathBuf>, CommandError> {
         if let Some(path) = &self.path {
             if !path.is_dir() {
@@ -95,7 +103,7 @@ impl Verify {
     fn database(&self, path: &Path, out: &mut dyn Write) -> Result<bool, CommandError> {
         let failed = |error: &dyn std::fmt::Display| CommandError::Database(error.to_string());
         let totals = self.verify_database(path, out)?;
-        if totals.failed == 0 || !self.repair {
+        if totals.failed == 0 || !self.repairs() {
             return Ok(totals.failed == 0);
         }
         let loaded = self.database.load()?;
@@ -128,7 +136,7 @@ impl Verify {
     ) -> Result<bool, CommandError> {
         let mut walked = Walked::default();
         walked.look_below(folder);
-        let locks = self.repair.then(|| {
+        let locks = self.repairs().then(|| {
             let more = self.node_of(folder)?;
             keep_servers_away(folder, &walked.nodes, more).map_err(|error| error.at(folder))
         });
@@ -147,7 +155,7 @@ impl Verify {
         if !self.jobs.json {
             let FileTotals { sound, repaired, put_aside, failed, points } = totals;
             write!(out, "verified {sound}, ")?;
-            if self.repair {
+            if self.repairs() {
                 write!(out, "repaired {repaired}, put aside {put_aside}, ")?;
             }
             writeln!(out, "failed {failed} files, {points} points")?;
@@ -176,7 +184,7 @@ impl Verify {
             return Ok(true);
         }
         let sound = self.verify_database(path, out)?.failed == 0;
-        if !sound && self.repair {
+        if !sound && self.repairs() {
             let path = path.display();
             // Nobody is left to be told when the terminal is gone.
             let _ = writeln!(
@@ -204,7 +212,7 @@ impl Verify {
         match self.verify_alone(path) {
             Ok((points, Kind::Whisper)) => return Ok(Found { points, ..found }),
             Ok((points, Kind::Cwhisper)) => found.points = points,
-            Err(error) if self.repair && !matches!(error, FileError::Io(_)) => {
+            Err(error) if self.repairs() && !matches!(error, FileError::Io(_)) => {
                 found.errors.push(error.to_string());
                 match repair.repair(path)? {
                     Repaired::Kept(lost) => {
@@ -225,7 +233,7 @@ impl Verify {
             Err(error @ FileError::Io(_)) => Err(error),
             Err(error) => {
                 let error = FileError::Sidecar(error.to_string());
-                if !self.repair {
+                if !self.repairs() {
                     return Err(error);
                 }
                 repair.put_aside(&sidecar_path(path))?;

@@ -215,6 +215,9 @@ fn damage_is_found_and_put_aside() {
     assert!(bad[0]["error"].as_str().unwrap().contains("checksum"), "{bad:?}");
     // Looking changes nothing.
     assert!(block.exists() && !data.join("quarantine").exists());
+    let dry = check(folder.path(), "verify", &["--repair", "--dry-run"], 1);
+    assert!(dry.iter().any(|line| line["status"] == "failed"));
+    assert!(block.exists() && !data.join("quarantine").exists());
     check(folder.path(), "verify", &["--repair"], 0);
     assert_eq!(fs::read_dir(data.join("quarantine")).unwrap().count(), 1);
     let after: u64 = points(&check(folder.path(), "verify", &[], 0));
