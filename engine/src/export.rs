@@ -4,7 +4,7 @@
 //! that a query gets from it now, and those of later times that a query will get: where two have
 //! the same slot of its ring, the first stays. It is written beside, synced, read back and renamed. One
 //! that holds the same already is left alone, so that an interrupted export is resumed by
-//! running it again.
+//! running it again; what its archives do not reach back to any more is no difference.
 
 use crate::error::{FetchError, FindError};
 use crate::fetch::Fetched;
@@ -203,7 +203,8 @@ impl Exporter<'_> {
         let archives = self.archives(id, &policy);
         let points = archives.iter().flatten().map(|points| points.len() as u64).sum();
         let outcome = archives.and_then(|archives| self.write(&name, &policy, &archives));
-        Some(JobFile { path, name, points, outcome })
+        let too_old = self.inner.store.too_old(self.inner, id, self.now_s - policy.reach_s());
+        Some(JobFile { path, name, points, too_old, differs: None, outcome })
     }
 
     fn archives(self, id: SeriesId, policy: &Policy) -> Result<Vec<Vec<Point>>, ExportError> {
@@ -252,7 +253,7 @@ impl Exporter<'_> {
         archives: &[Vec<Point>],
     ) -> Result<ExportOutcome, ExportError> {
         let kind = if self.options.compressed { FileKind::Compressed } else { FileKind::Standard };
-        match self.dir.find_contents(name, policy, kind, archives)? {
+        match self.dir.find_contents(name, policy, kind, archives, self.now_s)? {
             Present::Same => return Ok(ExportOutcome::Same),
             Present::Other if !self.options.overwrite => return Err(ExportError::Differs),
             Present::Other | Present::Nothing => {}

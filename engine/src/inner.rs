@@ -12,7 +12,7 @@ use crate::manifest::Manifest;
 use crate::names::NameTable;
 use crate::options::Options;
 use crate::policies::Policies;
-use crate::schema::Schema;
+use crate::schema::{Policy, Schema};
 use crate::series::SeriesId;
 use crate::series_log::SeriesLog;
 use crate::store::Store;
@@ -136,6 +136,13 @@ impl Inner {
             let name = append::canonical(name, self.options.tags).ok()?;
             self.series(&name)
         })
+    }
+
+    /// What the rules say of a series that is spelled like this; `None` when they say nothing, or
+    /// there can be none.
+    pub(crate) fn policy_of_name(&self, name: &[u8]) -> Option<Arc<Policy>> {
+        let name = append::canonical(name, self.options.tags).ok()?;
+        self.schema.load().policy(&name)
     }
 
     /// Syncs the WAL. When that fails, what the disk kept is unknown: a seal is asked for.

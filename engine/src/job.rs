@@ -22,8 +22,9 @@ impl<Outcome, Error> JobEvent<Outcome, Error> {
             Self::Note(text) => JobEvent::Note(text),
             Self::Files(files) => JobEvent::Files(files),
             Self::Read => JobEvent::Read,
-            Self::File(JobFile { path, name, points, outcome }) => {
-                JobEvent::File(JobFile { path, name, points, outcome: outcome.map(change) })
+            Self::File(JobFile { path, name, points, too_old, differs, outcome }) => {
+                let outcome = outcome.map(change);
+                JobEvent::File(JobFile { path, name, points, too_old, differs, outcome })
             }
         }
     }
@@ -38,6 +39,11 @@ pub struct JobFile<Outcome, Error> {
     pub name: Vec<u8>,
     /// Points of all its archives.
     pub points: u64,
+    /// Points that no archive reaches back to from the clock's time: they are left out of a file
+    /// that is written, and go from blocks as all that is too old does.
+    pub too_old: u64,
+    /// What of an imported file is not as the rules have it, both sides in words.
+    pub differs: Option<String>,
     /// What became of it.
     pub outcome: Result<Outcome, Error>,
 }

@@ -82,7 +82,7 @@ pub fn verify_folder(
 
 fn file(path: PathBuf, points: u64, damage: Vec<Damage>) -> JobFile<(), DamagedFile> {
     let outcome = if damage.is_empty() { Ok(()) } else { Err(DamagedFile(damage)) };
-    JobFile { path, name: Vec::new(), points, outcome }
+    JobFile { path, name: Vec::new(), points, too_old: 0, differs: None, outcome }
 }
 
 fn read_manifest(

@@ -49,7 +49,7 @@ pub(super) fn run(command: &Compact, out: &mut dyn Write) -> Result<bool, Comman
 
 impl Compact {
     fn offline(&self) -> Result<Value, CommandError> {
-        let purpose = Purpose { source: true, dry_run: false };
+        let purpose = Purpose { source: true, dry_run: false, now_s: None };
         let db = database::open(self.database.load()?, purpose)?;
         let before = BlockSizes::of(&db);
         let merges = db.compact().map_err(|error| CommandError::Database(error.to_string()))?;

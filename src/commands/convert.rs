@@ -145,6 +145,9 @@ impl Totals {
 
 /// A tree cannot be converted into itself: what is written would be read again.
 fn check_folders(from: &Path, to: &Path) -> Result<(), CommandError> {
+    if !from.is_dir() {
+        return Err(CommandError::Usage(format!("--from {} is no folder", from.display())));
+    }
     let from = from.canonicalize().map_err(|error| FileError::from(error).at(from))?;
     let mut existing = std::path::absolute(to).map_err(|error| FileError::from(error).at(to))?;
     while !existing.exists() && existing.pop() {}
@@ -208,7 +211,8 @@ impl Run<'_> {
             Goal::Contents(Contents::read(&source, late.as_ref(), self.now_s)?)
         };
         let target = target_of(self.options, source_path);
-        let exists = target.try_exists()?;
+        let unwritten = |error: FileError| FileError::Target(target.clone(), Box::new(error));
+        let exists = target.try_exists().map_err(|error| unwritten(error.into()))?;
         let (points, bytes_from) = (goal.points(), like.len());
         let done = |status, bytes_to| Done { status, source_kind, points, bytes_from, bytes_to };
         if exists {
@@ -228,7 +232,7 @@ impl Run<'_> {
         let check = |path: &Path| self.check(&goal, Disk::open(path)?);
         let _locked = exists.then(|| self.alone.with(&target)).transpose()?;
         let like = Like { metadata: &like, modified: Modified::Kept };
-        replace(&target, &bytes, Room::Now, Some(like), check)?;
+        replace(&target, &bytes, Room::Now, Some(like), check).map_err(unwritten)?;
         Ok(done(Status::Converted, bytes_to))
     }
 

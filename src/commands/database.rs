@@ -5,6 +5,7 @@ use super::whisper::CommandError;
 use crate::config::{self, Loaded};
 use crate::server::db_options;
 use clap::Args;
+use silverback_engine::clock::ManualClock;
 use silverback_engine::storage::DiskStorage;
 use silverback_engine::{Db, OpenError, Options, StoreOptions, is_database};
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ pub(crate) struct Purpose {
     pub(crate) source: bool,
     /// Whether nothing may be written.
     pub(crate) dry_run: bool,
+    /// Unix seconds that take the place of the clock.
+    pub(crate) now_s: Option<i64>,
 }
 
 /// Opens the database of a configuration, which does nothing by itself, to put something into its
@@ -66,6 +69,9 @@ pub(crate) fn open_any(
     if purpose.dry_run {
         options.storage = Arc::new(DryStorage);
         options.migrate_from.iter_mut().for_each(|old| old.dry_run = true);
+    }
+    if let Some(now_s) = purpose.now_s {
+        options.clock = Arc::new(ManualClock::new(now_s));
     }
     Db::open(options).map_err(|error| {
         let hint = match error {

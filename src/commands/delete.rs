@@ -78,7 +78,7 @@ impl Delete {
         let calls: Vec<&str> = self.tags.iter().map(String::as_str).collect();
         let usage = |error: SelectionError| CommandError::Usage(error.to_string());
         let selection = Selection::parse(&globs, &calls).map_err(usage)?;
-        let purpose = Purpose { source: true, dry_run: false };
+        let purpose = Purpose { source: true, dry_run: false, now_s: None };
         let db = database::open_any(self.database.load()?, purpose)?;
         let series = selection.series(&db, &FindLimits::default()).map_err(usage)?;
         let mut deleted = 0;

@@ -39,6 +39,9 @@ pub(crate) struct Export {
     /// Read and compare, write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Unix seconds that archives reach back from; the clock's unless given
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    now: Option<i64>,
     #[command(flatten)]
     jobs: Jobs,
 }
@@ -61,7 +64,8 @@ impl Outcome for ExportOutcome {
 pub(super) fn run(command: &Export, out: &mut dyn Write) -> Result<bool, CommandError> {
     let loaded = command.database.load()?;
     let config = loaded.config.clone();
-    let db = database::open(loaded, Purpose { source: true, dry_run: command.dry_run })?;
+    let purpose = Purpose { source: true, dry_run: command.dry_run, now_s: command.now };
+    let db = database::open(loaded, purpose)?;
     let options = ExportOptions {
         compressed: command.format == Kind::Cwhisper,
         matching: command.matching.iter().map(|pattern| pattern.clone().into_bytes()).collect(),

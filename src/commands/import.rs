@@ -34,6 +34,9 @@ pub(crate) struct Import {
     /// Read and compare, write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Unix seconds that archives reach back from; the clock's unless given
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    now: Option<i64>,
     #[command(flatten)]
     jobs: Jobs,
 }
@@ -79,7 +82,8 @@ pub(super) fn run(command: &Import, out: &mut dyn Write) -> Result<bool, Command
     }
     let loaded = command.database.load()?;
     let config = loaded.config.clone();
-    let db = database::open(loaded, Purpose { source: false, dry_run: command.dry_run })?;
+    let purpose = Purpose { source: false, dry_run: command.dry_run, now_s: command.now };
+    let db = database::open(loaded, purpose)?;
     let options = ImportOptions {
         jobs: command.jobs.at_a_time(),
         dry_run: command.dry_run,

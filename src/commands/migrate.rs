@@ -33,6 +33,9 @@ pub(crate) struct Migrate {
     /// Read and compare, write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Unix seconds that archives reach back from; the clock's unless given
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    now: Option<i64>,
     #[command(flatten)]
     jobs: Jobs,
 }
@@ -74,7 +77,8 @@ pub(super) fn run(command: &Migrate, out: &mut dyn Write) -> Result<bool, Comman
     if !from.is_dir() {
         return Err(CommandError::Usage(format!("--from {} is no folder", from.display())));
     }
-    let db = database::open(loaded, Purpose { source: false, dry_run: command.dry_run })?;
+    let purpose = Purpose { source: false, dry_run: command.dry_run, now_s: command.now };
+    let db = database::open(loaded, purpose)?;
     let after = match command.then {
         Some(Then::Keep) => AfterImport::MoveTo(moved_folder(&from)),
         Some(Then::Remove) => AfterImport::Remove,

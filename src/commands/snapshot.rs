@@ -72,7 +72,7 @@ impl Source {
         Ok(match remote.server()? {
             Some(server) => Self::Running(server),
             None => {
-                let purpose = Purpose { source: true, dry_run: false };
+                let purpose = Purpose { source: true, dry_run: false, now_s: None };
                 Self::Opened(Box::new(database::open(database.load()?, purpose)?))
             }
         })

@@ -24,6 +24,10 @@ pub(crate) struct Totals {
     pub(crate) skipped: u64,
     pub(crate) failed: u64,
     pub(crate) points: u64,
+    /// Points that no archive reaches back to.
+    pub(crate) too_old: u64,
+    /// Files that are not as the rules have them.
+    pub(crate) differing: u64,
 }
 
 /// Takes what the engine tells.
@@ -75,7 +79,7 @@ impl<'a> Report<'a> {
     }
 
     fn file<O: Outcome, E: Display>(&mut self, file: JobFile<O, E>) -> io::Result<()> {
-        let JobFile { path, name, points, outcome } = file;
+        let JobFile { path, name, points, too_old, differs, outcome } = file;
         if self.read > 0 && outcome.as_ref().is_ok_and(|outcome| outcome.is_done()) {
             self.read -= 1;
             self.progress.finish_read();
@@ -89,14 +93,22 @@ impl<'a> Report<'a> {
             Ok(_) => self.totals.skipped += 1,
             Err(_) => self.totals.failed += 1,
         }
+        self.totals.too_old += too_old;
+        self.totals.differing += u64::from(differs.is_some());
         let series = String::from_utf8_lossy(&name);
         match outcome {
             Ok(outcome) if self.jobs.json => {
                 let status = outcome.name();
-                let line = json!({
+                let mut line = json!({
                     "path": path.to_string_lossy(), "series": series,
                     "status": status, "points": points,
                 });
+                if too_old > 0 {
+                    line["tooOld"] = too_old.into();
+                }
+                if let Some(differs) = differs {
+                    line["differs"] = differs.into();
+                }
                 writeln!(self.out, "{line}")
             }
             Err(error) if self.jobs.json => {
@@ -123,12 +135,25 @@ impl<'a> Report<'a> {
         if let Some(error) = self.broken {
             return Err(error.into());
         }
-        let Totals { done: files, skipped, failed, points } = self.totals;
+        let Totals { done: files, skipped, failed, points, too_old, differing } = self.totals;
         if !self.jobs.json {
             writeln!(
                 self.out,
                 "{done} {files}, skipped {skipped}, failed {failed} files, {points} points"
             )?;
+            if differing > 0 {
+                writeln!(
+                    self.out,
+                    "{differing} files differ from the rules, which their series follow from \
+                     now on: --json says how"
+                )?;
+            }
+            if too_old > 0 {
+                writeln!(
+                    self.out,
+                    "{too_old} points are older than the rules keep any: see --now"
+                )?;
+            }
         }
         Ok(self.totals)
     }

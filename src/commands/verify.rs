@@ -11,7 +11,7 @@ use super::whisper::{CommandError, DialectName, complain};
 use crate::server::db_options;
 use clap::Args;
 use serde_json::json;
-use silverback_engine::storage::DiskStorage;
+use silverback_engine::storage::{DiskStorage, Storage};
 use silverback_engine::{Db, Options, is_database, verify_folder};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -33,6 +33,9 @@ pub(crate) struct Verify {
     /// Keep what is good of damaged files, and put the old ones aside
     #[arg(long)]
     repair: bool,
+    /// With --repair: look for damage, write nothing
+    #[arg(long, requires = "repair")]
+    dry_run: bool,
     #[command(flatten)]
     database: Database,
     /// Whose meaning the aggregation codes 6 to 8 of standard files have
@@ -59,17 +62,23 @@ impl Outcome for Sound {
 /// Verifies, and repairs on demand. Whether all is well in the end.
 pub(super) fn run(command: &Verify, out: &mut dyn Write) -> Result<bool, CommandError> {
     let mut sound = true;
-    for path in command.paths()? {
-        sound &= if is_database(&DiskStorage, &path) {
-            command.database(&path, out)?
+    let paths = command.paths()?;
+    for path in &paths {
+        sound &= if is_database(&DiskStorage, path) {
+            command.database(path, out)?
         } else {
-            command.whisper_files(&path, out)?
+            command.whisper_files(path, &paths, out)?
         };
     }
     Ok(sound)
 }
 
 impl Verify {
+    /// Whether what is damaged is repaired.
+    fn repairs(&self) -> bool {
+        self.repair && !self.dry_run
+    }
+
     fn paths(&self) -> Result<Vec<PathBuf>, CommandError> {
         if let Some(path) = &self.path {
             if !path.is_dir() {
@@ -94,7 +103,7 @@ impl Verify {
     fn database(&self, path: &Path, out: &mut dyn Write) -> Result<bool, CommandError> {
         let failed = |error: &dyn std::fmt::Display| CommandError::Database(error.to_string());
         let totals = self.verify_database(path, out)?;
-        if totals.failed == 0 || !self.repair {
+        if totals.failed == 0 || !self.repairs() {
             return Ok(totals.failed == 0);
         }
         let loaded = self.database.load()?;
@@ -117,14 +126,22 @@ impl Verify {
         Ok(totals)
     }
 
-    fn whisper_files(&self, folder: &Path, out: &mut dyn Write) -> Result<bool, CommandError> {
+    /// Verifies the files of a folder, and the databases of nodes that lie between them, but for
+    /// those in `paths`, which are verified by themselves.
+    fn whisper_files(
+        &self,
+        folder: &Path,
+        paths: &[PathBuf],
+        out: &mut dyn Write,
+    ) -> Result<bool, CommandError> {
         let mut walked = Walked::default();
         walked.look_below(folder);
-        let locks = self.repair.then(|| {
+        let locks = self.repairs().then(|| {
             let more = self.node_of(folder)?;
             keep_servers_away(folder, &walked.nodes, more).map_err(|error| error.at(folder))
         });
-        let _locks = locks.transpose()?;
+        let locks = locks.transpose()?;
+        let nodes = std::mem::take(&mut walked.nodes);
         let mut totals = FileTotals::default();
         self.jobs.run(
             walked,
@@ -138,12 +155,44 @@ impl Verify {
         if !self.jobs.json {
             let FileTotals { sound, repaired, put_aside, failed, points } = totals;
             write!(out, "verified {sound}, ")?;
-            if self.repair {
+            if self.repairs() {
                 write!(out, "repaired {repaired}, put aside {put_aside}, ")?;
             }
             writeln!(out, "failed {failed} files, {points} points")?;
         }
-        Ok(totals.failed == 0)
+        drop(locks);
+        let mut sound = totals.failed == 0;
+        for node in nodes.iter().filter(|node| is_database(&DiskStorage, node)) {
+            let is_node =
+                |path: &PathBuf| DiskStorage.canonical(path) == DiskStorage.canonical(node);
+            sound &= paths.iter().any(is_node) || self.node(node, out)?;
+        }
+        Ok(sound)
+    }
+
+    /// Verifies the database of a node whose files were verified, unless it runs. It is repaired
+    /// by itself, with its own configuration.
+    fn node(&self, path: &Path, out: &mut dyn Write) -> Result<bool, CommandError> {
+        let lock = DiskStorage.lock(path);
+        if lock.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            if self.jobs.json {
+                let line = json!({ "path": path.to_string_lossy(), "status": "in use" });
+                writeln!(out, "{line}")?;
+            } else {
+                writeln!(out, "{}: in use, not looked at", path.display())?;
+            }
+            return Ok(true);
+        }
+        let sound = self.verify_database(path, out)?.failed == 0;
+        if !sound && self.repairs() {
+            let path = path.display();
+            // Nobody is left to be told when the terminal is gone.
+            let _ = writeln!(
+                io::stderr(),
+                "{path}: repair it with silverback verify --repair {path} --config FILE"
+            );
+        }
+        Ok(sound)
     }
 
     /// The folder of the node of the configuration, if it has to do with these files.
@@ -163,7 +212,7 @@ impl Verify {
         match self.verify_alone(path) {
             Ok((points, Kind::Whisper)) => return Ok(Found { points, ..found }),
             Ok((points, Kind::Cwhisper)) => found.points = points,
-            Err(error) if self.repair && !matches!(error, FileError::Io(_)) => {
+            Err(error) if self.repairs() && !matches!(error, FileError::Io(_)) => {
                 found.errors.push(error.to_string());
                 match repair.repair(path)? {
                     Repaired::Kept(lost) => {
@@ -184,7 +233,7 @@ impl Verify {
             Err(error @ FileError::Io(_)) => Err(error),
             Err(error) => {
                 let error = FileError::Sidecar(error.to_string());
-                if !self.repair {
+                if !self.repairs() {
                     return Err(error);
                 }
                 repair.put_aside(&sidecar_path(path))?;

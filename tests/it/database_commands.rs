@@ -192,6 +192,38 @@ fn a_killed_nodes_files_are_made_by_its_settings() {
 }
 
 #[test]
+fn files_of_long_ago_need_the_time_of_long_ago() {
+    let (folder, _) = place(0);
+    let then_s = 1_577_836_800;
+    let file = folder.path().join("old/servers/web1.wsp");
+    fs::write(&file, standard(then_s, 1)).unwrap();
+    let (old, out) = (text_of(&folder.path().join("old")), text_of(&folder.path().join("out")));
+    let then = then_s.to_string();
+    let count = |lines: &[Value], key: &str| lines[0][key].as_u64().unwrap_or(0);
+    let dry = check(folder.path(), "import", &["--from", &old, "--dry-run"], 0);
+    assert_eq!(count(&dry, "tooOld"), count(&dry, "points"));
+    let wet = check(folder.path(), "import", &["--from", &old, "--now", &then], 0);
+    let points = count(&wet, "points");
+    assert_eq!((count(&wet, "tooOld"), points > 0), (0, true));
+    let to = ["--to", &out, "--format", "whisper"];
+    let late = check(folder.path(), "export", &[&to[..], &["--dry-run"]].concat(), 0);
+    assert_eq!((count(&late, "points"), count(&late, "tooOld")), (0, points));
+    let node = text_of(&folder.path().join("node.toml"));
+    let said = run(&[&["export", "--config", &node, "--dry-run"], &to[..]].concat());
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains(&format!("{points} points are older than")), "{said}");
+    let whole = check(folder.path(), "export", &[&to[..], &["--now", &then]].concat(), 0);
+    assert_eq!((count(&whole, "points"), count(&whole, "tooOld")), (points, 0));
+    let [found, expected] = [Path::new(&out).join("servers/web1.wsp"), file].map(|path| {
+        let file = Whisper::open(fs::read(path).unwrap(), Rules::SILVERBACK).unwrap();
+        [0, 1].map(|level| file.archive_points(level).unwrap())
+    });
+    assert_eq!(found, expected);
+    let moved = check(folder.path(), "migrate", &["--from", &old, "--now", &then], 0);
+    statuses(&moved, &[("moved", 1)]);
+}
+
+#[test]
 fn blocks_become_fewer() {
     let (folder, _) = place(6);
     let old = folder.path().join("old");
@@ -241,6 +273,9 @@ fn damage_is_found_and_put_aside() {
     assert!(bad[0]["error"].as_str().unwrap().contains("checksum"), "{bad:?}");
     // Looking changes nothing.
     assert!(block.exists() && !data.join("quarantine").exists());
+    let dry = check(folder.path(), "verify", &["--repair", "--dry-run"], 1);
+    assert!(dry.iter().any(|line| line["status"] == "failed"));
+    assert!(block.exists() && !data.join("quarantine").exists());
     check(folder.path(), "verify", &["--repair"], 0);
     assert_eq!(fs::read_dir(data.join("quarantine")).unwrap().count(), 1);
     let after: u64 = points(&check(folder.path(), "verify", &[], 0));
@@ -262,6 +297,32 @@ fn damage_is_found_and_put_aside() {
     assert!(bad["error"].as_str().unwrap().contains(".ooo"), "{bad}");
     assert!(folder.path().join("old.quarantine/servers/web3.wsp.ooo").exists());
     statuses(&check(folder.path(), "verify", &[&old], 0), &[("ok", 39)]);
+}
+
+#[test]
+fn the_database_inside_of_a_tree_is_verified_unless_it_is_in_use() {
+    let (folder, _) = place(2);
+    let old = folder.path().join("old");
+    let state = old.join(".silverback");
+    check(folder.path(), "import", &["--from", &text_of(&old)], 0);
+    fs::rename(folder.path().join("data"), &state).unwrap();
+    let found = check(folder.path(), "verify", &[&text_of(&old)], 0);
+    let inside = |lines: &[Value]| {
+        lines.iter().filter(|line| line["path"].as_str().unwrap().contains(".silverback")).count()
+    };
+    assert!(inside(&found) > 4, "{found:?}");
+    let block = largest(&state.join("blocks"));
+    let mut bytes = fs::read(&block).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&block, &bytes).unwrap();
+    for more in [&[][..], &["--repair"]] {
+        let found = check(folder.path(), "verify", &[&[&text_of(&old)[..]], more].concat(), 1);
+        let bad: Vec<_> = found.iter().filter(|line| line["status"] == "failed").collect();
+        assert_eq!((bad.len(), &bad[0]["path"]), (1, &Value::from(text_of(&block))));
+    }
+    assert_eq!(fs::read(&block).unwrap(), bytes);
+    let _lock = DiskStorage.lock(&state).unwrap();
+    statuses(&check(folder.path(), "verify", &[&text_of(&old)], 0), &[("ok", 2), ("in use", 1)]);
 }
 
 /// A compressed file of several blocks, and where the first of its finest archive begins.

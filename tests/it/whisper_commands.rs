@@ -406,3 +406,49 @@ fn an_interrupted_conversion_is_resumed() {
     assert_eq!((lines.len(), skipped), (FILES, left));
     assert_eq!(tree(&target).len(), FILES);
 }
+
+#[test]
+fn late_points_beside_a_file_are_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let [file, other] = ["a.wsp", "b.wsp"].map(|name| folder.path().join(name));
+    let late = folder.path().join("a.wsp.ooo");
+    let (file, other) = (text(&file), text(&other));
+    let now = ["--now", "1700000040"];
+    check(&["whisper", "create", "--format", "cwhisper", file, "60:1440"], 0);
+    check(&["whisper", "create", other, "60:1440"], 0);
+    let update = |file: &str, points: &[&str], code| {
+        check(&[&["whisper", "update", file], &now[..], points].concat(), code)
+    };
+    update(file, &["1699999920:1", "1700000040:3"], 0);
+    update(other, &["1699999980:2", "1700000040:9"], 0);
+    fs::rename(other, &late).unwrap();
+    let (out, _) = check(&["whisper", "dump", "--raw", file], 0);
+    assert_eq!(out, "1699999920:1\n1699999980:2\n1700000040:3\n");
+    check(&["whisper", "verify", file], 0);
+    fs::write(&late, [0; 100]).unwrap();
+    assert!(check(&["whisper", "verify", file], 1).1.contains("(.ooo)"));
+    let (_, err) = update(file, &["N:nan"], 2);
+    assert!(err.contains("what is not known cannot be stored"), "{err}");
+    let mix = ["--format", "cwhisper", "--aggregationMethod", "mix", "c.wsp", "60:1440"];
+    let (_, err) = check(&[&["whisper", "create"], &mix[..]].concat(), 2);
+    assert!(err.contains("allowed are average") && !err.contains("mix,"), "{err}");
+}
+
+#[test]
+fn a_conversion_that_cannot_be_names_what_stands_in_the_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = sources(folder.path(), "standard", &NAMES[..1]);
+    let target = folder.path().join("target");
+    let convert = |from: &Path, code| {
+        let folders = ["convert", "--from", text(from), "--to", text(&target)];
+        check(&[&folders[..], &["--format", "cwhisper"]].concat(), code).1
+    };
+    for from in [folder.path().join("missing"), source.join("deep/n0/a.wsp")] {
+        assert!(convert(&from, 2).contains("is no folder"));
+    }
+    // The folder of the file is to be where a file is.
+    fs::create_dir(&target).unwrap();
+    fs::write(target.join("deep"), "in the way").unwrap();
+    let said = convert(&source, 1);
+    assert!(said.contains(text(&target.join("deep"))), "{said}");
+}

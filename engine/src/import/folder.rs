@@ -6,7 +6,9 @@ use crate::error::FileError;
 use crate::index::Index;
 use crate::options::Options;
 use crate::storage::FileLock;
-use crate::whisper_dir::{ArchivePoints, FileFailure, Settings, WalkedFile, WhisperDir};
+use crate::whisper_dir::{
+    ArchivePoints, FileContents, FileFailure, FileInfo, Settings, WalkedFile, WhisperDir,
+};
 use silverback_formats::whisper::Dialect;
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -46,6 +48,24 @@ pub(crate) struct Folder {
     left: Option<LeftBehind>,
     /// Whether files stay where they are.
     stays: bool,
+}
+
+/// A file that was read.
+#[derive(Debug)]
+pub(crate) struct OldFile {
+    /// What it says of itself.
+    pub(crate) info: FileInfo,
+    /// What it holds.
+    pub(crate) series: ImportSeries,
+    /// Points so old that blocks do not keep them.
+    pub(crate) too_old: u64,
+}
+
+/// Points of an archive that neither it nor the rules reach back to.
+fn too_old(ArchivePoints { archive, points }: &ArchivePoints, now_s: i64, reach_s: i64) -> u64 {
+    let begin_s = now_s - archive.reach_s().max(reach_s);
+    let old = points.iter().filter(|point| i64::from(point.time_s) <= begin_s);
+    old.filter(|point| !point.value.is_nan()).count() as u64
 }
 
 /// The series of a folder.
@@ -142,14 +162,26 @@ impl Folder {
         name: &[u8],
         now_s: i64,
     ) -> Result<Option<ImportSeries>, ImportError> {
+        Ok(self.file(name, now_s, 0)?.map(|file| file.series))
+    }
+
+    /// The same, and what there is to be told of the file where the rules of its series reach
+    /// back `reach_s` seconds.
+    pub(crate) fn file(
+        &self,
+        name: &[u8],
+        now_s: i64,
+        reach_s: i64,
+    ) -> Result<Option<OldFile>, ImportError> {
         let contents = self.dir.contents(name, now_s).map_err(ImportError::file)?;
         let archive = |ArchivePoints { archive, points }: ArchivePoints| ImportArchive {
             retention: archive,
             points: points.iter().map(|point| (point.time_s, point.value)).collect(),
         };
-        Ok(contents.map(|archives| {
+        Ok(contents.map(|FileContents { info, archives }| {
+            let too_old = archives.iter().map(|archive| too_old(archive, now_s, reach_s)).sum();
             let archives: Vec<_> = archives.into_iter().map(archive).collect();
-            ImportSeries::new(name, &archives, now_s)
+            OldFile { info, series: ImportSeries::new(name, &archives, now_s), too_old }
         }))
     }
 

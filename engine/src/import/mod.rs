@@ -13,10 +13,12 @@
 //! |---|---|
 //! | `series` | archives of one series, encoded |
 //! | `folder` | a folder of whisper files as a source of series |
+//! | `differs` | how a file is unlike the rules |
 //! | `left` | what a node of such files left beside them |
 //! | `run` | all files of a folder |
 //! | `migrate` | the same in the background, with answers from what is left |
 
+mod differs;
 mod folder;
 mod left;
 mod migrate;
@@ -63,6 +65,15 @@ pub enum ImportError {
     /// A file cannot be read, or not be moved when it was imported; others can.
     #[error("{0}")]
     File(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A file has several archives of one step, of which a series has one.
+    #[error("file has the method mix, of whose archives of one step a series can hold but one")]
+    Mixed,
+    /// The points of a file are in blocks, but it is not removed, for it keeps what the rules do
+    /// not: give the series such rules, or move the file instead.
+    #[error(
+        "it is not removed when its points are in blocks: the rules keep less than it does ({0})"
+    )]
+    Cut(String),
     /// The name could not be written to the log.
     #[error(transparent)]
     Append(#[from] AppendError),
@@ -90,7 +101,7 @@ impl ImportError {
 
     /// Whether the next file may fare better.
     fn is_of_one_file(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::File(_))
+        matches!(self, Self::Refused(_) | Self::File(_) | Self::Mixed | Self::Cut(_))
     }
 }
 

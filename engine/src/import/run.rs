@@ -3,14 +3,15 @@
 //! What was imported before is seen by what the blocks hold and left alone, so an interrupted run
 //! is resumed by running it again. A file is only moved or removed when its points are durable.
 
-use super::folder::{Folder, Names};
+use super::differs::{Differs, differs};
+use super::folder::{Folder, Names, OldFile};
 use super::{ImportError, ImportSeries, Importer};
 use crate::clock::monotonic;
 use crate::inner::Inner;
 use crate::job::{JobEvent, JobFile};
 use crate::options::WhisperOptions;
 use crate::series::SeriesId;
-use crate::whisper_dir::Limiter;
+use crate::whisper_dir::{FileKind, Limiter};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -86,12 +87,22 @@ pub enum ImportOutcome {
     Held,
 }
 
+/// What is told of a file beside what became of it.
+#[derive(Debug, Default)]
+struct Told {
+    points: u64,
+    /// Points so old that blocks do not keep them.
+    too_old: u64,
+    /// How it is unlike the rules, if it is.
+    differs: Option<Differs>,
+}
+
 /// What a reader made of a file.
 enum Ready {
     /// It is to be imported; with the series that has its name, unless there was none.
-    Series(ImportSeries, Option<SeriesId>),
-    /// So many points are there already.
-    Held(u64),
+    Series(ImportSeries, Option<SeriesId>, Told),
+    /// All of its points are there already.
+    Held(Told),
     /// Somebody took it away, or deleted its series.
     Gone,
 }
@@ -112,7 +123,8 @@ pub(crate) fn run(
     }
     for (path, source) in unreadable {
         let outcome = Err(ImportError::Io { path: path.clone(), source });
-        let file = JobFile { path, name: Vec::new(), points: 0, outcome };
+        let file =
+            JobFile { path, name: Vec::new(), points: 0, too_old: 0, differs: None, outcome };
         if each(JobEvent::File(file)).is_break() {
             return Ok(());
         }
@@ -176,9 +188,17 @@ impl Reader<'_> {
         // Before the file is read: who deletes the series removes the file first.
         let id = self.inner.spelled_series(name);
         let now_s = self.inner.options.clock.now_s();
-        let Some(series) = self.folder.series(name, now_s)? else { return Ok(Ready::Gone) };
+        let policy = self.inner.policy_of_name(name);
+        let reach_s = policy.as_ref().map_or(0, |policy| policy.reach_s());
+        let Some(file) = self.folder.file(name, now_s, reach_s)? else { return Ok(Ready::Gone) };
+        let OldFile { info, series, too_old } = file;
+        if info.kind == FileKind::CompressedMix {
+            return Err(ImportError::Mixed);
+        }
+        let differs = policy.and_then(|policy| differs(&info, &policy));
+        let told = Told { points: series.points(), too_old, differs };
         let held = super::holds(self.inner, &series);
-        Ok(if held { Ready::Held(series.points()) } else { Ready::Series(series, id) })
+        Ok(if held { Ready::Held(told) } else { Ready::Series(series, id, told) })
     }
 }
 
@@ -189,7 +209,7 @@ struct Committer<'a, 'b> {
     options: &'a ImportOptions,
     each: &'b mut dyn FnMut(ImportEvent) -> ControlFlow<()>,
     /// Files since the last commit.
-    done: Vec<(Vec<u8>, u64)>,
+    done: Vec<(Vec<u8>, Told)>,
     /// When that was.
     committed: Instant,
 }
@@ -210,14 +230,17 @@ impl Committer<'_, '_> {
         name: &[u8],
         read: Result<Ready, ImportError>,
     ) -> Result<ControlFlow<()>, ImportError> {
-        let (points, outcome) = match read {
+        let (told, outcome) = match read {
             Ok(Ready::Gone) => return Ok(ControlFlow::Continue(())),
-            Ok(Ready::Held(points)) => (points, self.finish(name).map(|()| ImportOutcome::Held)),
-            Ok(Ready::Series(series, _)) if self.options.dry_run => {
-                (series.points(), Ok(ImportOutcome::WouldImport))
+            Ok(Ready::Held(told)) => {
+                let finished = self.finish(name, &told);
+                (told, finished.map(|()| ImportOutcome::Held))
             }
-            Ok(Ready::Series(series, id)) => {
-                let points = series.points();
+            Ok(Ready::Series(_, _, told)) if self.options.dry_run => {
+                let finished = self.finish(name, &told);
+                (told, finished.map(|()| ImportOutcome::WouldImport))
+            }
+            Ok(Ready::Series(series, id, told)) => {
                 let added = match id {
                     Some(id) => Ok(self.importer.add_to(id, series)),
                     None => self.importer.add(series).map(|_| true),
@@ -225,29 +248,29 @@ impl Committer<'_, '_> {
                 match added {
                     Ok(false) => return Ok(ControlFlow::Continue(())),
                     Ok(true) => {
-                        self.done.push((name.to_vec(), points));
+                        self.done.push((name.to_vec(), told));
                         let since = monotonic().duration_since(self.committed);
                         if self.importer.is_full() || since >= COMMIT_EVERY {
                             return self.commit();
                         }
                         return Ok((self.each)(JobEvent::Read));
                     }
-                    Err(error) if error.is_of_one_file() => (points, Err(error)),
+                    Err(error) if error.is_of_one_file() => (told, Err(error)),
                     Err(error) => return Err(error),
                 }
             }
-            Err(error) => (0, Err(error)),
+            Err(error) => (Told::default(), Err(error)),
         };
-        Ok(self.tell(name, points, outcome))
+        Ok(self.tell(name, told, outcome))
     }
 
     fn commit(&mut self) -> Result<ControlFlow<()>, ImportError> {
         self.importer.commit()?;
         self.committed = monotonic();
         let mut flow = ControlFlow::Continue(());
-        for (name, points) in std::mem::take(&mut self.done) {
-            let outcome = self.finish(&name).map(|()| ImportOutcome::Imported);
-            if self.tell(&name, points, outcome).is_break() {
+        for (name, told) in std::mem::take(&mut self.done) {
+            let outcome = self.finish(&name, &told).map(|()| ImportOutcome::Imported);
+            if self.tell(&name, told, outcome).is_break() {
                 flow = ControlFlow::Break(());
             }
         }
@@ -255,23 +278,26 @@ impl Committer<'_, '_> {
     }
 
     /// Does with a file whose points are durable what is to be done with it.
-    fn finish(&self, name: &[u8]) -> Result<(), ImportError> {
-        match &self.options.after {
+    fn finish(&self, name: &[u8], told: &Told) -> Result<(), ImportError> {
+        let cut = told.differs.as_ref().filter(|differs| differs.is_cut);
+        match (&self.options.after, cut) {
+            (AfterImport::Remove, Some(cut)) => Err(ImportError::Cut(cut.text.clone())),
             _ if self.options.dry_run => Ok(()),
-            AfterImport::Keep => Ok(()),
-            AfterImport::MoveTo(folder) => self.folder.move_out(name, folder),
-            AfterImport::Remove => self.folder.remove(name).map_err(ImportError::file),
+            (AfterImport::Keep, _) => Ok(()),
+            (AfterImport::MoveTo(folder), _) => self.folder.move_out(name, folder),
+            (AfterImport::Remove, None) => self.folder.remove(name).map_err(ImportError::file),
         }
     }
 
     fn tell(
         &mut self,
         name: &[u8],
-        points: u64,
+        Told { points, too_old, differs }: Told,
         outcome: Result<ImportOutcome, ImportError>,
     ) -> ControlFlow<()> {
         let path = self.folder.path(name);
-        let file = JobFile { path, name: name.to_vec(), points, outcome };
+        let differs = differs.map(|differs| differs.text);
+        let file = JobFile { path, name: name.to_vec(), points, too_old, differs, outcome };
         (self.each)(JobEvent::File(file))
     }
 }

@@ -74,6 +74,13 @@ pub(crate) trait Store: Debug + Send + Sync {
         Vec::new()
     }
 
+    /// How many slots of a series, of all steps, have a sample at `until_s` (Unix seconds) or
+    /// before.
+    fn too_old(&self, db: &Inner, id: SeriesId, until_s: i64) -> u64 {
+        let _ = (db, id, until_s);
+        0
+    }
+
     /// The rules that a series is kept by; `name` is its own.
     fn policy(&self, db: &Inner, id: SeriesId, name: &[u8]) -> Option<Arc<Policy>>;
 

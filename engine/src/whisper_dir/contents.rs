@@ -24,6 +24,15 @@ pub(crate) enum Present {
     Other,
 }
 
+/// A file, read whole.
+#[derive(Debug)]
+pub(crate) struct FileContents {
+    /// What it says of itself.
+    pub(crate) info: FileInfo,
+    /// Its points, finest archive first; of several archives of one step the first.
+    pub(crate) archives: Vec<ArchivePoints>,
+}
+
 impl WhisperDir {
     /// What each archive of a series' file answers to who asks for all of it, now at `now_s` (Unix
     /// seconds) and as the newest point comes to be of the past; `None` when there is no file.
@@ -34,7 +43,7 @@ impl WhisperDir {
         &self,
         name: &[u8],
         now_s: i64,
-    ) -> Result<Option<Vec<ArchivePoints>>, FileFailure> {
+    ) -> Result<Option<FileContents>, FileFailure> {
         let path = self.naming.path(name)?;
         let _reader = self.stripe(&path).read();
         let Some(file) = self.open(&path, Access::Read)? else { return Ok(None) };
@@ -50,10 +59,12 @@ impl WhisperDir {
             }
             *points = all.into_iter().map(|(time_s, value)| Point { time_s, value }).collect();
         }
-        Ok(Some(archives))
+        Ok(Some(FileContents { info: file.info(), archives }))
     }
 
-    /// Compares the file of a series with the one that these points would make.
+    /// Compares the file of a series with the one that these points would make at `now_s` (Unix
+    /// seconds). What the file has of older times than its archives reach back from there does
+    /// not count: it was written when that was different.
     ///
     /// # Errors
     /// When no file can have the name, or the file cannot be read.
@@ -63,6 +74,7 @@ impl WhisperDir {
         policy: &Policy,
         kind: FileKind,
         archives: &[Vec<Point>],
+        now_s: i64,
     ) -> Result<Present, FileFailure> {
         let path = self.naming.path(name)?;
         let _reader = self.stripe(&path).read();
@@ -79,7 +91,10 @@ impl WhisperDir {
             && x_files_factor.to_bits() == policy.x_files_factor.to_bits();
         let is_same = is_alike
             && match self.all_points(&path, &file) {
-                Ok(found) => check_holds(&found, archives).is_ok(),
+                Ok(mut found) => {
+                    found.iter_mut().for_each(|found| forget_older(found, now_s));
+                    check_holds(&found, archives).is_ok()
+                }
                 Err(FileFailure::Quarantine { .. }) => false,
                 Err(error) => return Err(error),
             };
@@ -157,4 +172,10 @@ impl WhisperDir {
         }
         Ok(())
     }
+}
+
+/// Leaves out what an archive does not reach back to.
+fn forget_older(ArchivePoints { archive, points }: &mut ArchivePoints, now_s: i64) {
+    let begin_s = now_s - archive.reach_s();
+    points.retain(|point| i64::from(point.time_s) > begin_s);
 }

@@ -44,7 +44,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use contents::Present;
+pub(crate) use contents::{FileContents, Present};
 pub(crate) use failure::{FileFailure, Unusable};
 pub(crate) use fetch::{Answer, Window};
 pub(crate) use file::{ArchivePoints, FileInfo, FileKind};

@@ -328,3 +328,86 @@ fn exports_leave_alone_what_is_there_and_match_names() {
     let tagged = storage.paths().into_iter().filter(|path| path.ends_with("t;k=v.wsp"));
     assert_eq!(tagged.count(), 1);
 }
+
+#[test]
+fn mixed_files_stay() {
+    let storage = MemoryStorage::new();
+    let bytes = include_bytes!("../../../tests/vectors/whisper/compressed/c37_mix.wsp");
+    write(&storage, "/old/mix.wsp", bytes);
+    write(&storage, "/old/good.wsp", &file(1.0));
+    let db = Bench::new("60s:1d").open(&storage);
+    let options = ImportOptions { after: AfterImport::Remove, ..ImportOptions::new("/old") };
+    for dry_run in [true, false] {
+        let found = import(&db, &ImportOptions { dry_run, ..options.clone() });
+        assert!(found["good"].is_ok());
+        assert!(found["mix"].as_ref().unwrap_err().contains("method mix"), "{found:?}");
+    }
+    let old: Vec<_> = storage.paths().into_iter().filter(|path| path.starts_with("/old")).collect();
+    assert_eq!(old, [Path::new("/old/mix.wsp")]);
+    assert_eq!(db.series(b"mix"), None);
+}
+
+#[test]
+fn an_export_is_resumed_when_full_rings_have_moved_on() {
+    let (storage, bench) = (MemoryStorage::new(), Bench::new("10s:10m,60s:1h"));
+    let db = bench.open(&storage);
+    for at in 0..360 {
+        put(&db, "s", NOW_S - at * 10, at as f64);
+    }
+    for compressed in [false, true] {
+        bench.clock.set(NOW_S);
+        let to = if compressed { "/c" } else { "/w" };
+        let options = ExportOptions { compressed, ..ExportOptions::new(to) };
+        assert_eq!(export(&db, &options)["s"], Ok("Exported".to_owned()));
+        for later_s in [0, 1, 30, 61, 300, 1800] {
+            bench.clock.set(NOW_S + later_s);
+            assert_eq!(export(&db, &options)["s"], Ok("Same".to_owned()), "{later_s}");
+        }
+    }
+    // A point that is in no file, and one that has another value there, are differences.
+    for (time_s, value) in [(NOW_S + 60, 1.0), (NOW_S - 60, 77.0)] {
+        put(&db, "s", time_s, value);
+        for (compressed, to) in [(false, "/w"), (true, "/c")] {
+            let options = ExportOptions { compressed, ..ExportOptions::new(to) };
+            assert!(export(&db, &options)["s"].as_ref().unwrap_err().contains("differs"));
+            let over = ExportOptions { overwrite: true, ..options };
+            assert_eq!(export(&db, &over)["s"], Ok("Exported".to_owned()));
+        }
+    }
+}
+
+#[test]
+fn a_file_that_keeps_more_than_the_rules_is_not_removed() {
+    for (rules, is_cut, differs) in [
+        ("60s:1d", false, None),
+        ("10s:1d", false, Some("archives 60:1440, rules 10:8640")),
+        ("60s:12h", true, Some("archives 60:1440, rules 60:720")),
+        ("2m:1d", true, Some("archives 60:1440, rules 120:720")),
+    ] {
+        let storage = MemoryStorage::new();
+        write(&storage, "/old/s.wsp", &file(1.0));
+        let db = Bench::new(rules).open(&storage);
+        let remove = AfterImport::Remove;
+        let options = ImportOptions { after: remove, ..ImportOptions::new("/old") };
+        for dry_run in [true, false] {
+            let options = ImportOptions { dry_run, ..options.clone() };
+            db.import_folder(&options, &mut |event| {
+                if let JobEvent::File(file) = event {
+                    assert_eq!(file.differs.as_deref(), differs);
+                    assert_eq!(matches!(file.outcome, Err(ImportError::Cut(_))), is_cut, "{rules}");
+                }
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        }
+        assert_eq!(value(&db, "s"), [1.0]);
+        assert_eq!(storage.paths().contains(&"/old/s.wsp".into()), is_cut);
+        if is_cut {
+            // The same where it is held already; and elsewhere it can be kept.
+            assert!(import(&db, &options)["s"].is_err());
+            let after = AfterImport::MoveTo("/moved".into());
+            assert!(import(&db, &ImportOptions { after, ..options })["s"].is_ok());
+            assert!(storage.paths().contains(&"/moved/s.wsp".into()));
+        }
+    }
+}

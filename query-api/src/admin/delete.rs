@@ -11,7 +11,6 @@ use silverback_engine::{FindError, SeriesId};
 /// Names in an answer that does not ask for another number of them.
 const NAMES: usize = 1000;
 /// How people write the parameter that keeps all as it is.
-/// Spellings of the parameter that has nothing done.
 pub(super) const DRY_RUN: &[&str] = &["dryRun", "dryrun", "dry-run", "dry_run"];
 /// All that is read here.
 pub(super) const PARAMETERS: &[&str] =

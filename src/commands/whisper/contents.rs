@@ -158,7 +158,7 @@ fn compressed_points<F: FileBytes>(
     Ok(archives)
 }
 
-fn late_points(late: &Whisper<Disk>, step_s: u32) -> Result<Vec<(u32, f64)>, FileError> {
+pub(super) fn late_points(late: &Whisper<Disk>, step_s: u32) -> Result<Vec<(u32, f64)>, FileError> {
     let archives = &late.header().archives;
     let Some(level) = archives.iter().position(|archive| archive.step_s == step_s) else {
         return Ok(Vec::new());

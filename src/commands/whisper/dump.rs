@@ -1,12 +1,15 @@
 //! `whisper dump`: every slot of every archive.
 
 use super::DialectName;
+use super::contents::late_points;
+use super::disk::Disk;
 use super::error::{CommandError, FileError};
-use super::file::WhisperFile;
+use super::file::{Kind, WhisperFile, open_sidecar};
 use super::printf::general;
 use super::time::TimeStyle;
 use clap::Args;
-use silverback_formats::whisper::Point;
+use silverback_formats::whisper::{Point, Whisper};
+use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
@@ -16,7 +19,8 @@ const DIGITS: usize = 35;
 /// Arguments of `whisper dump`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(
-    after_help = "Of compressed files the points of each archive are printed, oldest first.\n\n\
+    after_help = "Of compressed files the points of each archive are printed, oldest first, late\n\
+    ones from the .ooo file beside it included.\n\n\
     Examples:\n  \
     silverback whisper dump load.wsp\n  \
     silverback whisper dump --raw load.wsp | grep -v ^0: | silverback whisper update copy.wsp"
@@ -41,6 +45,10 @@ impl Dump {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<bool, CommandError> {
         let at = |error: FileError| error.at(&self.file);
         let file = WhisperFile::open_path(&self.file, self.dialect.rules()).map_err(at)?;
+        let late = match file.kind() {
+            Kind::Whisper => None,
+            Kind::Cwhisper => open_sidecar(&self.file, self.dialect.rules()).map_err(at)?,
+        };
         let mut out = BufWriter::new(out);
         if self.json {
             write!(out, "{{\"archives\":[")?;
@@ -55,7 +63,7 @@ impl Dump {
             } else if !self.raw {
                 writeln!(out, "Archive {level} data:")?;
             }
-            self.archive(&file, level, &mut out).map_err(at)?;
+            self.archive(&file, late.as_ref(), level, &mut out).map_err(at)?;
             if self.json {
                 write!(out, "]}}")?;
             }
@@ -70,6 +78,7 @@ impl Dump {
     fn archive<F: silverback_formats::whisper::FileBytes>(
         &self,
         file: &WhisperFile<F>,
+        late: Option<&Whisper<Disk>>,
         level: usize,
         out: &mut impl Write,
     ) -> Result<(), FileError> {
@@ -83,8 +92,11 @@ impl Dump {
                 })?;
                 Ok(printed?)
             }
-            WhisperFile::Compressed(file) => {
-                for (number, point) in (0..).zip(file.archive_points(level)?) {
+            WhisperFile::Compressed(compressed) => {
+                let step_s = file.archives()[level].step_s;
+                let late = late.map_or(Ok(Vec::new()), |late| late_points(late, step_s))?;
+                let points = with_late(compressed.archive_points(level)?, late, step_s);
+                for (number, point) in (0..).zip(points) {
                     self.slot(number, point, out)?;
                 }
                 Ok(())
@@ -105,6 +117,15 @@ impl Dump {
             writeln!(out, "{slot}: {}, {value:>10}", self.style.show(time_s.into()))
         }
     }
+}
+
+/// The points of an archive, and late ones of the slots that have none.
+fn with_late(mut points: Vec<Point>, late: Vec<(u32, f64)>, step_s: u32) -> Vec<Point> {
+    let taken: HashSet<u32> = points.iter().map(|point| point.time_s / step_s).collect();
+    let free = late.into_iter().filter(|(time_s, _)| !taken.contains(&(time_s / step_s)));
+    points.extend(free.map(|(time_s, value)| Point { time_s, value }));
+    points.sort_by_key(|point| point.time_s);
+    points
 }
 
 fn header<F: silverback_formats::whisper::FileBytes>(

@@ -66,6 +66,9 @@ pub(crate) enum FileError {
     /// The target exists and is not what the source would become.
     #[error("target exists and differs ({0}), pass --overwrite to replace it")]
     Diverged(String),
+    /// The target cannot be written, whatever its source is.
+    #[error("cannot write {}: {}", .0.display(), .1)]
+    Target(PathBuf, Box<Self>),
     /// What was written is not what was to be.
     #[error("verification failed, target is not kept: {0}")]
     Unverified(String),

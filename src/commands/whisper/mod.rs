@@ -112,8 +112,14 @@ fn retentions(texts: &[String]) -> Result<Vec<Retention>, CommandError> {
     Ok(retentions)
 }
 
-/// Reads the name of an aggregation method.
+/// Reads the name of an aggregation method that a file can be made with.
 fn method(name: &str) -> Result<AggregationMethod, String> {
-    let names = || AggregationMethod::ALL.map(AggregationMethod::name).join(", ");
-    AggregationMethod::from_name(name).ok_or_else(|| format!("allowed are {}", names()))
+    let is_offered = |method: &AggregationMethod| method.is_whole();
+    AggregationMethod::from_name(name).filter(is_offered).ok_or_else(|| {
+        let offered = AggregationMethod::ALL.into_iter().filter(is_offered);
+        format!(
+            "allowed are {}",
+            offered.map(AggregationMethod::name).collect::<Vec<_>>().join(", ")
+        )
+    })
 }

@@ -137,6 +137,9 @@ fn point(text: &str, now_s: i64) -> Result<Point, String> {
         seconds.filter(allowed).map(|seconds| seconds as u32)
     };
     let value: f64 = value.trim().parse().map_err(|_| wrong())?;
+    if value.is_nan() {
+        return Err(format!("{text:?} has no value: what is not known cannot be stored"));
+    }
     Ok(Point { time_s: time_s.ok_or_else(wrong)?, value })
 }
 
@@ -150,7 +153,9 @@ mod tests {
         assert_eq!(read("5:1.5"), Ok((5, 1.5)));
         assert_eq!(read("5.9:-1e3"), Ok((5, -1e3)));
         assert_eq!(read("N:2"), Ok((1000, 2.0)));
-        for wrong in ["", "5", ":1", "5:", "-1:1", "4294967296:1", "x:1", "5:x", "nan:1", "5:1:2"] {
+        for wrong in
+            ["", "5", ":1", "5:", "-1:1", "4294967296:1", "x:1", "5:x", "nan:1", "5:1:2", "N:nan"]
+        {
             read(wrong).unwrap_err();
         }
     }

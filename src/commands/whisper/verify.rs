@@ -2,7 +2,7 @@
 
 use super::super::jobs::Jobs;
 use super::error::{CommandError, FileError};
-use super::file::{Kind, WhisperFile};
+use super::file::{Kind, WhisperFile, open_sidecar};
 use super::walk::Walked;
 use super::{DialectName, complain};
 use clap::Args;
@@ -61,6 +61,12 @@ impl Verify {
     fn verify(&self, path: &Path) -> Result<Sound, FileError> {
         let file = WhisperFile::open_path(path, self.dialect.rules())?;
         file.verify()?;
+        if file.kind() == Kind::Cwhisper {
+            open_sidecar(path, self.dialect.rules()).map_err(|error| match error {
+                FileError::Io(_) => error,
+                _ => FileError::Sidecar(error.to_string()),
+            })?;
+        }
         Ok(Sound { kind: file.kind(), points: file.stored_points()? })
     }
 

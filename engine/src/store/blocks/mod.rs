@@ -6,6 +6,7 @@ mod expire;
 mod import;
 mod repair;
 mod sources;
+mod too_old;
 
 pub(crate) use compact::Eagerness;
 
@@ -195,6 +196,10 @@ impl Store for BlockStore {
 
     fn ahead(&self, db: &Inner, id: SeriesId, now_s: i64) -> Vec<(i64, i64)> {
         self.stretches_ahead(db, id, now_s)
+    }
+
+    fn too_old(&self, db: &Inner, id: SeriesId, until_s: i64) -> u64 {
+        self.slots_until(db, id, until_s)
     }
 
     fn policy(&self, db: &Inner, id: SeriesId, _name: &[u8]) -> Option<Arc<Policy>> {
