@@ -35,7 +35,7 @@ pub(crate) struct Import {
     #[arg(long)]
     dry_run: bool,
     /// Unix seconds that archives reach back from; the clock's unless given
-    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true, conflicts_with = "url")]
     now: Option<i64>,
     #[command(flatten)]
     jobs: Jobs,
