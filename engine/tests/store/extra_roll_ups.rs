@@ -1,8 +1,9 @@
 //! Roll-ups beside the main one. The twin of each is a whisper file of its method that is given
 //! the same points, or, for counts, a file of sums that is given a one for each.
 
-use crate::each_failure::Failing;
 use crate::like_whisper::{Rule, compare, rule};
+
+use crate::roll_ups::expire_failing;
 use crate::support::{Bench, NOW_S, put};
 use parking_lot::Mutex;
 use proptest::prelude::*;
@@ -290,26 +291,5 @@ fn the_power_may_go_at_any_moment() {
 fn any_one_call_may_fail() {
     let base = MemoryStorage::new();
     let (bench, twins, now_s) = due(&base);
-    for call in 0.. {
-        let none = usize::MAX..usize::MAX;
-        let disk = base.after_kill();
-        let calls = Arc::new(Mutex::new((0, none.clone())));
-        let failing = Failing { inner: disk.clone(), calls: Arc::clone(&calls) };
-        let db = Db::open(bench.options(Arc::new(failing))).unwrap();
-        *calls.lock() = (0, call..call + 1);
-        let (expired, merged) = (db.expire(), db.compact());
-        let what = format!("call {call} fails");
-        twins.compare(&db, now_s, &what);
-        if calls.lock().0 <= call {
-            assert!(expired.is_ok() && merged.is_ok() && call > 40, "{call} calls");
-            break;
-        }
-        *calls.lock() = (0, none);
-        db.expire().unwrap();
-        db.compact().unwrap();
-        twins.compare(&db, now_s, &format!("{what}, and then does not"));
-        drop(db);
-        let db = bench.open(&disk.after_power_cut(0));
-        twins.compare(&db, now_s, &format!("{what}, all done"));
-    }
+    expire_failing(&bench, &base, 40, |db, what| twins.compare(db, now_s, what));
 }

@@ -114,8 +114,8 @@ fn names_come_from_the_log_and_from_the_file_of_the_index() {
     }
 }
 
-#[test]
-fn a_file_whose_name_nobody_knows_is_not_taken_away() {
+/// A hashed file of a series whose name went with the node's own folder.
+fn nameless() -> (Bench, MemoryStorage) {
     let (bench, storage) = (bench(), MemoryStorage::new());
     let before = node(&bench, &storage);
     put_some(&before, 1..7);
@@ -124,6 +124,12 @@ fn a_file_whose_name_nobody_knows_is_not_taken_away() {
     for path in storage.paths().iter().filter(|path| path.starts_with("/old/.silverback")) {
         storage.remove(path).unwrap();
     }
+    (bench, storage)
+}
+
+#[test]
+fn a_file_whose_name_nobody_knows_is_not_taken_away() {
+    let (bench, storage) = nameless();
     let db = open(&bench, &storage, moved()).unwrap();
     assert!(!db.migrate().unwrap());
     assert_eq!(files(&storage, "/old"), [PathBuf::from(HASHED)]);
@@ -139,14 +145,7 @@ fn a_file_whose_name_nobody_knows_is_not_taken_away() {
 
 #[test]
 fn a_copy_takes_such_a_file_by_its_path() {
-    let (bench, storage) = (bench(), MemoryStorage::new());
-    let before = node(&bench, &storage);
-    put_some(&before, 1..7);
-    before.seal().unwrap();
-    before.close().unwrap();
-    for path in storage.paths().iter().filter(|path| path.starts_with("/old/.silverback")) {
-        storage.remove(path).unwrap();
-    }
+    let (bench, storage) = nameless();
     let db = bench.open(&storage);
     let found = import(&db, &ImportOptions::new("/old"));
     let name = HASHED.strip_suffix(".wsp").unwrap().replace('/', ".");
