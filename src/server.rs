@@ -333,6 +333,7 @@ pub(crate) fn db_options(config: &Config, schema: Schema) -> Options {
         block_duration_s: config.block_duration_s,
         compaction_bytes_per_s: config.compaction_bytes_per_s,
         head_budget_bytes: config.head_budget_bytes,
+        series_budget_bytes: config.series_budget_bytes,
         head_budget_points: config.head_budget_points,
         store: config.store.clone(),
         migrate_from: config.migrate_from.clone(),

@@ -368,7 +368,7 @@ impl Loader {
             policies: Policies::new(options.store.times()),
             names: NameTable::new(),
             index: base.map_or_else(Index::new, |base| Index::over(base, SeriesId(sealed_end))),
-            head: Head::new(),
+            head: Head::new(options.series_budget_bytes),
             sealed_end,
             next_id: sealed_end,
             removed: HashSet::new(),

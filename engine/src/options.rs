@@ -153,7 +153,10 @@ pub struct Options {
     /// Bytes of samples in the head above which it is sealed early. Above twice of it, with those
     /// that are being sealed, appends are refused until a seal succeeds.
     pub head_budget_bytes: usize,
-    /// The same in points. A point that replaces another one counts too, until the next seal.
+    /// Bytes of samples of one series above which the head is sealed early: one that is sent
+    /// anew from long ago must not grow beside all others until they are over their budget.
+    pub series_budget_bytes: usize,
+    /// The budget of all in points. A point that replaces another one counts too, until the next seal.
     pub head_budget_points: usize,
     /// Bytes of WAL above which the head is sealed early, so that the WAL can be dropped. A
     /// sender that rewrites the same slots again and again grows the one and not the other.
@@ -192,6 +195,7 @@ impl Options {
             wal_sync_interval: Duration::from_secs(1),
             block_duration_s: 7200,
             head_budget_bytes: 512 << 20,
+            series_budget_bytes: 8 << 20,
             head_budget_points: usize::MAX,
             wal_budget_bytes: 4 << 30,
             compaction_bytes_per_s: 32 << 20,

@@ -11,7 +11,7 @@
 
 use crate::block::{Batch, Tier, discard};
 use crate::error::FileError;
-use crate::head::{self, FullChunk, LateSample, OpenChunk, Taken};
+use crate::head::{self, ChunkRef, FullChunk, LateSample, Taken};
 use crate::policies::Entry;
 use crate::storage::Storage;
 use silverback_formats::block::{BlockKind, sealed_order};
@@ -79,7 +79,7 @@ fn seal_round(
 }
 
 impl Sealer<'_> {
-    fn push(&mut self, open: &OpenChunk) -> Result<(), FileError> {
+    fn push(&mut self, open: ChunkRef<'_>) -> Result<(), FileError> {
         let entry = &self.policies[usize::from(open.policy.0)];
         let mut chunks = open.sealed();
         let mut aside = BTreeMap::<u8, Vec<LateSample>>::new();

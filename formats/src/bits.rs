@@ -1,84 +1,115 @@
 //! Single bits in bytes, most significant first; the last byte is padded with zeros.
 //!
 //! Both sides work on 64-bit words. The writer fills an accumulator and moves
-//! it to the buffer eight bytes at a time, so most writes touch no heap. The
+//! it away eight bytes at a time, so most writes touch no heap. The
 //! reader loads the eight bytes at its position and lets the caller look at a
 //! whole code before it moves on; past the end it sees zeros, and every move is
 //! checked, so no input makes it read outside its slice.
 
-/// Writes bits into a buffer that grows in small steps.
-///
-/// Millions of these are alive at once (one for each active series), so it is
-/// small and its buffer wastes at most a quarter of itself.
-#[derive(Debug, Clone, Default)]
-pub struct BitWriter {
-    /// Whole words written so far: the length is a multiple of eight.
-    words: Vec<u8>,
-    /// The newest bits, at the top; the rest is zero.
-    pending: u64,
-    /// How many bits of `pending` are in use: 0..=63.
-    pending_bits: u8,
+/// Where a writer puts the words it has filled.
+pub trait Words {
+    /// Appends a word; its most significant bit is the first of its bits.
+    fn push_word(&mut self, word: u64);
 }
 
-impl BitWriter {
-    /// A writer without bits, and without an allocation.
+/// Big-endian bytes, which grow by a quarter: a writer that lives long wastes little.
+impl Words for Vec<u8> {
+    #[inline]
+    fn push_word(&mut self, word: u64) {
+        if self.capacity() - self.len() < 8 {
+            grow(self);
+        }
+        self.extend_from_slice(&word.to_be_bytes());
+    }
+}
+
+#[cold]
+fn grow(words: &mut Vec<u8>) {
+    let more = (words.len() / 4).next_multiple_of(8).max(32);
+    words.reserve_exact(more);
+}
+
+/// The bits at the end of a stream that fill no word yet.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BitTail {
+    /// At the top; the rest is zero.
+    bits: u64,
+    /// How many there are: 0..=63.
+    len: u8,
+}
+
+impl BitTail {
+    /// No bits.
     pub const fn new() -> Self {
-        Self { words: Vec::new(), pending: 0, pending_bits: 0 }
+        Self { bits: 0, len: 0 }
+    }
+}
+
+/// Writes bits, word by word.
+#[derive(Debug, Clone, Default)]
+pub struct BitWriter<W = Vec<u8>> {
+    /// Whole words written so far.
+    words: W,
+    tail: BitTail,
+}
+
+impl<W: Words> BitWriter<W> {
+    /// Goes on where a writer ended that left `tail` after `words`.
+    #[inline]
+    pub const fn resume(words: W, tail: BitTail) -> Self {
+        Self { words, tail }
+    }
+
+    /// What is not among the words yet.
+    #[inline]
+    pub const fn tail(&self) -> BitTail {
+        self.tail
     }
 
     /// Appends the low `len` bits of `value`, 1..=64 of them; the others must be zero.
     #[inline]
     pub fn put(&mut self, value: u64, len: u32) {
         debug_assert!((1..=64).contains(&len) && (len == 64 || value >> len == 0));
-        let free = 64 - u32::from(self.pending_bits);
+        let free = 64 - u32::from(self.tail.len);
         if len < free {
-            self.pending |= value << (free - len);
-            self.pending_bits += len as u8;
+            self.tail.bits |= value << (free - len);
+            self.tail.len += len as u8;
         } else {
             let left = len - free;
-            self.push_word(self.pending | (value >> left));
+            self.words.push_word(self.tail.bits | (value >> left));
             // Two shifts, because `left` may be 0 and a shift by 64 is none.
-            self.pending = (value << (63 - left)) << 1;
-            self.pending_bits = left as u8;
+            self.tail.bits = (value << (63 - left)) << 1;
+            self.tail.len = left as u8;
         }
+    }
+}
+
+impl BitWriter {
+    /// A writer without bits, and without an allocation.
+    pub const fn new() -> Self {
+        Self { words: Vec::new(), tail: BitTail::new() }
     }
 
     /// Bits written so far.
     pub fn bit_len(&self) -> u64 {
-        self.words.len() as u64 * 8 + u64::from(self.pending_bits)
+        self.words.len() as u64 * 8 + u64::from(self.tail.len)
     }
 
     /// Bytes that [`payload_into`](Self::payload_into) appends.
     pub fn payload_len(&self) -> usize {
-        self.words.len() + usize::from(self.pending_bits).div_ceil(8)
+        self.words.len() + usize::from(self.tail.len).div_ceil(8)
     }
 
     /// Appends all bits to `out`, the last byte padded with zeros. Writing may go on after it.
     pub fn payload_into(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.words);
-        let tail_bytes = usize::from(self.pending_bits).div_ceil(8);
-        out.extend_from_slice(&self.pending.to_be_bytes()[..tail_bytes]);
+        let tail_bytes = usize::from(self.tail.len).div_ceil(8);
+        out.extend_from_slice(&self.tail.bits.to_be_bytes()[..tail_bytes]);
     }
 
     /// Bytes allocated on the heap.
     pub fn heap_bytes(&self) -> usize {
         self.words.capacity()
-    }
-
-    #[inline]
-    fn push_word(&mut self, word: u64) {
-        if self.words.capacity() - self.words.len() < 8 {
-            self.grow();
-        }
-        self.words.extend_from_slice(&word.to_be_bytes());
-    }
-
-    /// A quarter more, in place of the doubling of `Vec`: slack is memory that
-    /// every active series pays for.
-    #[cold]
-    fn grow(&mut self) {
-        let more = (self.words.len() / 4).next_multiple_of(8).max(32);
-        self.words.reserve_exact(more);
     }
 }
 

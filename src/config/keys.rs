@@ -548,6 +548,12 @@ const BLOCK: &[Key] = &[
         "bytes of points in memory above which a block is sealed early; above twice of it, points wait",
     ),
     key(
+        "series-budget",
+        Int { default: 8_388_608, least: 65_536 },
+        AtStart,
+        "the same of one series: bytes of its points in memory above which a block is sealed early",
+    ),
+    key(
         "compaction-bytes-per-second",
         Int { default: 33_554_432, least: 0 },
         AtStart,

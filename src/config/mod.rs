@@ -79,6 +79,8 @@ pub struct Config {
     pub wal_budget_bytes: u64,
     /// Bytes of points in memory above which a block is sealed early.
     pub head_budget_bytes: usize,
+    /// Bytes of points of one series above which the head is sealed early.
+    pub series_budget_bytes: usize,
     /// The same in points; half of `cache.max-size`, at which points wait.
     pub head_budget_points: usize,
     /// Whether names with `;` are tagged series.
@@ -255,6 +257,7 @@ impl Config {
             wal_budget_bytes: u64::try_from(settings.table("wal").int("budget"))
                 .unwrap_or(u64::MAX),
             head_budget_bytes: limit(block.int("head-budget")),
+            series_budget_bytes: limit(block.int("series-budget")),
             // Beyond twice of a budget points wait: at what the key says.
             head_budget_points: usize::try_from(cache.int("max-size"))
                 .ok()

@@ -280,7 +280,7 @@ fn other_values_are_taken_over() {
          empty-result-ok = true\n[graphite-api]\nenabled = true\nmax-points = 1\n\
          max-series-size = 2\nmax-answer-size = 3\nmax-memory = 4\nslow-request = \"0s\"\n\
          cors = true\n[storage]\nengine = \"block\"\n\
-         [wal]\nsync-interval = \"0s\"\n[block]\nduration = \"10m\"\nhead-budget = 2000000\n",
+         [wal]\nsync-interval = \"0s\"\n[block]\nduration = \"10m\"\nhead-budget = 2000000\nseries-budget = 65536\n",
     );
     assert!(config.graph_prefix.starts_with("x.") && config.graph_prefix.ends_with(".y"));
     assert_eq!((config.user, config.threads), (None, None));
@@ -298,6 +298,7 @@ fn other_values_are_taken_over() {
     assert_eq!((config.slow_request, config.cors), (None, true));
     assert!(config.wal_sync_interval.is_zero());
     assert_eq!((config.block_duration_s, config.head_budget_bytes), (600, 2_000_000));
+    assert_eq!(config.series_budget_bytes, 65_536);
 }
 
 #[test]

@@ -9,14 +9,16 @@
 //! invisible; readers ask the head first and the blocks second for the same reason.
 
 mod open_chunk;
+mod slab;
 
-pub(crate) use open_chunk::{FullChunk, LateSample, OpenChunk, Snapshot};
+pub(crate) use open_chunk::{ChunkRef, FullChunk, LateSample, OpenChunk, Snapshot};
 
 use crate::policies::{Entry, Policies, PolicyId};
 use parking_lot::Mutex;
 use silverback_formats::wal::Row;
+use slab::Slab;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicIsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 
 const SHARDS: usize = 64;
 const GROUP: u32 = 64;
@@ -32,6 +34,10 @@ pub(crate) struct Head {
     open: Size,
     /// Samples that are taken and not sealed yet.
     sealing: Size,
+    /// Bytes of one series above which the head is to be sealed.
+    series_budget_bytes: usize,
+    /// Whether a series passed that since samples were taken.
+    crowded: AtomicBool,
 }
 
 /// How much a part of the head holds.
@@ -75,6 +81,8 @@ struct Shard {
     chunks: Vec<OpenChunk>,
     /// Chunks of series whose step changed since.
     displaced: Vec<OpenChunk>,
+    /// The words of all of them.
+    slab: Slab,
     /// Points that came since the last seal.
     points: usize,
     sealing: Option<Arc<Taken>>,
@@ -90,7 +98,17 @@ struct SeriesState {
 
 /// What sealing took out of one shard, sorted by series id, older chunks of a series first.
 #[derive(Debug, Default)]
-pub(crate) struct Taken(Vec<OpenChunk>);
+pub(crate) struct Taken {
+    chunks: Vec<OpenChunk>,
+    slab: Slab,
+}
+
+/// The chunks of one series among what was taken, oldest first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TakenSeries<'a> {
+    chunks: &'a [OpenChunk],
+    slab: &'a Slab,
+}
 
 /// What became of the rows of a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -112,9 +130,15 @@ enum Pushed {
 }
 
 impl Head {
-    pub(crate) fn new() -> Self {
-        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, open: Size::default(), sealing: Size::default() }
+    /// A head that wants to be sealed when one series has more than `series_budget_bytes`.
+    pub(crate) fn new(series_budget_bytes: usize) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            open: Size::default(),
+            sealing: Size::default(),
+            series_budget_bytes,
+            crowded: AtomicBool::new(false),
+        }
     }
 
     /// Makes room for series `id`; before that no row may name it.
@@ -169,6 +193,12 @@ impl Head {
                 match guard.push(row, now_s, &policies) {
                     Pushed::Grown(bytes) => {
                         grown += bytes;
+                        // More than a node: something lies aside.
+                        if bytes > Slab::NODE_BYTES as isize
+                            && guard.side_bytes(row.id) > self.series_budget_bytes
+                        {
+                            self.crowded.store(true, Ordering::Relaxed);
+                        }
                         applied.stored += 1;
                     }
                     Pushed::TooOld => applied.too_old += 1,
@@ -193,15 +223,16 @@ impl Head {
             .displaced
             .iter()
             .filter(|chunk| chunk.id == id)
-            .map(OpenChunk::snapshot)
+            .map(|chunk| guard.view(chunk).snapshot())
             .collect();
         if let Some(series) = guard.series.get(place)
             && let Some(chunk) = guard.chunks.get(series.chunk as usize)
         {
-            active.push(chunk.snapshot());
+            active.push(guard.view(chunk).snapshot());
         }
         drop(guard);
-        let taken = sealing.iter().flat_map(|taken| taken.of(id)).map(OpenChunk::snapshot);
+        let taken =
+            sealing.iter().flat_map(|taken| taken.of(id).iter()).map(|chunk| chunk.snapshot());
         taken.chain(active).collect()
     }
 
@@ -211,7 +242,7 @@ impl Head {
         let shard = self.shards[shard].lock();
         shard.series.get(place).is_some_and(|series| series.chunk != NO_CHUNK)
             || shard.displaced.iter().any(|chunk| chunk.id == id)
-            || shard.sealing.as_ref().is_some_and(|taken| !taken.of(id).is_empty())
+            || shard.sealing.as_ref().is_some_and(|taken| taken.of(id).iter().next().is_some())
     }
 
     /// Takes everything out for sealing, shard by shard. What was taken before and could not be
@@ -221,21 +252,23 @@ impl Head {
         if pending.len() == SHARDS {
             return pending;
         }
+        self.crowded.store(false, Ordering::Relaxed);
         self.shards.iter().map(|shard| self.take_shard(&mut shard.lock())).collect()
     }
 
     fn take_shard(&self, shard: &mut Shard) -> Arc<Taken> {
+        let bytes = shard.bytes() as isize;
+        let slab = std::mem::take(&mut shard.slab);
         let mut chunks = std::mem::take(&mut shard.displaced);
-        chunks.append(&mut shard.chunks);
+        chunks.append(&mut std::mem::take(&mut shard.chunks));
         for chunk in &chunks {
             shard.series[place(chunk.id).1].chunk = NO_CHUNK;
         }
         chunks.sort_by_key(|chunk| chunk.id);
-        let bytes = chunks.iter().map(chunk_bytes).sum::<usize>() as isize;
         let points = std::mem::take(&mut shard.points) as isize;
         self.sealing.add(bytes, points);
         self.open.add(-bytes, -points);
-        let taken = Arc::new(Taken(chunks));
+        let taken = Arc::new(Taken { chunks, slab });
         shard.sealing = Some(Arc::clone(&taken));
         taken
     }
@@ -254,6 +287,11 @@ impl Head {
         self.open.held()
     }
 
+    /// Whether a series passed its budget since samples were taken.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
+    }
+
     /// What is being sealed.
     pub(crate) fn held_sealing(&self) -> Held {
         self.sealing.held()
@@ -270,6 +308,23 @@ impl Head {
 }
 
 impl Shard {
+    /// Bytes of its samples that are not taken.
+    fn bytes(&self) -> usize {
+        let chunks = self.chunks.iter().chain(&self.displaced);
+        let bytes = chunks.map(|chunk| size_of::<OpenChunk>() + chunk.side_bytes());
+        bytes.sum::<usize>() + self.slab.bytes_in_use()
+    }
+
+    /// Bytes of a series but for its stream, which is bounded.
+    fn side_bytes(&self, id: u32) -> usize {
+        let chunk = self.series.get(place(id).1).map(|series| series.chunk as usize);
+        chunk.and_then(|at| self.chunks.get(at)).map_or(0, OpenChunk::side_bytes)
+    }
+
+    fn view<'a>(&'a self, chunk: &'a OpenChunk) -> ChunkRef<'a> {
+        ChunkRef { chunk, slab: &self.slab }
+    }
+
     /// Stores a row.
     #[inline]
     fn push(&mut self, row: &Row, now_s: i64, policies: &[Entry]) -> Pushed {
@@ -283,9 +338,10 @@ impl Shard {
         let slot_s = row.time_s - row.time_s % entry.step_s;
         match self.chunks.get_mut(series.chunk as usize) {
             Some(chunk) if chunk.policy == series.policy => {
-                let before = chunk.heap_bytes();
-                chunk.push(slot_s, row.value);
-                Pushed::Grown(chunk.heap_bytes() as isize - before as isize)
+                let before = chunk.side_bytes() + self.slab.bytes_in_use();
+                chunk.push(slot_s, row.value, &mut self.slab);
+                let after = chunk.side_bytes() + self.slab.bytes_in_use();
+                Pushed::Grown(after as isize - before as isize)
             }
             _ => {
                 self.open(row.id, entry, slot_s, row.value);
@@ -308,22 +364,29 @@ impl Shard {
         if usable.is_none_or(|chunk| chunk.policy != series.policy) {
             self.displace(place);
             let chunk = OpenChunk::aside(row.id, series.policy, entry.step_s);
-            self.chunks.push(chunk);
-            self.series[place].chunk = self.chunks.len() as u32 - 1;
+            self.add(place, chunk);
             grown += size_of::<OpenChunk>() as isize;
         }
         let chunk = &mut self.chunks[self.series[place].chunk as usize];
-        let before = chunk.heap_bytes();
+        let before = chunk.side_bytes();
         chunk.push_late(LateSample { slot_s, archive: archive as u8, value: row.value });
-        Some(grown + chunk.heap_bytes() as isize - before as isize)
+        Some(grown + chunk.side_bytes() as isize - before as isize)
     }
 
     fn open(&mut self, id: u32, entry: &Entry, slot_s: u32, value: f64) {
         let place = place(id).1;
         self.displace(place);
         let policy = self.series[place].policy;
-        self.chunks.push(OpenChunk::new(id, policy, entry.step_s, slot_s, value));
-        self.series[place].chunk = self.chunks.len() as u32 - 1;
+        self.add(place, OpenChunk::new(id, policy, entry.step_s, slot_s, value));
+    }
+
+    fn add(&mut self, place: usize, chunk: OpenChunk) {
+        if self.chunks.len() == self.chunks.capacity() {
+            // In place of the doubling of `Vec`: slack is memory that every series pays for.
+            self.chunks.reserve_exact((self.chunks.len() / 4).max(4));
+        }
+        self.series[place].chunk = self.chunks.len() as u32;
+        self.chunks.push(chunk);
     }
 
     /// Takes a series out and answers what it had.
@@ -332,10 +395,13 @@ impl Shard {
         let Some(series) = self.series.get_mut(place) else { return freed };
         series.policy = PolicyId::NONE;
         self.displace(place);
-        for chunk in self.displaced.extract_if(.., |chunk| chunk.id == id) {
-            freed.bytes += chunk_bytes(&chunk);
+        let before = self.slab.bytes_in_use();
+        for mut chunk in self.displaced.extract_if(.., |chunk| chunk.id == id) {
+            freed.bytes += size_of::<OpenChunk>() + chunk.side_bytes();
             freed.points += chunk.samples();
+            chunk.forget(&mut self.slab);
         }
+        freed.bytes += before - self.slab.bytes_in_use();
         // About as many: what was replaced was counted, and finished chunks count their gaps.
         freed.points = freed.points.min(self.points);
         self.points -= freed.points;
@@ -356,40 +422,45 @@ impl Shard {
 }
 
 impl Taken {
-    /// Each series with its chunks, oldest first.
-    pub(crate) fn series(&self) -> impl Iterator<Item = (u32, &[OpenChunk])> {
-        self.0.chunk_by(|a, b| a.id == b.id).map(|chunks| (chunks[0].id, chunks))
+    /// Each series with its chunks.
+    pub(crate) fn series(&self) -> impl Iterator<Item = (u32, TakenSeries<'_>)> {
+        let series = self.chunks.chunk_by(|a, b| a.id == b.id);
+        series.map(|chunks| (chunks[0].id, TakenSeries { chunks, slab: &self.slab }))
     }
 
     /// Chunks of one series.
-    fn of(&self, id: u32) -> &[OpenChunk] {
-        let from = self.0.partition_point(|chunk| chunk.id < id);
-        let len = self.0[from..].partition_point(|chunk| chunk.id == id);
-        &self.0[from..from + len]
+    fn of(&self, id: u32) -> TakenSeries<'_> {
+        let from = self.chunks.partition_point(|chunk| chunk.id < id);
+        let len = self.chunks[from..].partition_point(|chunk| chunk.id == id);
+        TakenSeries { chunks: &self.chunks[from..from + len], slab: &self.slab }
+    }
+}
+
+impl<'a> TakenSeries<'a> {
+    /// Its chunks, oldest first.
+    pub(crate) fn iter(self) -> impl Iterator<Item = ChunkRef<'a>> {
+        self.chunks.iter().map(move |chunk| ChunkRef { chunk, slab: self.slab })
     }
 }
 
 /// Visits the chunks of all shards in order of series id.
 pub(crate) fn for_each_sorted<E>(
     taken: &[Arc<Taken>],
-    mut visit: impl FnMut(&OpenChunk) -> Result<(), E>,
+    mut visit: impl FnMut(ChunkRef<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut left: Vec<&[OpenChunk]> = taken.iter().map(|taken| taken.0.as_slice()).collect();
+    let mut left: Vec<&[OpenChunk]> = taken.iter().map(|taken| taken.chunks.as_slice()).collect();
     let last = left.iter().filter_map(|chunks| chunks.last()).map(|chunk| chunk.id).max();
     let groups = last.map_or(0, |last| last / GROUP + 1);
     for group in 0..groups {
-        let chunks = &mut left[group as usize % SHARDS];
+        let shard = group as usize % SHARDS;
+        let (chunks, slab) = (&mut left[shard], &taken[shard].slab);
         let len = chunks.partition_point(|chunk| chunk.id / GROUP == group);
         for chunk in &chunks[..len] {
-            visit(chunk)?;
+            visit(ChunkRef { chunk, slab })?;
         }
         *chunks = &chunks[len..];
     }
     Ok(())
-}
-
-fn chunk_bytes(chunk: &OpenChunk) -> usize {
-    size_of::<OpenChunk>() + chunk.heap_bytes()
 }
 
 /// Shard of a series and its place there.

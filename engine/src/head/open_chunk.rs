@@ -6,10 +6,15 @@
 //! goes to a side list: samples for older slots, for slots far in the future (one wrong clock
 //! must not make all that follow look old), and for coarser archives. The list is merged when
 //! the series is read or sealed; where list and stream have the same slot, the list is newer.
+//!
+//! The words of the stream lie in the slab of the shard, so who writes has to bring it, and who
+//! reads gets it in a [`ChunkRef`].
 
+use super::slab::{Chain, Slab};
 use crate::policies::PolicyId;
 use silverback_formats::chunk::{self, Chunk, SlotRuns};
-use silverback_formats::gorilla::Encoder;
+use silverback_formats::gorilla::{Encoder, Paused};
+use std::ops::Deref;
 
 /// A sample outside the order of the stream.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,8 +41,24 @@ pub(crate) struct OpenChunk {
     /// Slot of `pending`; `u32::MAX` while `slots` is zero.
     pending_s: u32,
     pending: f64,
-    stream: Encoder,
+    stream: Paused,
+    words: Chain,
     side: Option<Box<Side>>,
+}
+
+/// An open chunk, to be read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ChunkRef<'a> {
+    pub(super) chunk: &'a OpenChunk,
+    pub(super) slab: &'a Slab,
+}
+
+impl Deref for ChunkRef<'_> {
+    type Target = OpenChunk;
+
+    fn deref(&self) -> &OpenChunk {
+        self.chunk
+    }
 }
 
 /// What most series never need.
@@ -128,7 +149,8 @@ impl OpenChunk {
             start_s: slot_s,
             pending_s: slot_s,
             pending: value,
-            stream: Encoder::new(),
+            stream: Paused::new(),
+            words: Chain::new(),
             side: None,
         }
     }
@@ -140,17 +162,17 @@ impl OpenChunk {
 
     /// Stores a sample of the finest archive in its slot.
     #[inline]
-    pub(crate) fn push(&mut self, slot_s: u32, value: f64) {
+    pub(super) fn push(&mut self, slot_s: u32, value: f64, slab: &mut Slab) {
         if slot_s == self.pending_s && self.slots > 0 {
             self.pending = value;
         } else if slot_s.wrapping_sub(self.pending_s) == self.step_s
             && u32::from(self.slots) < chunk::SLOTS_MAX
         {
-            self.stream.push(self.pending);
+            self.push_pending(slab);
             self.slots += 1;
             self.set_pending(slot_s, value);
         } else if slot_s > self.pending_s {
-            self.push_after_gap(slot_s, value);
+            self.push_after_gap(slot_s, value, slab);
         } else if self.slots == 0 {
             self.slots = 1;
             self.start_s = slot_s;
@@ -185,11 +207,19 @@ impl OpenChunk {
         }
     }
 
-    fn push_after_gap(&mut self, slot_s: u32, value: f64) {
+    /// Moves the newest sample into the stream.
+    #[inline]
+    fn push_pending(&mut self, slab: &mut Slab) {
+        let mut stream = Encoder::resume(slab.end(&mut self.words), self.stream);
+        stream.push(self.pending);
+        self.stream = stream.pause();
+    }
+
+    fn push_after_gap(&mut self, slot_s: u32, value: f64, slab: &mut Slab) {
         let slots = (slot_s - self.pending_s) / self.step_s;
-        self.stream.push(self.pending);
+        self.push_pending(slab);
         if slots > chunk::SLOTS_MAX - u32::from(self.slots) {
-            self.close(slot_s);
+            self.close(slot_s, slab);
         } else {
             if slots > 1 {
                 let values = self.stream.count() as u16;
@@ -202,17 +232,28 @@ impl OpenChunk {
     }
 
     /// Puts the stream away as a finished chunk and begins a new one at `start_s`.
-    fn close(&mut self, start_s: u32) {
+    fn close(&mut self, start_s: u32, slab: &mut Slab) {
         let mut bytes = Vec::new();
-        self.encode_into(&self.stream, &mut bytes);
+        self.encode_into(&self.stream(slab), &mut bytes);
         let full = FullChunk { first_s: self.start_s, last_s: self.pending_s, bytes };
-        self.stream = Encoder::new();
+        self.stream = Paused::new();
+        slab.clear(&mut self.words);
         self.start_s = start_s;
         self.slots = 1;
         let side = self.side.get_or_insert_default();
         side.gaps.clear();
         side.full_bytes += full.bytes.capacity();
         side.full.push(full);
+    }
+
+    /// The stream with a copy of its words.
+    fn stream(&self, slab: &Slab) -> Encoder {
+        Encoder::resume(slab.bytes(&self.words), self.stream)
+    }
+
+    /// Takes its words out of the slab: nothing will read them.
+    pub(super) fn forget(&mut self, slab: &mut Slab) {
+        slab.clear(&mut self.words);
     }
 
     /// Appends `stream` as a chunk; nothing when it is empty.
@@ -235,61 +276,16 @@ impl OpenChunk {
         chunk::encode_gorilla(self.start_s, &runs, stream, out);
     }
 
-    /// Bytes of heap it holds.
+    /// Bytes of heap it holds besides the words of its stream.
     #[inline]
-    pub(crate) fn heap_bytes(&self) -> usize {
-        let side = self.side.as_ref().map_or(0, |side| {
+    pub(crate) fn side_bytes(&self) -> usize {
+        self.side.as_ref().map_or(0, |side| {
             size_of::<Side>()
                 + side.gaps.capacity() * size_of::<(u16, u16)>()
                 + side.late.capacity() * size_of::<LateSample>()
                 + side.full.capacity() * size_of::<FullChunk>()
                 + side.full_bytes
-        });
-        self.stream.heap_bytes() + side
-    }
-
-    /// Copies what it holds.
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        let mut open = Vec::new();
-        self.encode_into(&self.stream, &mut open);
-        let full = self.full().iter().map(|full| full.bytes.clone());
-        Snapshot {
-            policy: self.policy,
-            step_s: self.step_s,
-            chunks: full.chain((!open.is_empty()).then_some(open)).collect(),
-            pending: (self.slots > 0).then_some((self.pending_s, self.pending)),
-            late: self.late().to_vec(),
-        }
-    }
-
-    /// The chunks it becomes when sealed, in order of time.
-    pub(crate) fn sealed(&self) -> Vec<FullChunk> {
-        let mut chunks = self.full().to_vec();
-        if self.slots > 0 {
-            let mut stream = self.stream.clone();
-            stream.push(self.pending);
-            let mut bytes = Vec::new();
-            self.encode_into(&stream, &mut bytes);
-            chunks.push(FullChunk { first_s: self.start_s, last_s: self.pending_s, bytes });
-        }
-        chunks
-    }
-
-    /// Visits time (Unix seconds) and value of its samples; of those with one time the last
-    /// counts.
-    pub(crate) fn visit(&self, mut visit: impl FnMut(u32, f64)) {
-        for full in self.full() {
-            visit_chunk(&full.bytes, self.step_s, &mut visit);
-        }
-        let mut open = Vec::new();
-        self.encode_into(&self.stream, &mut open);
-        if !open.is_empty() {
-            visit_chunk(&open, self.step_s, &mut visit);
-        }
-        if self.slots > 0 {
-            visit(self.pending_s, self.pending);
-        }
-        self.late().iter().for_each(|late| visit(late.slot_s, late.value));
+        })
     }
 
     /// How many samples it has, about: those of finished chunks count by their slots.
@@ -313,5 +309,51 @@ impl OpenChunk {
 
     fn full(&self) -> &[FullChunk] {
         self.side.as_ref().map_or(&[], |side| &side.full)
+    }
+}
+
+impl ChunkRef<'_> {
+    /// Copies what it holds.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let mut open = Vec::new();
+        self.encode_into(&self.stream(self.slab), &mut open);
+        let full = self.full().iter().map(|full| full.bytes.clone());
+        Snapshot {
+            policy: self.policy,
+            step_s: self.step_s,
+            chunks: full.chain((!open.is_empty()).then_some(open)).collect(),
+            pending: (self.slots > 0).then_some((self.pending_s, self.pending)),
+            late: self.late().to_vec(),
+        }
+    }
+
+    /// The chunks it becomes when sealed, in order of time.
+    pub(crate) fn sealed(&self) -> Vec<FullChunk> {
+        let mut chunks = self.full().to_vec();
+        if self.slots > 0 {
+            let mut stream = self.stream(self.slab);
+            stream.push(self.pending);
+            let mut bytes = Vec::new();
+            self.encode_into(&stream, &mut bytes);
+            chunks.push(FullChunk { first_s: self.start_s, last_s: self.pending_s, bytes });
+        }
+        chunks
+    }
+
+    /// Visits time (Unix seconds) and value of its samples; of those with one time the last
+    /// counts.
+    pub(crate) fn visit(&self, mut visit: impl FnMut(u32, f64)) {
+        for full in self.full() {
+            visit_chunk(&full.bytes, self.step_s, &mut visit);
+        }
+        let mut open = Vec::new();
+        self.encode_into(&self.stream(self.slab), &mut open);
+        if !open.is_empty() {
+            visit_chunk(&open, self.step_s, &mut visit);
+        }
+        if self.slots > 0 {
+            visit(self.pending_s, self.pending);
+        }
+        self.late().iter().for_each(|late| visit(late.slot_s, late.value));
     }
 }

@@ -223,3 +223,20 @@ fn a_head_is_bounded_in_points_too() {
     db.delete(db.series(b"s").as_slice()).unwrap();
     assert_eq!(counted(&db, "head.points"), 0.0);
 }
+
+#[test]
+fn one_series_that_is_sent_anew_from_long_ago_is_sealed_early() {
+    let bench = Bench::new("1s:1d");
+    let mut options = bench.options(Arc::new(MemoryStorage::new()));
+    options.background = true;
+    options.series_budget_bytes = 10_000;
+    let db = Db::open(options).unwrap();
+    put(&db, "s", NOW_S, 1.0);
+    for ago in (1..=1000).rev() {
+        put(&db, "s", NOW_S - ago, 1.0);
+    }
+    while counted(&db, "seal.early") == 0.0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(last(&db, "s", 2000).len(), 1001);
+}

@@ -1,7 +1,7 @@
 //! A stream of values that grows, one for each active series.
 
 use super::value::{ValueWriter, WindowRule};
-use crate::bits::BitWriter;
+use crate::bits::{BitTail, BitWriter, Words};
 
 /// Appends values to a Gorilla stream.
 ///
@@ -28,20 +28,49 @@ use crate::bits::BitWriter;
 /// # Ok::<(), silverback_formats::gorilla::DecodeError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Encoder {
-    bits: BitWriter,
+pub struct Encoder<W = Vec<u8>> {
+    bits: BitWriter<W>,
     values: ValueWriter,
 }
 
-impl Encoder {
-    /// An empty stream; the first push allocates.
+/// What an encoder knows besides the words it wrote: with them it can go on.
+///
+/// Plain data of 32 bytes, for those who keep the words of many streams in a place of their own.
+#[derive(Debug, Clone, Copy)]
+pub struct Paused {
+    tail: BitTail,
+    values: ValueWriter,
+}
+
+impl Paused {
+    /// A stream without values.
     pub const fn new() -> Self {
-        Self::with_rule(WindowRule::Cheaper)
+        Self { tail: BitTail::new(), values: ValueWriter::new(WindowRule::Cheaper) }
     }
 
-    /// An empty stream that keeps windows by `rule`.
-    pub const fn with_rule(rule: WindowRule) -> Self {
-        Self { bits: BitWriter::new(), values: ValueWriter::new(rule) }
+    /// Values pushed so far.
+    pub const fn count(&self) -> u32 {
+        self.values.count()
+    }
+}
+
+impl Default for Paused {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<W: Words> Encoder<W> {
+    /// Goes on with a stream whose words so far are `words`.
+    #[inline]
+    pub const fn resume(words: W, paused: Paused) -> Self {
+        Self { bits: BitWriter::resume(words, paused.tail), values: paused.values }
+    }
+
+    /// What [`resume`](Self::resume) needs beside the words.
+    #[inline]
+    pub const fn pause(&self) -> Paused {
+        Paused { tail: self.bits.tail(), values: self.values }
     }
 
     /// Appends a value; any bits are fine, NaN included.
@@ -58,6 +87,18 @@ impl Encoder {
     /// The value pushed last.
     pub fn previous(&self) -> Option<f64> {
         (self.count() > 0).then(|| f64::from_bits(self.values.previous()))
+    }
+}
+
+impl Encoder {
+    /// An empty stream; the first push allocates.
+    pub const fn new() -> Self {
+        Self::with_rule(WindowRule::Cheaper)
+    }
+
+    /// An empty stream that keeps windows by `rule`.
+    pub const fn with_rule(rule: WindowRule) -> Self {
+        Self { bits: BitWriter::new(), values: ValueWriter::new(rule) }
     }
 
     /// Bytes allocated on the heap.

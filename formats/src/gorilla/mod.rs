@@ -23,7 +23,7 @@ mod timestamp;
 mod value;
 
 pub use decoder::{DecodeError, Decoder, decode_into};
-pub use encoder::Encoder;
+pub use encoder::{Encoder, Paused};
 pub use value::WindowRule;
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 //! the start. The first value is 64 raw bits.
 
 use super::DecodeError;
-use crate::bits::{BitReader, BitWriter};
+use crate::bits::{BitReader, BitWriter, Words};
 
 /// Leading zeros that five bits can say; more are sent as bits.
 const LEAD_MAX: u32 = 31;
@@ -41,7 +41,7 @@ impl WindowRule {
 }
 
 /// Writing side: what the next value is coded against.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct ValueWriter {
     /// Bits of the last value; 0 before the first.
     previous: u64,
@@ -76,7 +76,7 @@ impl ValueWriter {
     }
 
     #[inline]
-    pub(super) fn write(&mut self, out: &mut BitWriter, value: u64) {
+    pub(super) fn write<W: Words>(&mut self, out: &mut BitWriter<W>, value: u64) {
         let xor = value ^ self.previous;
         self.previous = value;
         self.count += 1;
@@ -90,7 +90,7 @@ impl ValueWriter {
     }
 
     #[inline]
-    fn write_xor(&mut self, out: &mut BitWriter, xor: u64) {
+    fn write_xor<W: Words>(&mut self, out: &mut BitWriter<W>, xor: u64) {
         let lead = xor.leading_zeros().min(LEAD_MAX);
         let trail = xor.trailing_zeros();
         let length = 64 - lead - trail;
@@ -109,7 +109,11 @@ impl ValueWriter {
 
 /// Two fields, in one write where they fit a word.
 #[inline]
-fn put_pair(out: &mut BitWriter, (code, code_len): (u64, u32), (bits, len): (u64, u32)) {
+fn put_pair<W: Words>(
+    out: &mut BitWriter<W>,
+    (code, code_len): (u64, u32),
+    (bits, len): (u64, u32),
+) {
     if code_len + len <= 64 {
         out.put(code << len | bits, code_len + len);
     } else {

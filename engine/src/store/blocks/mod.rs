@@ -358,6 +358,7 @@ fn is_over_budget(db: &Inner) -> bool {
     let (options, held) = (&db.options, db.head.held());
     held.bytes > options.head_budget_bytes
         || held.points > options.head_budget_points
+        || db.head.is_crowded()
         || db.wal.kept_bytes() > options.wal_budget_bytes
 }
 

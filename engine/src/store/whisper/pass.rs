@@ -8,7 +8,7 @@
 use super::waiting::{Arrivals, Waited};
 use super::{Outcome, WhisperStore};
 use crate::error::Closed;
-use crate::head::{OpenChunk, Taken};
+use crate::head::{Taken, TakenSeries};
 use crate::inner::Inner;
 use crate::options::WriteStrategy;
 use crate::series::SeriesId;
@@ -29,7 +29,9 @@ struct Job<'a> {
 #[derive(Debug, Clone, Copy)]
 enum Source<'a> {
     /// Taken from the head.
-    Taken(&'a [OpenChunk]),
+    Taken(TakenSeries<'a>),
+    /// Nothing but what waits.
+    Waiting,
     /// Read from the log.
     Logged(&'a [(u32, Waited)]),
 }
@@ -37,14 +39,16 @@ enum Source<'a> {
 impl Job<'_> {
     fn samples(&self) -> usize {
         match self.source {
-            Source::Taken(chunks) => chunks.iter().map(OpenChunk::samples).sum(),
+            Source::Taken(series) => series.iter().map(|chunk| chunk.samples()).sum(),
+            Source::Waiting => 0,
             Source::Logged(rows) => rows.len(),
         }
     }
 
     fn oldest_s(&self) -> u32 {
         let oldest_s = match self.source {
-            Source::Taken(chunks) => chunks.iter().map(OpenChunk::oldest_s).min(),
+            Source::Taken(series) => series.iter().map(|chunk| chunk.oldest_s()).min(),
+            Source::Waiting => None,
             Source::Logged(rows) => rows.iter().map(|(_, sample)| sample.time_s).min(),
         };
         oldest_s.unwrap_or(0)
@@ -60,12 +64,12 @@ pub(super) fn of_taken(
     let mut waiting: HashSet<u32> = store.waiting.series().into_iter().collect();
     let series = taken.iter().flat_map(|taken| taken.series());
     let mut jobs: Vec<Job<'_>> =
-        series.map(|(id, chunks)| Job { id, source: Source::Taken(chunks) }).collect();
+        series.map(|(id, series)| Job { id, source: Source::Taken(series) }).collect();
     if !waiting.is_empty() {
         for job in &jobs {
             waiting.remove(&job.id);
         }
-        jobs.extend(waiting.into_iter().map(|id| Job { id, source: Source::Taken(&[]) }));
+        jobs.extend(waiting.into_iter().map(|id| Job { id, source: Source::Waiting }));
     }
     run(store, db, jobs)
 }
@@ -126,10 +130,11 @@ impl Worker<'_> {
         store.waiting.copy_into(job.id, samples);
         let waited = samples.len();
         match job.source {
-            Source::Taken(chunks) => {
+            Source::Waiting => {}
+            Source::Taken(series) => {
                 let taken_s = store.taken_s(db);
                 let mut push = |time_s, value| samples.push(Point { time_s, value }, taken_s);
-                chunks.iter().for_each(|chunk| chunk.visit(&mut push));
+                series.iter().for_each(|chunk| chunk.visit(&mut push));
             }
             Source::Logged(rows) => {
                 for &(_, Waited { time_s, taken_s, value }) in rows {
