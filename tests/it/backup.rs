@@ -115,7 +115,11 @@ fn backups_copy_what_is_new_and_come_back() {
     assert_eq!(sum(&over(&at("old")), now_s), then);
 
     // Only the newest is kept, and all of it.
+    check(&["snapshot", "backup-mine", "--server", &server], 0);
     let third = backup(&["--keep", "1"]);
+    let snapshots = node.folder().join("data/snapshots").read_dir().unwrap();
+    let snapshots: Vec<_> = snapshots.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(snapshots, ["backup-mine"], "that is no backup's");
     assert_eq!(third["removed"], 2);
     let listed = run(&["restore", "--from", text(&to), "--list"]);
     assert_eq!(String::from_utf8(listed.stdout).unwrap(), name(&third) + "\n");
@@ -133,10 +137,21 @@ fn backups_copy_what_is_new_and_come_back() {
     let told = restore("bad", &[], 1);
     assert!(told.as_str().unwrap().contains("checksum"), "{told}");
     assert!(!at("bad").exists());
+    // The root of a new file system counts as empty, and is what it was until all is there.
+    fs::create_dir_all(at("mount/lost+found")).unwrap();
+    restore("mount", &[], 1);
+    assert!(!at("mount/MANIFEST").exists());
+    // As if the last step had been cut short.
+    fs::create_dir_all(at("mount/.restoring/blocks")).unwrap();
+    fs::rename(at("mount/.restoring/blocks"), at("mount/blocks")).unwrap();
     // Mended, it goes on where it was.
     fs::write(&object, whole).unwrap();
-    restore("bad", &[], 0);
-    assert_eq!(sum(&over(&at("bad")), now_s), sum(&node, now_s));
+    for name in ["bad", "mount"] {
+        restore(name, &[], 0);
+        restore(name, &[], 2);
+        assert_eq!(sum(&over(&at(name)), now_s), sum(&node, now_s));
+    }
+    assert!(!at("mount/.restoring").exists());
 }
 
 #[test]

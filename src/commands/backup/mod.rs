@@ -14,6 +14,9 @@ use super::remote::Remote;
 use super::snapshot::Source;
 use super::whisper::CommandError;
 use clap::Args;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use listing::{ENDING, Entry, LISTINGS, Listing, OBJECTS, digest};
 use serde_json::json;
 use silverback_engine::storage::{DiskStorage, Storage, Walked};
@@ -25,8 +28,10 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 use target::Target;
 
-/// What the names of snapshots begin with that backups are made of.
+/// What the names of snapshots begin with that backups are made of; a backup's own name follows.
 const SNAPSHOT: &str = "backup-";
+/// Names of backups: the time, UTC.
+const NAME: &str = "%Y%m%dT%H%M%S.%6fZ";
 /// Says that somebody works in a folder; no file of the database.
 const LOCK: &str = "LOCK";
 
@@ -71,7 +76,7 @@ struct Done {
 pub(super) fn run(command: &Backup, out: &mut dyn Write) -> Result<bool, CommandError> {
     let target = Target::open(&command.to)?;
     let source = Source::of(&command.remote, &command.database)?;
-    let at = crate::logging::line::now().strftime("%Y%m%dT%H%M%S.%6fZ").to_string();
+    let at = name_after(names(&target, &command.to)?.pop())?;
     let snapshot = format!("{SNAPSHOT}{at}");
     let folder = source.take(&snapshot)?.path;
     let copied = command.copy(&target, &folder, &at);
@@ -81,6 +86,26 @@ pub(super) fn run(command: &Backup, out: &mut dyn Write) -> Result<bool, Command
     removed?;
     command.report(&done, out)?;
     Ok(true)
+}
+
+/// The name of a backup made now. It comes after `newest` in any case: one that was made while
+/// the clock was ahead must not stay the newest one.
+fn name_after(newest: Option<String>) -> Result<String, CommandError> {
+    let now = crate::logging::line::now();
+    let Some(newest) = newest.as_deref().and_then(time_of) else { return Ok(name_of(now)) };
+    let next = newest.checked_add(jiff::SignedDuration::from_micros(1));
+    let next = next.map_err(|error| CommandError::Database(error.to_string()))?;
+    Ok(name_of(now.max(next)))
+}
+
+fn name_of(time: Timestamp) -> String {
+    time.strftime(NAME).to_string()
+}
+
+/// When the backup of this name was made; `None` when it is no name of a backup.
+fn time_of(name: &str) -> Option<Timestamp> {
+    let time = DateTime::strptime(NAME, name).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    (name_of(time) == name).then_some(time)
 }
 
 impl Backup {
@@ -238,7 +263,8 @@ fn remove_snapshots(source: &Source, folder: &Path, own: &str) -> Result<(), Com
     for name in names.filter_map(|name| name.into_string().ok()) {
         let left: PathBuf = folder.with_file_name(&name);
         // Another backup that goes on holds the lock.
-        if name.starts_with(SNAPSHOT) && DiskStorage.lock(&left).is_ok() {
+        let is_of_a_backup = name.strip_prefix(SNAPSHOT).is_some_and(|at| time_of(at).is_some());
+        if is_of_a_backup && DiskStorage.lock(&left).is_ok() {
             source.remove(&name)?;
         }
     }
@@ -252,4 +278,22 @@ fn failed(path: &Path, error: &io::Error) -> CommandError {
 /// Something is wrong in a place of backups.
 pub(crate) fn there(place: &str, key: &str, error: &dyn std::fmt::Display) -> CommandError {
     CommandError::Database(format!("{place}, {key}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_is_named_by_its_time_and_after_the_newest() {
+        let name = name_after(None).unwrap();
+        assert_eq!(name_of(time_of(&name).unwrap()), name);
+        let ahead = "29991231T235959.999999Z";
+        assert_eq!(name_after(Some(ahead.to_owned())).unwrap(), "30000101T000000.000000Z");
+        assert!(name_after(Some("20200101T000000.000000Z".to_owned())).unwrap() >= name);
+        assert!(name_after(Some("of somebody".to_owned())).unwrap() >= name);
+        for no_backup in ["before-upgrade", "20261123", "20261123T120000.5Z", ""] {
+            assert_eq!(time_of(no_backup), None, "{no_backup}");
+        }
+    }
 }

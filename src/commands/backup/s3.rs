@@ -2,22 +2,33 @@
 //!
 //! Credentials, region and endpoint come from the environment, under the names that other tools
 //! use: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`,
-//! `AWS_ALLOW_HTTP`.
+//! `AWS_ALLOW_HTTP`. A transfer may take as long as bytes flow; what fails is tried again for a
+//! quarter of an hour.
 
 use crate::commands::whisper::CommandError;
-use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path as Key;
-use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use object_store::{ClientConfigKey, ObjectStore, ObjectStoreExt, RetryConfig, WriteMultipart};
 use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 /// Bytes of one part of a large file: ten thousand of them are the most there may be.
 const PART_BYTES: usize = 16 << 20;
 /// Parts on their way at once.
 const PARTS: usize = 4;
+
+/// How long a request may take unless the environment says something else, and how long nothing
+/// may come: a block over a slow link takes hours, and a link that is dead half a minute.
+const TIMEOUTS: [(&str, ClientConfigKey, &str); 2] = [
+    ("AWS_TIMEOUT", ClientConfigKey::Timeout, "7days"),
+    ("AWS_READ_TIMEOUT", ClientConfigKey::ReadTimeout, "30s"),
+];
+/// How long a request is tried again.
+const RETRY: Duration = Duration::from_secs(15 * 60);
 
 /// See the module.
 pub(crate) struct Bucket {
@@ -37,8 +48,14 @@ impl Bucket {
         let prefix = Key::parse(prefix).map_err(|error| usage(error.to_string()))?;
         // Another one was chosen before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let store = AmazonS3Builder::from_env().with_bucket_name(bucket).build();
-        let store = store.map_err(|error| usage(error.to_string()))?;
+        let mut store = AmazonS3Builder::from_env().with_bucket_name(bucket);
+        for (variable, key, value) in TIMEOUTS {
+            if std::env::var_os(variable).is_none() {
+                store = store.with_config(AmazonS3ConfigKey::Client(key), value);
+            }
+        }
+        let retry = RetryConfig { retry_timeout: RETRY, ..RetryConfig::default() };
+        let store = store.with_retry(retry).build().map_err(|error| usage(error.to_string()))?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         Ok(Self { store, prefix, runtime })
     }
