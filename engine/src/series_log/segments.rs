@@ -16,7 +16,7 @@
 //!   another name, synced, and gets the name of the first of them; then the others are removed.
 //!   One that stays behind holds what the merged one has at the same positions.
 //! * **Replace.** A repair writes another log, in a segment that begins where the old one ends, in
-//!   the same way. The number in its header is zero: the log begins with it, and segments before it
+//!   the same way. The number in its header says that the log begins with it, so segments before it
 //!   do not count. The next start removes those that were left.
 
 use super::SERIES;
@@ -32,8 +32,8 @@ use std::sync::Arc;
 const FIRST: u64 = frame::HEADER_BYTES as u64;
 /// No log gets there; so lengths can be added.
 const POSITION_MAX: u64 = 1 << 60;
-/// What the header of a segment says with which the log begins; others have their position.
-const BEGINS_LOG: u64 = 0;
+/// Set in the number of a segment with which the log begins, though it is not the first.
+const BEGINS_LOG: u64 = 1 << 63;
 /// Closed segments of this length are not merged any more: there are few of them, and a merge is
 /// to take a moment.
 const FULL_BYTES: u64 = 8 << 20;
@@ -79,16 +79,19 @@ pub(crate) fn read(
         let bytes = storage.read(&path).map_err(|source| FileError { path, source })?;
         files.push((begin, bytes));
     }
-    let begins_log = |(_, bytes): &(u64, FileBytes)| number(bytes) == Some(BEGINS_LOG);
+    let begins_log = |(begin, bytes): &(u64, FileBytes)| {
+        frame::header_number(LogKind::Series, bytes) == Ok(number(*begin) | BEGINS_LOG)
+    };
     files.drain(..files.iter().rposition(begins_log).unwrap_or(0));
-    let mut segments: Vec<Segment> = Vec::new();
+    let mut segments = Vec::new();
     for (at, (begin, bytes)) in files.iter().enumerate() {
         let next = files.get(at + 1).map(|(next, _)| *next);
-        let mut segment = read_segment(dir, (*begin, next), bytes, from, each)?;
-        if at == 0 && *begin != FIRST && !begins_log(&files[at]) {
-            segment.bad(0, "segments before it are missing".to_owned());
-        }
-        segments.push(segment);
+        segments.push(read_segment(dir, (*begin, next), bytes, from, each)?);
+    }
+    if let (Some(file), Some(first)) = (files.first(), segments.first_mut())
+        && !(file.0 == FIRST || begins_log(file))
+    {
+        first.bad(0, "segments before it are missing".to_owned());
     }
     Ok(segments)
 }
@@ -109,8 +112,10 @@ fn read_segment(
         log_file::read(&path, LogKind::Series, bytes, range, each)?;
     let end = begin + (len_bytes as u64).saturating_sub(FIRST);
     let mut segment = Segment { path, damage, begin, end };
-    if let Some(number) = number(bytes).filter(|number| ![BEGINS_LOG, begin].contains(number)) {
-        segment.bad(0, format!("header: it is that of {}", name(number)));
+    if let Ok(found) = frame::header_number(LogKind::Series, bytes)
+        && found & !BEGINS_LOG != number(begin)
+    {
+        segment.bad(8, format!("header: number is {found}, expected {}", number(begin)));
     }
     if let Some(missing) = next.and_then(|next| next.checked_sub(end)).filter(|&n| n > 0) {
         segment.bad(len_bytes as u64, format!("{missing} bytes that were here are missing"));
@@ -255,9 +260,9 @@ impl Segments {
         write: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<(), FileError>) -> Result<(), FileError>,
     ) -> Result<(), FileError> {
         let begin = self.end();
-        let newest = path(&self.dir, begin);
-        let mut newest =
-            LogFile::new(Arc::clone(&self.storage), newest, LogKind::Series, BEGINS_LOG);
+        let (storage, path) = (Arc::clone(&self.storage), path(&self.dir, begin));
+        let number = number(begin) | BEGINS_LOG;
+        let mut newest = LogFile::new(storage, path, LogKind::Series, number);
         newest.rewrite(write)?;
         self.newest = newest;
         let mut replaced = std::mem::take(&mut self.closed);
@@ -283,13 +288,12 @@ impl Segments {
 
 /// A segment that is not there yet.
 fn segment(storage: &Arc<dyn Storage>, dir: &Path, begin: u64) -> LogFile {
-    let number = if begin == FIRST { BEGINS_LOG } else { begin };
-    LogFile::new(Arc::clone(storage), path(dir, begin), LogKind::Series, number)
+    LogFile::new(Arc::clone(storage), path(dir, begin), LogKind::Series, number(begin))
 }
 
-/// What the header of a segment says; `None` when it is damaged.
-fn number(bytes: &[u8]) -> Option<u64> {
-    frame::header_number(LogKind::Series, bytes).ok()
+/// Number of a segment: its position, and zero for the first, as when there were no others.
+fn number(begin: u64) -> u64 {
+    if begin == FIRST { 0 } else { begin }
 }
 
 /// Names of the files in `dir`.

@@ -345,7 +345,9 @@ fn what_is_missing_is_named() {
     let (_, found) = damaged(&|storage| storage.damage(&files[2], |bytes| bytes[9] ^= 1));
     assert_eq!((&found[0].path, found[0].offset, found.len()), (&files[2], 0, 1));
     let (_, found) = damaged(&|storage| storage.rename(&files[2], &files[1]).unwrap());
-    assert_eq!((&found[0].path, found[0].offset, found.len()), (&files[1], 0, 1));
+    assert_eq!((&found[0].path, found[0].offset, found.len()), (&files[1], 8, 1));
+    let (_, found) = damaged(&|storage| storage.rename(&files[0], &files[2]).unwrap());
+    assert_eq!(found.len(), 2, "it does not say that the log begins there: {found:?}");
     let (log, found) = damaged(&|storage| storage.damage(&files[2], |bytes| _ = bytes.pop()));
     assert_eq!((found, log.next_id()), (vec![], 50), "as a crash may leave it");
 }
