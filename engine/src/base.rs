@@ -189,7 +189,7 @@ impl Inner {
         IndexEntry {
             number: before.map_or(0, |before| before.number + 1),
             next_id: *next_id,
-            log_bytes: disk.series_log.len_bytes(),
+            log_bytes: disk.series_log.end(),
             len_bytes: 0,
         }
     }

@@ -87,7 +87,7 @@ impl Events {
         dir: &Path,
     ) -> Result<(Self, Vec<Damage>), FileError> {
         let mut list = List::default();
-        let read = |kind, payload: &[u8]| {
+        let mut read = |kind, payload: &[u8]| {
             if kind != KIND_EVENT {
                 return Err(format!("frame of kind {kind}"));
             }
@@ -95,7 +95,7 @@ impl Events {
             list.insert(id, event);
             Ok(())
         };
-        let (file, damage) = LogFile::open(storage, path(dir), LogKind::Events, 0, read)?;
+        let (file, damage) = LogFile::open(storage, path(dir), LogKind::Events, &mut read)?;
         let last_id = list.by_id.last_key_value().map_or(0, |(&id, _)| id);
         let log = Log { file, next_id: last_id.saturating_add(1) };
         Ok((Self { log: Mutex::new(log), list: RwLock::new(list) }, damage))
@@ -142,7 +142,8 @@ impl Events {
                 append(&bytes)?;
             }
             Ok(())
-        })
+        })?;
+        log.file.settle()
     }
 
     /// Bytes of the log that are whole frames and synced; 0 when there is no file yet.

@@ -15,7 +15,7 @@ use crate::options::{Options, StoreOptions};
 use crate::policies::Policies;
 use crate::schema::Schema;
 use crate::series::SeriesId;
-use crate::series_log::{self, SeriesLog};
+use crate::series_log::SeriesLog;
 use crate::storage::Storage;
 use crate::store::{self, BlockStore, ReplayedSamples, Store, Waited, WhisperStore};
 use crate::wal::recovery::{self, Replay, Replayed};
@@ -62,17 +62,15 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     damage.extend(log_damage);
     loader.removed_since.clear();
     if let Some(index) = &mut state.index
-        && series_log.len_bytes() < index.log_bytes
+        && series_log.end() < index.log_bytes
     {
-        let (path, offset) = (series_log::path(&folders.root), series_log.len_bytes());
-        let reason = format!("it ends here, not at byte {}", index.log_bytes);
-        damage.push(Damage { path, offset, reason });
-        index.log_bytes = offset;
+        let missing = index.log_bytes - series_log.end();
+        damage.push(series_log.lost(format!("{missing} bytes that were here are missing")));
+        index.log_bytes = series_log.end();
     }
     if series_log.next_id() < state.next_id {
-        let path = series_log::path(&folders.root);
         let reason = format!("names end at id {}, not {}", series_log.next_id(), state.next_id);
-        damage.push(Damage { path, offset: 0, reason });
+        damage.push(series_log.lost(reason));
         loader.next_id = loader.next_id.max(state.next_id);
     }
     series_log.skip_to(state.next_id);

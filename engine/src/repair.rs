@@ -2,30 +2,31 @@
 //!
 //! A damaged frame in a log cannot be written anew, for what it said is lost; but the rest of the
 //! log, the file of the index and the WAL know most of it. So the log is written anew from memory
-//! under another name, synced, and renamed over the old one, of which a copy is in quarantine.
+//! under another name, synced, and takes the place of the old one, of whose damaged files copies
+//! are in quarantine.
 //!
-//! The manifest says from which byte of the series log on a start has to read. So a new file of
-//! the index, with every name there is, comes first: should the manifest still name a place in the
-//! old log, what a start reads there is known or no frame, and the next repair puts it right.
+//! A new file of the index comes first, for which the one that the names are taken from is looked
+//! through. The manifest says from which position of the series log on a start has to read; while
+//! that is one in the old log, a start reads all of the new one.
 
-use crate::error::SealError;
-use crate::inner::{Inner, keep_copy};
+use crate::error::{FileError, SealError};
+use crate::inner::{Disk, Inner, keep_copy};
 use crate::series::SeriesId;
 use crate::series_log;
-use crate::verify;
-use silverback_formats::frame::LogKind;
+use crate::verify::{self, Nobody};
+use std::path::PathBuf;
 
 impl Inner {
     /// Writes the logs anew that have damaged frames, and says how many.
     pub(crate) fn repair_logs(&self) -> Result<usize, SealError> {
         let (root, storage) = (&self.folders.root, &*self.options.storage);
         let mut repaired = 0;
-        if !verify::is_sound(storage, series_log::path(root), LogKind::Series)? {
+        if !self.damaged_series(&self.disk.lock())?.is_empty() {
             self.repair_series_log()?;
             repaired += 1;
         }
         let events = crate::events::path(root);
-        if !verify::is_sound(storage, events.clone(), LogKind::Events)? {
+        if verify::events(storage, events.clone())?.outcome.is_err() {
             keep_copy(storage, &self.folders.quarantine, &events)?;
             self.events.rewrite()?;
             repaired += 1;
@@ -33,12 +34,21 @@ impl Inner {
         Ok(repaired)
     }
 
+    /// Damaged files of the series log, which nobody changes while the lock is held.
+    fn damaged_series(&self, _disk: &Disk) -> Result<Vec<PathBuf>, FileError> {
+        let storage = &*self.options.storage;
+        let mut files = series_log::read(storage, &self.folders.root, &mut Nobody)?;
+        files.retain(|file| !file.damage.is_empty());
+        Ok(files.into_iter().map(|file| file.path).collect())
+    }
+
     fn repair_series_log(&self) -> Result<(), SealError> {
         self.seal_index()?;
-        let _creation = self.next_id.lock();
         let mut disk = self.disk.lock();
-        let path = series_log::path(&self.folders.root);
-        keep_copy(&*self.options.storage, &self.folders.quarantine, &path)?;
+        let _creation = self.next_id.lock();
+        for path in self.damaged_series(&disk)? {
+            keep_copy(&*self.options.storage, &self.folders.quarantine, &path)?;
+        }
         let name = |id, out: &mut Vec<u8>| _ = self.index.path_into(SeriesId(id), out);
         let mut index = disk.manifest.state().index;
         let in_index = index.map_or(0, |index| index.next_id);

@@ -1,25 +1,29 @@
 //! A database as it is now, as another folder that opens as one, in a moment.
 //!
-//! Blocks, the file of the index and closed segments of the WAL never change, so they get a second
-//! name (a hard link) and no byte of them is copied. The series log and the events are appended
-//! to, so their whole frames are copied. The manifest is written anew, last and synced: a folder
-//! without one is a snapshot that was never finished.
+//! Blocks, the file of the index and closed segments of the WAL and of the series log never change,
+//! so they get a second name (a hard link), and no byte of them is copied or read: it takes as long
+//! with ten million series as with ten. Events, which are few, are appended to, so their whole
+//! frames are copied. The manifest is written anew, last and synced: a folder without one is a
+//! snapshot that was never finished.
 //!
-//! 1. Under the lock of files, so that what is listed stays: the state is taken down, the WAL
-//!    turns to a new segment, and blocks, index and segments from the floor on are linked.
-//!    What was appended before is in one of them, what comes later in none.
-//! 2. What was linked of the WAL is synced. The logs are copied, all folders synced.
+//! 1. Under the lock of files, so that what is listed stays: the state is taken down, WAL and
+//!    series log turn to new segments, and blocks, index and segments are linked, those of the WAL
+//!    from the floor on. What was appended before is in one of them, what comes later in none.
+//! 2. What was linked of the WAL is synced. The events are copied, all folders synced.
 //! 3. The manifest gets its name.
+//!
+//! Whoever opens a snapshot as a database begins new segments and never touches those that are
+//! there, for the database that it was taken of has them too.
 
 use crate::base;
 use crate::block::block_name;
 use crate::error::{FileError, SnapshotError};
+use crate::events;
 use crate::inner::{Folders, Inner};
 use crate::manifest::{self, Manifest, State};
 use crate::options::StoreOptions;
 use crate::storage::Storage;
 use crate::wal::{segment_name, segments};
-use crate::{events, series_log};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -96,12 +100,10 @@ fn write(inner: &Inner, to: &Folders) -> Result<Snapshot, FileError> {
         storage.create_dir(dir).map_err(|source| FileError { path: dir.clone(), source })?;
     }
     let mut linked = Linked { storage, files: 0, bytes: 0 };
-    let (state, series_bytes) = link(inner, to, &mut linked)?;
+    let state = link(inner, to, &mut linked)?;
     inner.sync_wal()?;
-    let from = &inner.folders.root;
-    linked.copy(&series_log::path(from), &series_log::path(&to.root), series_bytes)?;
-    let events_bytes = inner.events.len_bytes();
-    linked.copy(&events::path(from), &events::path(&to.root), events_bytes)?;
+    let from = events::path(&inner.folders.root);
+    linked.copy(&from, &events::path(&to.root), inner.events.len_bytes())?;
     for dir in [&to.wal, &to.blocks, &to.index, &to.root] {
         storage.sync_dir(dir).map_err(|source| FileError { path: dir.clone(), source })?;
     }
@@ -115,11 +117,14 @@ fn write(inner: &Inner, to: &Folders) -> Result<Snapshot, FileError> {
     })
 }
 
-/// Links what never changes. The state it belongs to, and the bytes of the series log.
-fn link(inner: &Inner, to: &Folders, linked: &mut Linked<'_>) -> Result<(State, u64), FileError> {
+/// Links what never changes, and gives the state it belongs to.
+fn link(inner: &Inner, to: &Folders, linked: &mut Linked<'_>) -> Result<State, FileError> {
     let from = &inner.folders;
-    let disk = inner.disk.lock();
+    let mut disk = inner.disk.lock();
     let state = disk.manifest.state().clone();
+    for file in disk.series_log.closed_files()? {
+        linked.link(&file, &to.root.join(file.file_name().expect("a file has a name")))?;
+    }
     for number in state.blocks.keys() {
         let name = block_name(*number);
         linked.link(&from.blocks.join(&name), &to.blocks.join(&name))?;
@@ -136,7 +141,7 @@ fn link(inner: &Inner, to: &Folders, linked: &mut Linked<'_>) -> Result<(State, 
         let name = segment_name(segment);
         linked.link(&from.wal.join(&name), &to.wal.join(&name))?;
     }
-    Ok((state, disk.series_log.len_bytes()))
+    Ok(state)
 }
 
 /// Puts files into a snapshot and counts them.
@@ -171,10 +176,9 @@ impl Linked<'_> {
     }
 
     fn count(&mut self, path: &Path) -> Result<(), FileError> {
-        let bytes = self.storage.read(path);
-        let bytes = bytes.map_err(|source| FileError { path: path.to_path_buf(), source })?;
+        let bytes = self.storage.len_bytes(path);
+        self.bytes += bytes.map_err(|source| FileError { path: path.to_path_buf(), source })?;
         self.files += 1;
-        self.bytes += bytes.len() as u64;
         Ok(())
     }
 }

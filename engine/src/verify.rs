@@ -6,13 +6,15 @@ use crate::block::{Block, OpenBlockError, block_name};
 use crate::error::{Damage, FileError, OpenError};
 use crate::inner::Folders;
 use crate::job::{JobEvent, JobFile};
+use crate::log_file;
 use crate::manifest::{self, Found, State};
+use crate::series_log;
 use crate::storage::Storage;
 use crate::wal::recovery::{self, Replay};
 use silverback_formats::event::{Event, KIND_EVENT};
-use silverback_formats::frame::{self, FrameError, Frames, LogKind, Step};
+use silverback_formats::frame::LogKind;
 use silverback_formats::manifest::BlockEntry;
-use silverback_formats::wal::{KIND_REMOVED, KIND_SERIES, Row, Series, removed};
+use silverback_formats::wal::Row;
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
@@ -63,16 +65,17 @@ pub fn verify_folder(
     })?;
     let (state, manifest) = read_manifest(storage, &folders)?;
     let blocks: Vec<BlockEntry> = state.blocks.values().copied().collect();
+    let series = series_log::read(storage, path, &mut Nobody)?;
     // Manifest, WAL, series log, events; then the index, if there is one, and the blocks.
-    let files = 4 + usize::from(state.index.is_some()) + blocks.len();
+    let files = 3 + series.len() + usize::from(state.index.is_some()) + blocks.len();
     if each(JobEvent::Files(files)).is_break() {
         return Ok(());
     }
     let wal = wal(storage, &folders, state.wal_floor)?;
-    let series = log(storage, path.join("SERIES"), LogKind::Series, series_frame)?;
-    let events = log(storage, path.join("EVENTS"), LogKind::Events, event_frame)?;
+    let series = series.into_iter().map(|segment| file(segment.path, 0, segment.damage));
+    let events = events(storage, crate::events::path(path))?;
     let index = index(storage, &folders, &state)?;
-    for file in [manifest, wal, series, events].into_iter().chain(index) {
+    for file in [manifest, wal].into_iter().chain(series).chain([events]).chain(index) {
         if each(JobEvent::File(file)).is_break() {
             return Ok(());
         }
@@ -107,8 +110,8 @@ fn read_manifest(
     })
 }
 
-/// Counts what a log holds, and forgets it.
-struct Nobody;
+/// Takes what a log says, and forgets it.
+pub(crate) struct Nobody;
 
 impl Replay for Nobody {
     fn series(&mut self, _: u32, _: &[u8]) {}
@@ -128,22 +131,10 @@ fn wal(
     Ok(file(folders.wal.clone(), replayed.samples, replayed.damage))
 }
 
-/// Whether all frames of the series log or of the events are good.
-pub(crate) fn is_sound(
+/// Reads all events.
+pub(crate) fn events(
     storage: &dyn Storage,
     path: PathBuf,
-    kind: LogKind,
-) -> Result<bool, FileError> {
-    let check = if kind == LogKind::Events { event_frame } else { series_frame };
-    Ok(log(storage, path, kind, check)?.outcome.is_ok())
-}
-
-/// Reads a log of frames, each of which `check` looks at.
-fn log(
-    storage: &dyn Storage,
-    path: PathBuf,
-    kind: LogKind,
-    check: fn(u8, &[u8]) -> Result<(), String>,
 ) -> Result<JobFile<(), DamagedFile>, FileError> {
     let bytes = match storage.read(&path) {
         Ok(bytes) => bytes,
@@ -152,37 +143,8 @@ fn log(
         }
         Err(source) => return Err(FileError { path, source }),
     };
-    let mut damage = Vec::new();
-    let mut bad = |offset: usize, reason: String| {
-        damage.push(Damage { path: path.clone(), offset: offset as u64, reason });
-    };
-    match frame::header_number(kind, &bytes) {
-        Err(error @ FrameError::Version { .. }) => return Err(FileError::newer(&path, &error)),
-        // A crash before its header was whole.
-        Ok(_) | Err(FrameError::Truncated { .. }) => {}
-        Err(error) => bad(0, format!("header: {error}")),
-    }
-    for step in Frames::new(&bytes) {
-        match step {
-            Step::Frame { kind, payload, offset } => {
-                check(kind, payload).unwrap_or_else(|reason| bad(offset, reason));
-            }
-            Step::Damage { offset, error, .. } => bad(offset, error.to_string()),
-            Step::Tail { .. } => {}
-        }
-    }
-    Ok(file(path, 0, damage))
-}
-
-fn series_frame(kind: u8, payload: &[u8]) -> Result<(), String> {
-    match kind {
-        KIND_SERIES => {
-            let mut entries = Series::new(payload).map_err(|error| error.to_string())?;
-            entries.try_for_each(|entry| entry.map(drop)).map_err(|error| error.to_string())
-        }
-        KIND_REMOVED => removed(payload).map(drop).map_err(|error| error.to_string()),
-        _ => Err(format!("frame of unknown kind {kind}")),
-    }
+    let found = log_file::read(&path, LogKind::Events, &bytes, 0..bytes.len(), &mut event_frame)?;
+    Ok(file(path, 0, found.damage))
 }
 
 fn event_frame(kind: u8, payload: &[u8]) -> Result<(), String> {

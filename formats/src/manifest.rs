@@ -34,7 +34,7 @@ pub struct IndexEntry {
     pub number: u64,
     /// It holds all series with ids below this one that were not removed when it was begun.
     pub next_id: u32,
-    /// What the series log says from this byte on is not in the file.
+    /// What the series log says from this position on is not in the file.
     pub log_bytes: u64,
     /// Length of the file.
     pub len_bytes: u64,

@@ -19,8 +19,7 @@ use crate::series_log;
 use crate::storage::Storage;
 use crate::verify::is_database;
 use crate::wal::recovery::{self, Replay};
-use silverback_formats::frame::{Frames, Step};
-use silverback_formats::wal::{KIND_SERIES, Row, Series};
+use silverback_formats::wal::Row;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -59,7 +58,7 @@ impl LeftBehind {
     /// series that were removed since included.
     pub(super) fn for_each_name(&self, visit: &mut dyn FnMut(&[u8])) -> Result<(), FileError> {
         let state = self.state()?;
-        self.names_of_log(visit)?;
+        series_log::read(&*self.storage, &self.folders.root, &mut Names(visit))?;
         // The log has all of them, where it is not damaged.
         if let Some(entry) = &state.index
             && let Ok(base) = base::open(&*self.storage, &self.folders.index, entry)
@@ -70,21 +69,6 @@ impl LeftBehind {
             });
         }
         self.replay(&state, &mut Names(visit)).map(drop)
-    }
-
-    fn names_of_log(&self, visit: &mut dyn FnMut(&[u8])) -> Result<(), FileError> {
-        let path = series_log::path(&self.folders.root);
-        let bytes = match self.storage.read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(source) => return Err(FileError { path, source }),
-        };
-        for step in Frames::new(&bytes) {
-            let Step::Frame { kind: KIND_SERIES, payload, .. } = step else { continue };
-            let Ok(entries) = Series::new(payload) else { continue };
-            entries.flatten().for_each(|(_, name)| visit(name));
-        }
-        Ok(())
     }
 
     /// Samples of the log that may be in no file.

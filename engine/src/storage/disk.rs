@@ -44,6 +44,10 @@ impl Storage for DiskStorage {
         Ok(FileBytes::mapped(map(&file)?))
     }
 
+    fn len_bytes(&self, path: &Path) -> io::Result<u64> {
+        Ok(fs::metadata(path)?.len())
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }

@@ -182,6 +182,11 @@ impl Storage for FaultyStorage {
         self.inner.read(path)
     }
 
+    fn len_bytes(&self, path: &Path) -> io::Result<u64> {
+        self.switch.read()?;
+        self.inner.len_bytes(path)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.switch.small_change()?;
         self.inner.rename(from, to)

@@ -324,6 +324,10 @@ impl Storage for MemoryStorage {
         Ok(FileBytes::owned(self.file(path)?.lock().bytes.clone()))
     }
 
+    fn len_bytes(&self, path: &Path) -> io::Result<u64> {
+        Ok(self.file(path)?.lock().bytes.len() as u64)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let live = &mut self.tree.lock().live;
         let content = live.remove(from).ok_or(io::ErrorKind::NotFound)?;

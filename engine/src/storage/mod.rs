@@ -47,6 +47,14 @@ pub trait Storage: Send + Sync + Debug {
     /// What the system says.
     fn read(&self, path: &Path) -> io::Result<FileBytes>;
 
+    /// How long a file is.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn len_bytes(&self, path: &Path) -> io::Result<u64> {
+        Ok(self.read(path)?.len() as u64)
+    }
+
     /// Renames a file, replacing one of the new name. Durable after [`Storage::sync_dir`].
     ///
     /// # Errors

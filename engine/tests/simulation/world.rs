@@ -5,10 +5,13 @@ use crate::rng::Rng;
 use parking_lot::Mutex;
 use silverback_engine::clock::ManualClock;
 use silverback_engine::schema::{RuleFile, Schema};
-use silverback_engine::storage::{Fault, FaultyStorage, MemoryStorage, Unsynced};
-use silverback_engine::{Db, Dialect, Event, FetchRange, FindLimits, NodeKind, Options, SeriesId};
+use silverback_engine::storage::{Fault, FaultyStorage, MemoryStorage, Storage, Unsynced};
+use silverback_engine::{
+    Db, Dialect, Event, FetchRange, FindLimits, NodeKind, Options, SeriesId, Snapshot,
+};
 use silverback_formats::carbon::Point;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -66,6 +69,7 @@ pub(crate) struct World {
     /// The clock before it jumped far ahead.
     before_jump_s: Option<i64>,
     values: u32,
+    snapshots: u32,
     /// A sync failed and wrote nothing, and nobody has sealed since. A power cut may take what came
     /// before, also after another start: its own sync goes well, and writes nothing either.
     is_doubtful: bool,
@@ -99,6 +103,7 @@ impl World {
             now_s: NOW_S,
             before_jump_s: None,
             values: 0,
+            snapshots: 0,
             is_doubtful: false,
             trace: Vec::new(),
             rng,
@@ -142,7 +147,7 @@ impl World {
 
     /// One of the calls that change the disk, but for appends.
     fn write_something(&mut self) -> Result<(), Wrong> {
-        match self.rng.below(12) {
+        match self.rng.below(13) {
             0..3 => self.seal(),
             3..5 => self.sync(),
             5..7 => self.compact(),
@@ -152,6 +157,7 @@ impl World {
                 self.note(format!("seal the index: {sealed:?}"));
             }
             9 => self.add_event()?,
+            10 => self.snapshot()?,
             _ => self.delete()?,
         }
         Ok(())
@@ -279,6 +285,41 @@ impl World {
         self.model.add_event(&what, outcome);
         self.note(format!("{what}: {added:?}"));
         self.look_at_events(false)
+    }
+
+    /// Takes a snapshot, opens it as a power cut or nothing leaves it, writes to it, and compares.
+    fn snapshot(&mut self) -> Result<(), Wrong> {
+        self.snapshots += 1;
+        let name = self.snapshots.to_string();
+        let taken = self.db().snapshot(&name).map_err(|error| error.to_string());
+        self.note(format!("snapshot {name}: {taken:?}"));
+        let Ok(Snapshot { path, .. }) = taken else { return Ok(()) };
+        let is_cut = self.rng.one_in(2);
+        let disk = if is_cut { self.memory.after_power_cut(0) } else { self.memory.clone() };
+        let before = files_outside(&disk, &path);
+        let options =
+            Options { path: path.clone(), storage: Arc::new(disk.clone()), ..self.options() };
+        let snapshot = Db::open(options).map_err(|error| format!("snapshot {name}: {error}"))?;
+        let (own, model) = (self.db.replace(snapshot), self.model.clone());
+        self.model.restart(Loss::Nothing, self.rule);
+        let looked = self.look_at_all();
+        self.model = model;
+        let snapshot = std::mem::replace(&mut self.db, own).expect("it was just put there");
+        looked.map_err(|wrong| format!("snapshot {name}: {wrong}"))?;
+        let point = Point { name: b"of.the.snapshot", time_s: self.now_s, value: 1.0 };
+        // What was in the log may fill the head.
+        snapshot.seal().map_err(|error| error.to_string())?;
+        snapshot.append(&[point]).map_err(|error| error.to_string())?;
+        snapshot.seal().map_err(|error| error.to_string())?;
+        drop(snapshot);
+        if files_outside(&disk, &path) != before {
+            return Err(format!("snapshot {name} was written to, and other files changed"));
+        }
+        if self.rng.one_in(2) {
+            let removed = self.db().remove_snapshot(&name).map_err(|error| error.to_string());
+            self.note(format!("snapshot {name} removed: {removed:?}"));
+        }
+        Ok(())
     }
 
     fn delete(&mut self) -> Result<(), Wrong> {
@@ -469,6 +510,11 @@ impl World {
         self.set_fault(Fault::None);
         self.note("opened".to_owned());
         self.model.restart(loss, self.rule);
+        self.look_at_all()
+    }
+
+    /// Compares all that a database says that was just opened.
+    fn look_at_all(&mut self) -> Result<(), Wrong> {
         let damage = self.db().damage();
         if !damage.is_empty() {
             return Err(format!("damage: {damage:?}"));
@@ -549,6 +595,12 @@ impl World {
         let events = events.iter().map(|stored| stored.event.what.clone()).collect();
         self.model.check_events(&events, settle)
     }
+}
+
+/// Bytes of all files but those in one folder.
+fn files_outside(disk: &MemoryStorage, folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let paths = disk.paths().into_iter().filter(|path| !path.starts_with(folder));
+    paths.map(|path| (path.clone(), disk.read(&path).expect("it is there").to_vec())).collect()
 }
 
 /// Rules are compiled once.

@@ -175,6 +175,22 @@ fn expired_blocks_are_deleted_and_retention_holds_at_read() {
     assert_eq!(db.series_count(), 1, "the series is known by name still");
 }
 
+/// What was sealed while the clock was ahead does not make it later than it is.
+#[test]
+fn a_clock_that_was_ahead_deletes_nothing_that_is_new() {
+    let (bench, storage) = (Bench::new("60s:1h"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    for now_s in [NOW_S, NOW_S + 3500, NOW_S + 10 * 365 * 86_400] {
+        bench.clock.set(now_s);
+        put(&db, "a.b", now_s, 1.0);
+        db.seal().unwrap();
+    }
+    bench.clock.set(NOW_S + 3800);
+    put(&db, "a.b", NOW_S + 3800, 2.0);
+    assert_eq!(db.expire().unwrap(), 1, "only the oldest block is past its time");
+    assert_eq!(last(&db, "a.b", 3600).into_values().collect::<Vec<_>>(), [1.0, 2.0]);
+}
+
 #[test]
 fn a_clock_that_jumps_ahead_deletes_nothing_that_is_new() {
     let (bench, storage) = (Bench::new("60s:30d"), MemoryStorage::new());

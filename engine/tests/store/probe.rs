@@ -1,4 +1,4 @@
-//! A storage that tells what files in place cost, and in which single calls can be refused.
+//! A storage that tells what is done, and in which single calls can be refused.
 
 use parking_lot::Mutex;
 use silverback_engine::storage::{
@@ -17,6 +17,8 @@ pub(crate) enum Call<'a> {
     Open(&'a Path, Access),
     /// All files of a file system are synced, by a folder on it.
     SyncFilesystem(&'a Path),
+    /// So many bytes of a file are read as a whole, or appended to it.
+    Bytes(&'a Path, usize),
 }
 
 type Ask = Box<dyn FnMut(Call<'_>) -> io::Result<()> + Send>;
@@ -54,15 +56,23 @@ fn file_system(path: &Path) -> u64 {
 
 impl Storage for Probe {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
-        self.inner.create(path)
+        let inner = self.inner.create(path)?;
+        Ok(Arc::new(ProbedAppends { inner, path: path.to_path_buf(), probe: self.clone() }))
     }
 
     fn open_append(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
-        self.inner.open_append(path)
+        let inner = self.inner.open_append(path)?;
+        Ok(Arc::new(ProbedAppends { inner, path: path.to_path_buf(), probe: self.clone() }))
     }
 
     fn read(&self, path: &Path) -> io::Result<FileBytes> {
-        self.inner.read(path)
+        let bytes = self.inner.read(path)?;
+        self.ask(Call::Bytes(path, bytes.len()))?;
+        Ok(bytes)
+    }
+
+    fn len_bytes(&self, path: &Path) -> io::Result<u64> {
+        self.inner.len_bytes(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -127,6 +137,28 @@ impl Storage for Probe {
 
     fn file_system(&self, dir: &Path) -> io::Result<u64> {
         Ok(file_system(dir))
+    }
+}
+
+#[derive(Debug)]
+struct ProbedAppends {
+    inner: Arc<dyn StorageFile>,
+    path: PathBuf,
+    probe: Probe,
+}
+
+impl StorageFile for ProbedAppends {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        self.probe.ask(Call::Bytes(&self.path, bytes.len()))?;
+        self.inner.append(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.inner.sync()
+    }
+
+    fn truncate(&self, len_bytes: u64) -> io::Result<()> {
+        self.inner.truncate(len_bytes)
     }
 }
 

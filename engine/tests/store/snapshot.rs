@@ -1,14 +1,16 @@
 //! A snapshot opens as the database that was, whatever happens to either afterwards.
 
+use crate::probe::{Call, Probe};
 use crate::support::{Bench, NOW_S, last, put};
 use proptest::prelude::*;
-use silverback_engine::storage::{Fault, FaultyStorage, MemoryStorage};
+use silverback_engine::storage::{Fault, FaultyStorage, MemoryStorage, Storage};
 use silverback_engine::{
     Db, Dialect, Event, FindLimits, Options, SnapshotError, StoreOptions, WhisperOptions,
 };
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const SPAN_S: i64 = 80_000;
 
@@ -31,6 +33,12 @@ fn open_at(bench: &Bench, storage: &MemoryStorage, path: &Path) -> Db {
     Db::open(options).unwrap()
 }
 
+/// All files but those in one folder.
+fn files_outside(storage: &MemoryStorage, folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let paths = storage.paths().into_iter().filter(|path| !path.starts_with(folder));
+    paths.map(|path| (path.clone(), storage.read(&path).unwrap().to_vec())).collect()
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Put(u8, u16),
@@ -40,6 +48,7 @@ enum Step {
     SealIndex,
     Compact,
     Snapshot,
+    Reopen,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -51,6 +60,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::SealIndex),
         1 => Just(Step::Compact),
         2 => Just(Step::Snapshot),
+        1 => Just(Step::Reopen),
     ]
 }
 
@@ -70,7 +80,7 @@ fn obey(db: &Db, at: usize, step: Step) {
         Step::Seal => db.seal().unwrap(),
         Step::SealIndex => db.seal_index().unwrap(),
         Step::Compact => _ = db.compact().unwrap(),
-        Step::Snapshot => {}
+        Step::Snapshot | Step::Reopen => {}
     }
 }
 
@@ -80,26 +90,38 @@ proptest! {
     #[test]
     fn snapshots_are_what_was(steps in prop::collection::vec(step(), 1..40)) {
         let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
-        let db = bench.open(&storage);
+        let mut db = bench.open(&storage);
         let mut taken = Vec::new();
         for (at, step) in steps.into_iter().enumerate() {
             obey(&db, at, step);
-            if let Step::Snapshot = step {
-                let snapshot = db.snapshot(&at.to_string()).unwrap();
-                taken.push((snapshot.path, contents(&db), storage.after_power_cut(0)));
+            match step {
+                Step::Snapshot => {
+                    let snapshot = db.snapshot(&at.to_string()).unwrap();
+                    taken.push((snapshot.path, contents(&db), storage.after_power_cut(0)));
+                }
+                Step::Reopen => {
+                    drop(db);
+                    db = bench.open(&storage);
+                }
+                _ => {}
             }
         }
         let now = contents(&db);
         for (path, then, after_cut) in &taken {
             // It changes nothing when the snapshot is written to, nor the other way round.
             for storage in [after_cut, &storage] {
+                let files = files_outside(storage, path);
                 let snapshot = open_at(&bench, storage, path);
                 prop_assert!(snapshot.damage().is_empty(), "{:?}", snapshot.damage());
                 prop_assert_eq!(&contents(&snapshot), then);
                 put(&snapshot, "later.only", NOW_S, 1.0);
                 snapshot.seal().unwrap();
+                snapshot.seal_index().unwrap();
+                snapshot.repair().unwrap();
                 snapshot.compact().unwrap();
+                snapshot.snapshot("of-the-snapshot").unwrap();
                 snapshot.close().unwrap();
+                prop_assert_eq!(&files_outside(storage, path), &files);
             }
         }
         prop_assert_eq!(&contents(&db), &now);
@@ -182,6 +204,63 @@ fn a_snapshot_that_fails_does_not_count_and_can_be_taken_again() {
         }
     }
     assert!(taken);
+}
+
+/// A snapshot's cost is that of its links, not of what there is.
+#[test]
+fn a_snapshot_reads_and_writes_no_more_of_many_names_than_of_few() {
+    let bench = Bench::new("60s:1d");
+    let bytes_of = |names: usize, is_sealed: bool| {
+        let (bytes, storage) = (Arc::new(AtomicUsize::new(0)), MemoryStorage::new());
+        let counted = Arc::clone(&bytes);
+        let probe = Probe::new(storage, move |call| {
+            if let Call::Bytes(_, bytes) = call {
+                counted.fetch_add(bytes, Ordering::SeqCst);
+            }
+            Ok(())
+        });
+        let db = Db::open(bench.options(Arc::new(probe))).unwrap();
+        for at in 0..names {
+            put(&db, &format!("some.name.of.a.series.{at}"), NOW_S, 1.0);
+        }
+        if is_sealed {
+            db.seal().unwrap();
+            db.seal_index().unwrap();
+        }
+        bytes.store(0, Ordering::SeqCst);
+        db.snapshot("one").unwrap();
+        bytes.load(Ordering::SeqCst)
+    };
+    for is_sealed in [false, true] {
+        let (few, many) = (bytes_of(5, is_sealed), bytes_of(2000, is_sealed));
+        assert!(few > 0 && many < few + 32, "{few} bytes of 5 series, {many} of 2000");
+    }
+}
+
+/// What a crash tore stays as it is, for a snapshot may have the file too.
+#[test]
+fn torn_ends_of_shared_files_are_not_cut_off() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    put(&db, "a.b", NOW_S, 1.0);
+    db.seal().unwrap();
+    let path = db.snapshot("one").unwrap().path;
+    db.close().unwrap();
+    let tails = ["SERIES", "wal/0000000001.wal"].map(|name| path.join(name));
+    for tail in &tails {
+        storage.damage(tail, |bytes| bytes.extend([0xf5, 0xb7, 1, 0, 99]));
+    }
+    let files = files_outside(&storage, &path);
+    for name in ["a.c", "a.d"] {
+        let db = open_at(&bench, &storage, &path);
+        assert_eq!(db.damage(), []);
+        put(&db, name, NOW_S, 1.0);
+        db.seal().unwrap();
+        assert_eq!(files_outside(&storage, &path), files);
+    }
+    assert_eq!(contents(&open_at(&bench, &storage, &path)).1.len(), 3);
+    let db = bench.open(&storage);
+    assert_eq!((db.damage(), contents(&db).1.len()), (vec![], 1));
 }
 
 #[test]

@@ -48,10 +48,13 @@ impl BlockStore {
     ) -> Result<usize, FileError> {
         let _only = self.compacting.lock();
         let mut expired = self.expire_lost(db)?;
-        if self.past(db.options.clock.now_s()).is_empty() {
+        let now_s = db.options.clock.now_s();
+        if self.past(now_s).is_empty() {
             return Ok(expired);
         }
-        let Some(settled_s) = db.settled_s().map(|now_s| self.passed_s(now_s)) else {
+        // The clock may have been ahead at the last seal, and be right again.
+        let Some(settled_s) = db.settled_s().map(|settled_s| self.passed_s(settled_s.min(now_s)))
+        else {
             return Ok(expired);
         };
         loop {

@@ -7,19 +7,27 @@
 //!
 //! The order between names and removals says nothing: an id is never given twice, so a name
 //! belongs to the highest id that has it and was not removed.
+//!
+//! The log lies in several files, all but the newest of which never change: see `segments`.
+
+mod segments;
+#[cfg(test)]
+mod tests;
 
 use crate::error::{Damage, FileError};
-use crate::log_file::LogFile;
 use crate::storage::Storage;
 use crate::wal::recovery::Replay;
-use silverback_formats::frame::{self, LogKind};
+pub(crate) use segments::Segment;
+use segments::Segments;
+use silverback_formats::frame;
 use silverback_formats::wal::{
     KIND_REMOVED, KIND_SERIES, REMOVED_MAX, Series, removed, removed_into, series_into,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const NAME: &str = "SERIES";
+/// Name of the first file, with which those of the others begin.
+const SERIES: &str = "SERIES";
 /// Bytes of names at which a frame is closed.
 const FRAME_BYTES_MAX: usize = 256 << 10;
 
@@ -29,13 +37,13 @@ const WRITE_BYTES: usize = 16 << 20;
 /// The log, open for appending.
 #[derive(Debug)]
 pub(crate) struct SeriesLog {
-    file: LogFile,
+    segments: Segments,
     /// Ids below this one are in the log.
     next_id: u32,
 }
 
 impl SeriesLog {
-    /// Reads the log in `dir` from byte `from` on into `into` and opens it for appending. What
+    /// Reads the log in `dir` from position `from` on into `into` and opens it for appending. What
     /// comes before is known, and names ids below `next_id`.
     pub(crate) fn open(
         storage: Arc<dyn Storage>,
@@ -43,26 +51,17 @@ impl SeriesLog {
         (from, mut next_id): (u64, u32),
         into: &mut impl Replay,
     ) -> Result<(Self, Vec<Damage>), FileError> {
-        let read = |kind, payload: &[u8]| match kind {
-            KIND_SERIES => {
-                let next = read_names(payload, into).map_err(|error| error.to_string())?;
-                next_id = next_id.max(next);
-                Ok(())
-            }
-            KIND_REMOVED => {
-                let ids = removed(payload).map_err(|error| error.to_string())?;
-                ids.into_iter().for_each(|id| into.removed(id));
-                Ok(())
-            }
-            _ => Err(format!("frame of kind {kind}")),
+        let mut take = |kind, payload: &[u8]| {
+            next_id = next_id.max(take_frame(kind, payload, into)?);
+            Ok(())
         };
-        let (file, damage) = LogFile::open(storage, path(dir), LogKind::Series, from, read)?;
-        Ok((Self { file, next_id }, damage))
+        let (segments, damage) = Segments::open(storage, dir, from, &mut take)?;
+        Ok((Self { segments, next_id }, damage))
     }
 
-    /// Length of the log.
-    pub(crate) fn len_bytes(&self) -> u64 {
-        self.file.len_bytes()
+    /// Position after the last byte of the log.
+    pub(crate) fn end(&self) -> u64 {
+        self.segments.end()
     }
 
     /// Ids below this one are in the log.
@@ -70,9 +69,21 @@ impl SeriesLog {
         self.next_id
     }
 
+    /// Something that was in the log behind what is there now.
+    pub(crate) fn lost(&self, reason: String) -> Damage {
+        let (path, offset) = self.segments.last_place();
+        Damage { path, offset, reason }
+    }
+
     /// Skips ids whose names are lost with a damaged part of the log.
     pub(crate) fn skip_to(&mut self, id: u32) {
         self.next_id = self.next_id.max(id);
+    }
+
+    /// The files that all of the log is in; none of them is ever changed from now on.
+    pub(crate) fn closed_files(&mut self) -> Result<Vec<PathBuf>, FileError> {
+        self.segments.turn()?;
+        Ok(self.segments.files())
     }
 
     /// Appends the names of ids from [`SeriesLog::next_id`] up to `end`, and that `removed` were
@@ -84,29 +95,29 @@ impl SeriesLog {
         name: impl Fn(u32, &mut Vec<u8>),
         removed: &[u32],
     ) -> Result<(), FileError> {
-        let (file, next_id) = (&mut self.file, &mut self.next_id);
+        let (segments, next_id) = (&mut self.segments, &mut self.next_id);
         write_names((*next_id, end), name, |bytes, end| {
-            file.append(bytes)?;
+            segments.append(bytes)?;
             *next_id = end;
             Ok(())
         })?;
         let bytes = removals(removed);
-        if bytes.is_empty() { Ok(()) } else { self.file.append(&bytes) }
+        if bytes.is_empty() { Ok(()) } else { segments.append(&bytes) }
     }
 
     /// Replaces the log by one that says the same, as far as that is known. What is to be read
-    /// beside an index of the ids below `in_index` follows the byte whose place is the answer.
+    /// beside an index of the ids below `in_index` follows the position that is the answer.
     pub(crate) fn rewrite(
         &mut self,
         in_index: u32,
         name: impl Fn(u32, &mut Vec<u8>),
     ) -> Result<u64, FileError> {
-        let (next_id, mut len_bytes) = (self.next_id, frame::HEADER_BYTES as u64);
+        let (next_id, mut position) = (self.next_id, self.segments.end());
         let in_index = in_index.min(next_id);
-        self.file.rewrite(|append| {
+        self.segments.replace(|append| {
             let mut nameless = Vec::new();
             write_names((0, in_index), &name, |bytes, _| {
-                len_bytes += bytes.len() as u64;
+                position += bytes.len() as u64;
                 append(bytes)
             })?;
             let mut text = Vec::new();
@@ -120,8 +131,17 @@ impl SeriesLog {
             append(&removals(&nameless))?;
             write_names((in_index, next_id), name, |bytes, _| append(bytes))
         })?;
-        Ok(len_bytes)
+        Ok(position)
     }
+}
+
+/// Gives what the log in `dir` says to `into`, and says what was found in each of its files.
+pub(crate) fn read(
+    storage: &dyn Storage,
+    dir: &Path,
+    into: &mut dyn Replay,
+) -> Result<Vec<Segment>, FileError> {
+    segments::read(storage, dir, 0, &mut |kind, payload| take_frame(kind, payload, into).map(drop))
 }
 
 /// Gives the names of the ids `first..end` as frames to `write`, some at a time, with the id that
@@ -164,20 +184,22 @@ fn removals(ids: &[u32]) -> Vec<u8> {
     bytes
 }
 
-/// Path of the log in `dir`.
-pub(crate) fn path(dir: &Path) -> PathBuf {
-    dir.join(NAME)
-}
-
-fn read_names(
-    payload: &[u8],
-    into: &mut impl Replay,
-) -> Result<u32, silverback_formats::wal::PayloadError> {
+/// Gives what a frame says to `into`; the id after those that it names.
+fn take_frame(kind: u8, payload: &[u8], into: &mut dyn Replay) -> Result<u32, String> {
     let mut next_id = 0;
-    for entry in Series::new(payload)? {
-        let (id, name) = entry?;
-        into.series(id, name);
-        next_id = id + 1;
+    match kind {
+        KIND_SERIES => {
+            for entry in Series::new(payload).map_err(|error| error.to_string())? {
+                let (id, name) = entry.map_err(|error| error.to_string())?;
+                into.series(id, name);
+                next_id = id.saturating_add(1);
+            }
+        }
+        KIND_REMOVED => {
+            let ids = removed(payload).map_err(|error| error.to_string())?;
+            ids.into_iter().for_each(|id| into.removed(id));
+        }
+        _ => return Err(format!("frame of unknown kind {kind}")),
     }
     Ok(next_id)
 }
