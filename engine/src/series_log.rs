@@ -11,10 +11,10 @@
 use crate::error::{Damage, FileError};
 use crate::log_file::LogFile;
 use crate::storage::Storage;
-use crate::wal::recovery::Replay;
+use crate::wal::recovery::{Replay, give_series};
 use silverback_formats::frame::{self, LogKind};
 use silverback_formats::wal::{
-    KIND_REMOVED, KIND_SERIES, REMOVED_MAX, Series, removed, removed_into, series_into,
+    KIND_REMOVED, KIND_SERIES, REMOVED_MAX, removed, removed_into, series_into,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl SeriesLog {
     ) -> Result<(Self, Vec<Damage>), FileError> {
         let read = |kind, payload: &[u8]| match kind {
             KIND_SERIES => {
-                let next = read_names(payload, into).map_err(|error| error.to_string())?;
+                let next = give_series(payload, into).map_err(|error| error.to_string())?;
                 next_id = next_id.max(next);
                 Ok(())
             }
@@ -167,17 +167,4 @@ fn removals(ids: &[u32]) -> Vec<u8> {
 /// Path of the log in `dir`.
 pub(crate) fn path(dir: &Path) -> PathBuf {
     dir.join(NAME)
-}
-
-fn read_names(
-    payload: &[u8],
-    into: &mut impl Replay,
-) -> Result<u32, silverback_formats::wal::PayloadError> {
-    let mut next_id = 0;
-    for entry in Series::new(payload)? {
-        let (id, name) = entry?;
-        into.series(id, name);
-        next_id = id + 1;
-    }
-    Ok(next_id)
 }

@@ -7,6 +7,7 @@ use crate::error::{Damage, FileError, OpenError};
 use crate::inner::Folders;
 use crate::job::{JobEvent, JobFile};
 use crate::manifest::{self, Found, State};
+use crate::series::SeriesId;
 use crate::storage::Storage;
 use crate::wal::recovery::{self, Replay};
 use silverback_formats::event::{Event, KIND_EVENT};
@@ -111,7 +112,7 @@ fn read_manifest(
 struct Nobody;
 
 impl Replay for Nobody {
-    fn series(&mut self, _: u32, _: &[u8]) {}
+    fn series(&mut self, _: &[(SeriesId, &[u8])]) {}
     fn removed(&mut self, _: u32) {}
     fn samples(&mut self, _: u32, _: &[Row]) {}
 }
