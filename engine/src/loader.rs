@@ -238,3 +238,6 @@ impl Replay for Loader {
         self.head.apply(&self.rows, i64::from(now_s), &self.policies);
     }
 }
+
+#[cfg(test)]
+mod tests;
