@@ -382,11 +382,11 @@ impl Inner {
         frame::finish(start, buffer);
         self.wal.append(buffer)?;
         let ids = || (*next_id..).map(SeriesId);
-        for (id, series) in ids().zip(new) {
+        for (series, id) in new.iter().zip(ids()) {
             self.head.add_series(id.0, series.policy);
         }
-        let named: Vec<_> = ids().zip(new.iter().map(|series| series.name.as_slice())).collect();
-        self.index.insert_new(&named);
+        let named = new.iter().zip(ids()).map(|(series, id)| (id, series.name.as_slice()));
+        self.index.insert_new(&named.collect::<Vec<_>>());
         let hashed: Vec<_> = new.iter().map(|series| series.hash).zip(ids()).collect();
         self.names.insert_all(&hashed);
         *next_id += u32::try_from(new.len()).expect("a batch is small");

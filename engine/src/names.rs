@@ -275,7 +275,7 @@ mod tests {
                 assert_eq!(id, one_by_one.id(one_by_one.hash(&name(i))));
             }
         }
-        assert_eq!(at_once.memory_bytes(), one_by_one.memory_bytes());
+        assert!(at_once.memory_bytes() < 20_000 * 40, "{}", at_once.memory_bytes());
     }
 
     #[test]
