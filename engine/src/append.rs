@@ -271,7 +271,7 @@ impl Inner {
                     None => REFUSED,
                     Some(name) => {
                         let id = self.new_id(&name, *next_id, &mut new, &mut new_ids, refused);
-                        aliases.push((hash, id));
+                        aliases.push((hash, SeriesId(id)));
                         id
                     }
                 },
@@ -281,11 +281,8 @@ impl Inner {
         if !new.is_empty() {
             self.publish(&mut next_id, &new, &mut scratch.frame)?;
         }
-        for (hash, id) in aliases {
-            if id != REFUSED {
-                self.names.insert(hash, SeriesId(id));
-            }
-        }
+        aliases.retain(|&(_, id)| id != SeriesId(REFUSED));
+        self.names.insert_all(&aliases);
         drop(next_id);
         scratch.rows.retain(|row| row.id != REFUSED);
         Ok(())
@@ -384,13 +381,15 @@ impl Inner {
         series_into(*next_id, new.iter().map(|series| series.name.as_slice()), buffer);
         frame::finish(start, buffer);
         self.wal.append(buffer)?;
-        for series in new {
-            let id = SeriesId(*next_id);
+        let ids = || (*next_id..).map(SeriesId);
+        for (series, id) in new.iter().zip(ids()) {
             self.head.add_series(id.0, series.policy);
-            self.index.insert_new(&series.name, id);
-            self.names.insert(series.hash, id);
-            *next_id += 1;
         }
+        let named = new.iter().zip(ids()).map(|(series, id)| (id, series.name.as_slice()));
+        self.index.insert_new(&named.collect::<Vec<_>>());
+        let hashed: Vec<_> = new.iter().map(|series| series.hash).zip(ids()).collect();
+        self.names.insert_all(&hashed);
+        *next_id += u32::try_from(new.len()).expect("a batch is small");
         add(&self.counters.created, new.len());
         Ok(())
     }

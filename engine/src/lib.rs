@@ -27,7 +27,7 @@
 //! | `manifest`, `series_log` | which blocks and series exist |
 //! | `events` | what happened beside the samples |
 //! | `log_file` | what the series log and the event log share |
-//! | `open` | what is on disk → memory |
+//! | `open`, `loader` | what is on disk → memory |
 //! | `fetch`, `rollup` | head + blocks → one answer |
 //! | `whisper_dir` | a folder of whisper files, instead of blocks |
 //! | `background` | the threads that sync, seal and expire |
@@ -53,6 +53,7 @@ mod import;
 pub mod index;
 mod inner;
 mod job;
+mod loader;
 mod log_file;
 mod manifest;
 mod names;

@@ -92,21 +92,18 @@ impl NameTable {
 
     /// Puts `id` under `hash`, unless something is there already.
     pub(crate) fn insert(&self, hash: NameHash, id: SeriesId) {
-        let shard = self.shard(hash);
-        let _only_writer = shard.insert.lock();
-        let mut buckets = shard.buckets.load_full();
-        if let Some(slot) = slot(&buckets, hash) {
-            let _ = slot.compare_exchange(NONE, id.0, Ordering::Relaxed, Ordering::Relaxed);
-            return;
+        self.insert_all(&[(hash, id)]);
+    }
+
+    /// The same for many: takes each lock once.
+    pub(crate) fn insert_all(&self, names: &[(NameHash, SeriesId)]) {
+        for (number, shard) in self.shards.iter().enumerate() {
+            let is_here = |(hash, _): &&(NameHash, SeriesId)| usize::from(hash.shard) == number;
+            let here = names.iter().filter(is_here).count();
+            if here > 0 {
+                shard.insert(names.iter().filter(is_here), here);
+            }
         }
-        let mut used = shard.used.load(Ordering::Relaxed) + 1;
-        if used * 100 > buckets.len() * SLOTS * FILL_PERCENT_MAX {
-            let (grown, kept) = grown(&buckets);
-            (buckets, used) = (Arc::new(grown), kept + 1);
-            shard.buckets.store(Arc::clone(&buckets));
-        }
-        put(&buckets, hash.tag, id.0);
-        shard.used.store(used, Ordering::Relaxed);
     }
 
     /// Takes out what is under `hash`, if that is `id`.
@@ -148,6 +145,22 @@ impl Shard {
             used: AtomicUsize::new(0),
         }
     }
+
+    /// Puts ids, `count` of them, under hashes of this shard.
+    fn insert<'a>(&self, names: impl Iterator<Item = &'a (NameHash, SeriesId)>, count: usize) {
+        let _only_writer = self.insert.lock();
+        let mut buckets = self.buckets.load_full();
+        let mut used = self.used.load(Ordering::Relaxed);
+        if (used + count) * 100 > buckets.len() * SLOTS * FILL_PERCENT_MAX {
+            let (grown, kept) = grown(&buckets, count);
+            (buckets, used) = (Arc::new(grown), kept);
+            self.buckets.store(Arc::clone(&buckets));
+        }
+        for &(hash, id) in names {
+            used += usize::from(put(&buckets, hash.tag, id.0));
+        }
+        self.used.store(used, Ordering::Relaxed);
+    }
 }
 
 fn table(buckets: usize) -> Box<[Bucket]> {
@@ -182,16 +195,22 @@ fn slot(buckets: &[Bucket], hash: NameHash) -> Option<&AtomicU32> {
     }
 }
 
-/// Fills the first free slot; the fill limit keeps one free.
-fn put(buckets: &[Bucket], tag: u64, id: u32) {
+/// Fills the slot of this tag, unless it has an id, or else the first free one, which is new then;
+/// the fill limit keeps one free.
+fn put(buckets: &[Bucket], tag: u64, id: u32) -> bool {
     let mut at = home(buckets, tag);
     loop {
         let bucket = &buckets[at];
         for (slot_tag, slot_id) in bucket.tags.iter().zip(&bucket.ids) {
-            if slot_tag.load(Ordering::Relaxed) == 0 {
+            let there = slot_tag.load(Ordering::Relaxed);
+            if there == 0 {
                 slot_id.store(id, Ordering::Relaxed);
                 slot_tag.store(tag, Ordering::Release);
-                return;
+                return true;
+            }
+            if there == tag {
+                let _ = slot_id.compare_exchange(NONE, id, Ordering::Relaxed, Ordering::Relaxed);
+                return false;
             }
         }
         at = (at + 1) & (buckets.len() - 1);
@@ -199,8 +218,8 @@ fn put(buckets: &[Bucket], tag: u64, id: u32) {
 }
 
 /// A table with the names that are not removed, and how many they are: of twice the size, unless
-/// many were removed.
-fn grown(buckets: &[Bucket]) -> (Box<[Bucket]>, usize) {
+/// many were removed, and with room for as many more as are to come.
+fn grown(buckets: &[Bucket], coming: usize) -> (Box<[Bucket]>, usize) {
     let slots = || {
         let slots = buckets.iter().flat_map(|bucket| bucket.tags.iter().zip(&bucket.ids));
         let slots =
@@ -208,9 +227,12 @@ fn grown(buckets: &[Bucket]) -> (Box<[Bucket]>, usize) {
         slots.filter(|&(tag, id)| tag != 0 && id != NONE)
     };
     let kept = slots().count();
-    let is_enough = kept * 200 <= buckets.len() * SLOTS * FILL_PERCENT_MAX;
-    let larger = table(if is_enough { buckets.len() } else { buckets.len() * 2 });
-    slots().for_each(|(tag, id)| put(&larger, tag, id));
+    let mut len = buckets.len();
+    while (kept + kept.max(coming)) * 100 > len * SLOTS * FILL_PERCENT_MAX {
+        len *= 2;
+    }
+    let larger = table(len);
+    slots().for_each(|(tag, id)| _ = put(&larger, tag, id));
     (larger, kept)
 }
 
@@ -235,6 +257,25 @@ mod tests {
             assert_eq!(table.id(table.hash(&name(i))), Some(SeriesId(i)));
         }
         assert!(table.memory_bytes() < 50_000 * 40, "{}", table.memory_bytes());
+    }
+
+    #[test]
+    fn many_at_once_are_as_one_by_one() {
+        let (one_by_one, at_once) = (NameTable::new(), NameTable::new());
+        for many in [0, 1, 7, 3000, 20_000] {
+            // Some are there already, one comes twice; the first id stands.
+            let ids = (many / 3..many).chain(0..many / 2);
+            let named = |table: &NameTable| -> Vec<(NameHash, SeriesId)> {
+                ids.clone().map(|i| (table.hash(&name(i)), SeriesId(i + many))).collect()
+            };
+            named(&one_by_one).iter().for_each(|&(hash, id)| one_by_one.insert(hash, id));
+            at_once.insert_all(&named(&at_once));
+            for i in 0..20_000 {
+                let id = at_once.id(at_once.hash(&name(i)));
+                assert_eq!(id, one_by_one.id(one_by_one.hash(&name(i))));
+            }
+        }
+        assert!(at_once.memory_bytes() < 20_000 * 40, "{}", at_once.memory_bytes());
     }
 
     #[test]

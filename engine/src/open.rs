@@ -5,26 +5,21 @@ use crate::block::{Block, OpenBlockError, block_name};
 use crate::counters::Counters;
 use crate::error::{Damage, FileError, OpenError};
 use crate::events::Events;
-use crate::head::Head;
 use crate::import::{self, OldFiles, Settled};
-use crate::index::{Index, SealedIndex};
+use crate::index::SealedIndex;
 use crate::inner::{Disk, Folders, Inner, quarantine};
+use crate::loader::Loader;
 use crate::manifest::{self, Found, Manifest, State};
-use crate::names::NameTable;
 use crate::options::{Options, StoreOptions};
-use crate::policies::Policies;
-use crate::schema::Schema;
-use crate::series::SeriesId;
 use crate::series_log::SeriesLog;
 use crate::storage::Storage;
-use crate::store::{self, BlockStore, ReplayedSamples, Store, Waited, WhisperStore};
-use crate::wal::recovery::{self, Replay, Replayed};
+use crate::store::{self, BlockStore, ReplayedSamples, Store, WhisperStore};
+use crate::wal::recovery::{self, Replayed};
 use crate::wal::{Wal, segment_name};
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
-use silverback_formats::manifest::{BlockEntry, IndexEntry};
-use silverback_formats::wal::Row;
-use std::collections::{BTreeSet, HashSet};
+use silverback_formats::manifest::BlockEntry;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -330,148 +325,4 @@ fn list(storage: &dyn Storage, dir: &Path) -> Result<Vec<String>, FileError> {
 
 fn file_error(path: &Path, source: io::Error) -> FileError {
     FileError { path: path.to_path_buf(), source }
-}
-
-/// Puts names and samples back into memory.
-struct Loader {
-    schema: Schema,
-    policies: Policies,
-    names: NameTable,
-    index: Index,
-    head: Head,
-    /// Series with ids below this one are in the index's file, or were removed.
-    sealed_end: u32,
-    next_id: u32,
-    /// Series that were removed since, or of which the series log says that they have no name.
-    removed: HashSet<u32>,
-    /// Those of which the series log does not say so.
-    removed_since: Vec<u32>,
-    unnamed_samples: u64,
-    /// When the newest samples came, Unix seconds.
-    newest_s: u32,
-    /// The same as far as it is known before they are met: zero when it does not matter.
-    known_newest_s: u32,
-    /// Samples that would go to another archive of their series' file if they had come with the
-    /// newest ones.
-    waited: Vec<(u32, Waited)>,
-    rows: Vec<Row>,
-    name: Vec<u8>,
-}
-
-impl Loader {
-    fn new(options: &Options, base: Option<SealedIndex>, entry: Option<IndexEntry>) -> Self {
-        let sealed_end = entry.map_or(0, |entry| entry.next_id);
-        Self {
-            schema: options.schema.clone(),
-            policies: Policies::new(options.store.times()),
-            names: NameTable::new(),
-            index: base.map_or_else(Index::new, |base| Index::over(base, SeriesId(sealed_end))),
-            head: Head::new(options.series_budget_bytes),
-            sealed_end,
-            next_id: sealed_end,
-            removed: HashSet::new(),
-            removed_since: Vec::new(),
-            unnamed_samples: 0,
-            newest_s: 0,
-            known_newest_s: 0,
-            waited: Vec::new(),
-            rows: Vec::new(),
-            name: Vec::new(),
-        }
-    }
-
-    /// Wakes a series; false when there is none of this id.
-    fn wake(&mut self, id: u32) -> bool {
-        self.name.clear();
-        if !self.index.path_into(SeriesId(id), &mut self.name) {
-            return false;
-        }
-        let policy = self.schema.policy_of_existing(&self.name);
-        self.head.add_series(id, self.policies.of_rules(&policy));
-        self.names.insert(self.names.hash(&self.name), SeriesId(id));
-        true
-    }
-
-    /// Whether a sample that was taken at `now_s` would have gone to another archive, were it taken
-    /// with the newest ones: seldom, for the log is not that long.
-    fn has_aged(&self, row: &Row, now_s: u32) -> bool {
-        let since_s = |taken_s: u32| i64::from(taken_s) - i64::from(row.time_s);
-        let Some(policy) = self.head.policy(row.id).filter(|_| now_s < self.known_newest_s) else {
-            return false;
-        };
-        let policies = self.policies.load();
-        let entry = &policies[usize::from(policy.0)];
-        entry.archive_for(since_s(now_s)) != entry.archive_for(since_s(self.known_newest_s))
-    }
-
-    /// Removes series of the index's file whose name another one has: where that one was removed
-    /// is in a part of a log that is damaged.
-    fn settle(&mut self) {
-        let Some(base) = self.index.base() else { return };
-        let mut doubles = Vec::new();
-        self.index.for_each_unsealed(&mut |name, id| {
-            doubles.extend(base.lookup(name).filter(|&double| double != id));
-        });
-        doubles.into_iter().for_each(|double| self.removed(double.0));
-    }
-}
-
-impl Replay for Loader {
-    fn series(&mut self, id: u32, name: &[u8]) {
-        self.next_id = self.next_id.max(id.saturating_add(1));
-        if id < self.sealed_end || self.removed.contains(&id) {
-            return;
-        }
-        if name.is_empty() {
-            // The log says so of an id whose name was lost, or which was removed, before it got
-            // there. Should the WAL name it and have lost its removal to a power cut, it stays
-            // removed: the log would not name it again, and its samples would lose their name
-            // with that part of the WAL.
-            self.removed.insert(id);
-            return;
-        }
-        // A name is created again only after the series that had it was removed, so of two series
-        // of one name the later one is there.
-        let known = self.index.insert_new(name, SeriesId(id));
-        if known.0 > id {
-            self.removed(id);
-        } else if known.0 < id {
-            self.removed(known.0);
-            self.index.insert_new(name, SeriesId(id));
-        }
-    }
-
-    fn removed(&mut self, id: u32) {
-        self.next_id = self.next_id.max(id.saturating_add(1));
-        if !self.removed.insert(id) {
-            return;
-        }
-        self.removed_since.push(id);
-        self.name.clear();
-        if self.index.path_into(SeriesId(id), &mut self.name) {
-            self.index.remove(SeriesId(id));
-            self.names.remove(self.names.hash(&self.name), SeriesId(id));
-            self.head.remove_series(id);
-        }
-    }
-
-    fn samples(&mut self, now_s: u32, rows: &[Row]) {
-        self.newest_s = self.newest_s.max(now_s);
-        self.rows.clear();
-        for row in rows {
-            if self.head.policy(row.id).is_some() || self.wake(row.id) {
-                if self.has_aged(row, now_s) {
-                    let &Row { id, time_s, value } = row;
-                    self.waited.push((id, Waited { time_s, taken_s: now_s, value }));
-                } else {
-                    self.rows.push(*row);
-                }
-            } else if row.id >= self.sealed_end && !self.removed.contains(&row.id) {
-                self.unnamed_samples += 1;
-                // Another series of this id would get them, once its name is known before the WAL.
-                self.next_id = self.next_id.max(row.id.saturating_add(1));
-            }
-        }
-        self.head.apply(&self.rows, i64::from(now_s), &self.policies);
-    }
 }

@@ -9,6 +9,7 @@ use crate::job::{JobEvent, JobFile};
 use crate::log_file;
 use crate::manifest::{self, Found, State};
 use crate::series_log;
+use crate::series::SeriesId;
 use crate::storage::Storage;
 use crate::wal::recovery::{self, Replay};
 use silverback_formats::event::{Event, KIND_EVENT};
@@ -114,7 +115,7 @@ fn read_manifest(
 pub(crate) struct Nobody;
 
 impl Replay for Nobody {
-    fn series(&mut self, _: u32, _: &[u8]) {}
+    fn series(&mut self, _: &[(SeriesId, &[u8])]) {}
     fn removed(&mut self, _: u32) {}
     fn samples(&mut self, _: u32, _: &[Row]) {}
 }

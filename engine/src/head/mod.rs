@@ -177,6 +177,19 @@ impl Head {
         policy.filter(|&policy| policy != PolicyId::NONE)
     }
 
+    /// Fills `absent` with the ids of rows whose series are not here, in order of the rows.
+    pub(crate) fn absent_into(&self, rows: &[Row], absent: &mut Vec<u32>) {
+        absent.clear();
+        for run in rows.chunk_by(|a, b| a.id / GROUP == b.id / GROUP) {
+            let shard = self.shards[place(run[0].id).0].lock();
+            let is_here = |row: &&Row| {
+                let series = shard.series.get(place(row.id).1);
+                series.is_some_and(|series| series.policy != PolicyId::NONE)
+            };
+            absent.extend(run.iter().filter(|row| !is_here(row)).map(|row| row.id));
+        }
+    }
+
     /// Stores rows that are in the WAL, in their order. `now_s` is the clock when the batch came.
     pub(crate) fn apply(&self, rows: &[Row], now_s: i64, policies: &Policies) -> Applied {
         let mut applied = Applied::default();

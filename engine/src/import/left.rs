@@ -124,8 +124,8 @@ impl LeftBehind {
 struct Names<'a>(&'a mut dyn FnMut(&[u8]));
 
 impl Replay for Names<'_> {
-    fn series(&mut self, _: u32, name: &[u8]) {
-        (self.0)(name);
+    fn series(&mut self, series: &[(SeriesId, &[u8])]) {
+        series.iter().for_each(|(_, name)| (self.0)(name));
     }
     fn removed(&mut self, _: u32) {}
     fn samples(&mut self, _: u32, _: &[Row]) {}

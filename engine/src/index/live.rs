@@ -45,6 +45,7 @@ use super::blocks::{Blocks, Entry, Inserted, Root};
 use super::leaves::{Below, Leaves, Order, Tree};
 use super::segments::{SegmentId, Segments};
 use super::sync::{AtomicU32, AtomicU64, Guard, Ordering, Padded, pin};
+use super::trail::Trail;
 use crate::series::SeriesId;
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -135,6 +136,11 @@ impl LiveIndex {
         }
         let segment = self.segments.intern(&pinned, last);
         self.enter_leaf(&pinned, directory, segment, id)
+    }
+
+    /// A way to enter many paths.
+    pub(super) fn trail(&self) -> Trail<'_> {
+        Trail::new(self)
     }
 
     /// Takes a series out, for good: its id must not come back, its path may under another one.
@@ -313,7 +319,7 @@ impl LiveIndex {
         self.directories.get(id.0).expect("a directory's number comes with the directory")
     }
 
-    fn enter_directory(
+    pub(super) fn enter_directory(
         &self,
         pinned: &Guard,
         parent: DirectoryId,
@@ -340,7 +346,7 @@ impl LiveIndex {
         DirectoryId(inserted.value())
     }
 
-    fn enter_leaf(
+    pub(super) fn enter_leaf(
         &self,
         pinned: &Guard,
         directory: DirectoryId,

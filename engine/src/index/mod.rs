@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `whole` | [`Index`]: all names of a database |
 //! | `live` | [`LiveIndex`]: the tree of names; the memory protocol is described there |
+//! | `trail` | many names entered one after the other |
 //! | `leaves`, `merged` | every series, in order, of a part and of several |
 //! | `cursor` | [`SeriesCursor`]: the same, to be gone on with later |
 //! | `door` | the way into the part that takes new names |
@@ -55,6 +56,7 @@ mod tags;
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests;
+mod trail;
 mod walk;
 mod whole;
 

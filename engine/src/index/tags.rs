@@ -6,10 +6,10 @@
 //!
 //! A name like `disk.used;dc=ams;host=a` has the tags that it writes, and the tag `name`, which is
 //! what comes before the first `;`. The tables are in memory and beside the trees, which hold
-//! these names too: a find by path sees them. Names that are in the base already when the
-//! database is opened are entered by [`Index::load_tags`](super::Index::load_tags) once, from the
-//! base's own leaves, by a thread of its own; a question that comes earlier waits for it until its
-//! deadline. Where there is no such thread, the first question does it.
+//! these names too: a find by path sees them. Names that are there when the database is opened, in
+//! the base or in the logs, are entered by [`Index::load_tags`](super::Index::load_tags) once, by a
+//! thread of its own; a question that comes earlier waits for it until its deadline. Where there is
+//! no such thread, the first question does it.
 //!
 //! Questions go through tags and values page by page: they take handles of the sets of a page and
 //! let go of the tables before they work, so a series that is created waits for the copying of a

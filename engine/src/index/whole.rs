@@ -35,7 +35,7 @@ use super::{FindLimits, Found, NodeKind};
 use crate::error::FindError;
 use crate::series::SeriesId;
 use arc_swap::ArcSwap;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use silverback_formats::index::{IndexBuilder, PushError};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -56,12 +56,12 @@ pub struct Index {
     /// Series that were removed since sealing began; held while the parts are swapped.
     removed: Mutex<Vec<SeriesId>>,
     tags: Tags,
-    /// Whether the tags of the names that the base had at first are entered.
+    /// Whether the tags of the names that were there at first are entered.
     tags_loaded: AtomicBool,
     /// Whether a thread of its own enters them: then questions wait for it.
     tags_awaited: AtomicBool,
-    /// Held while they are entered.
-    tags_loading: Mutex<()>,
+    /// Held while they are entered; the tagged series that were there at first beside the base.
+    tags_loading: Mutex<Vec<SeriesId>>,
 }
 
 #[derive(Debug, Clone)]
@@ -142,16 +142,42 @@ impl Index {
         first
     }
 
-    /// The same for a path of which is known that the parts below the live one do not have it.
-    pub(crate) fn insert_new(&self, path: &[u8], id: SeriesId) -> SeriesId {
-        let first = self.insert_into_live(|parts| parts.live.names.insert(path, id));
-        if first == id {
-            self.tags.insert(path, id);
-        }
-        first
+    /// The same for many paths, neighbours best one after the other, of which is known that nobody
+    /// has them.
+    pub(crate) fn insert_new(&self, series: &[(SeriesId, &[u8])]) {
+        self.insert_into_live(|parts| {
+            let mut trail = parts.live.names.trail();
+            for &(id, path) in series {
+                if trail.insert(path, id) == id {
+                    self.tags.insert(path, id);
+                }
+            }
+        });
     }
 
-    fn insert_into_live(&self, insert: impl Fn(&Parts) -> SeriesId) -> SeriesId {
+    /// Enters names of the logs when the database is opened, of which is known that the base does
+    /// not have them, and answers those that were there already, under another id. Their tags are
+    /// left to [`Self::load_tags`].
+    pub(crate) fn insert_logged<'a>(
+        &mut self,
+        series: &[(SeriesId, &'a [u8])],
+    ) -> Vec<(SeriesId, &'a [u8])> {
+        let Self { parts, tags_loading, tags_loaded, .. } = self;
+        let parts = parts.load();
+        let mut trail = parts.live.names.trail();
+        let mut others = Vec::new();
+        for &(id, path) in series {
+            if trail.insert(path, id) != id {
+                others.push((id, path));
+            } else if is_tagged(path) {
+                tags_loading.get_mut().push(id);
+                *tags_loaded.get_mut() = false;
+            }
+        }
+        others
+    }
+
+    fn insert_into_live<T>(&self, insert: impl Fn(&Parts) -> T) -> T {
         loop {
             let parts = self.parts.load();
             if let Some(_inside) = parts.live.door.enter() {
@@ -312,18 +338,33 @@ impl Index {
         self.tags_awaited.store(true, Ordering::Release);
     }
 
-    /// Enters the tags of the names that the base had at first, unless that is done or
-    /// `is_stopped` says so meanwhile. Waits for another thread that is at it.
+    /// Enters the tags of the names that were there at first, unless that is done or `is_stopped`
+    /// says so meanwhile. Waits for another thread that is at it.
     pub fn load_tags(&self, is_stopped: impl Fn() -> bool) {
-        let only_one = self.tags_loading.lock();
-        self.load_tags_alone(&only_one, is_stopped);
+        let mut logged = self.tags_loading.lock();
+        self.load_tags_alone(&mut logged, is_stopped);
         // Stopped or not, nobody is to wait for more.
         self.tags_awaited.store(false, Ordering::Release);
     }
 
-    fn load_tags_alone(&self, _only_one: &MutexGuard<'_, ()>, is_stopped: impl Fn() -> bool) {
+    /// `logged` are those that the base did not have.
+    fn load_tags_alone(&self, logged: &mut Vec<SeriesId>, is_stopped: impl Fn() -> bool) {
         if self.tags_loaded.load(Ordering::Acquire) {
             return;
+        }
+        let mut path = Vec::new();
+        for ids in logged.chunks(TAGS_BETWEEN_LOOKS) {
+            if is_stopped() {
+                return;
+            }
+            for &id in ids {
+                // So that nobody removes it meanwhile.
+                let _removal = self.removed.lock();
+                path.clear();
+                if self.path_into(id, &mut path) {
+                    self.tags.insert(&path, id);
+                }
+            }
         }
         let parts = self.parts.load_full();
         if let Some(base) = parts.base.as_ref().filter(|base| base.has_text_with(b';')) {
@@ -335,7 +376,6 @@ impl Index {
                 }
                 left = if left == 0 { TAGS_BETWEEN_LOOKS } else { left - 1 };
                 if is_tagged(leaves.path()) {
-                    // So that nobody removes it meanwhile.
                     let _removal = self.removed.lock();
                     if self.has(id) {
                         self.tags.insert(leaves.path(), id);
@@ -343,6 +383,7 @@ impl Index {
                 }
             }
         }
+        *logged = Vec::new();
         self.tags_loaded.store(true, Ordering::Release);
     }
 
@@ -418,7 +459,7 @@ impl Index {
         while !self.tags_loaded.load(Ordering::Acquire) {
             let is_awaited = self.tags_awaited.load(Ordering::Acquire);
             match if is_awaited { None } else { self.tags_loading.try_lock() } {
-                Some(only_one) => self.load_tags_alone(&only_one, || false),
+                Some(mut logged) => self.load_tags_alone(&mut logged, || false),
                 None => {
                     watch.check()?;
                     std::thread::sleep(LOADING);

@@ -16,12 +16,12 @@ mod tests;
 
 use crate::error::{Damage, FileError};
 use crate::storage::Storage;
-use crate::wal::recovery::Replay;
+use crate::wal::recovery::{Replay, give_series};
 pub(crate) use segments::Segment;
 use segments::Segments;
 use silverback_formats::frame;
 use silverback_formats::wal::{
-    KIND_REMOVED, KIND_SERIES, REMOVED_MAX, Series, removed, removed_into, series_into,
+    KIND_REMOVED, KIND_SERIES, REMOVED_MAX, removed, removed_into, series_into,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -186,20 +186,13 @@ fn removals(ids: &[u32]) -> Vec<u8> {
 
 /// Gives what a frame says to `into`; the id after those that it names.
 fn take_frame(kind: u8, payload: &[u8], into: &mut dyn Replay) -> Result<u32, String> {
-    let mut next_id = 0;
     match kind {
-        KIND_SERIES => {
-            for entry in Series::new(payload).map_err(|error| error.to_string())? {
-                let (id, name) = entry.map_err(|error| error.to_string())?;
-                into.series(id, name);
-                next_id = id.saturating_add(1);
-            }
-        }
+        KIND_SERIES => give_series(payload, into).map_err(|error| error.to_string()),
         KIND_REMOVED => {
             let ids = removed(payload).map_err(|error| error.to_string())?;
             ids.into_iter().for_each(|id| into.removed(id));
+            Ok(0)
         }
-        _ => return Err(format!("frame of unknown kind {kind}")),
+        _ => Err(format!("frame of unknown kind {kind}")),
     }
-    Ok(next_id)
 }

@@ -1,4 +1,5 @@
 use super::{SeriesLog, read};
+use crate::series::SeriesId;
 use crate::storage::{Fault, FaultyStorage, MemoryStorage, Storage};
 use crate::wal::recovery::Replay;
 use proptest::prelude::*;
@@ -19,13 +20,15 @@ struct Said {
 }
 
 impl Replay for Said {
-    fn series(&mut self, id: u32, name: &[u8]) {
-        let name = String::from_utf8(name.to_vec()).unwrap();
-        let known = self.names.entry(id).or_insert_with(|| name.clone());
-        if known.is_empty() {
-            *known = name;
-        } else {
-            assert!(name.is_empty() || *known == name, "{id} is {known} and {name}");
+    fn series(&mut self, series: &[(SeriesId, &[u8])]) {
+        for (id, name) in series {
+            let name = String::from_utf8(name.to_vec()).unwrap();
+            let known = self.names.entry(id.0).or_insert_with(|| name.clone());
+            if known.is_empty() {
+                *known = name;
+            } else {
+                assert!(name.is_empty() || *known == name, "{id:?} is {known} and {name}");
+            }
         }
     }
     fn removed(&mut self, id: u32) {

@@ -2,13 +2,17 @@
 
 use super::{segment_name, segments};
 use crate::error::{Damage, FileError};
+use crate::series::SeriesId;
 use crate::storage::Storage;
 use silverback_formats::frame::{self, FrameError, Frames, LogKind, Step};
 use silverback_formats::wal::{
-    KIND_REMOVED, KIND_SAMPLES, KIND_SERIES, Row, Samples, Series, removed,
+    KIND_REMOVED, KIND_SAMPLES, KIND_SERIES, PayloadError, Row, Samples, Series, removed,
 };
 use std::ops::Range;
 use std::path::Path;
+
+/// Names that are given at once: a frame's, mostly. Others may have millions of empty ones.
+const NAMES_AT_ONCE: usize = 4096;
 
 /// What replaying found.
 #[derive(Debug, Default)]
@@ -27,8 +31,8 @@ pub(crate) struct Replayed {
 
 /// Whoever takes what the log holds.
 pub(crate) trait Replay {
-    /// A name for a new id.
-    fn series(&mut self, id: u32, name: &[u8]);
+    /// Names for new ids, which follow each other: those of one frame, or of a part of it.
+    fn series(&mut self, series: &[(SeriesId, &[u8])]);
     /// A series is removed for good.
     fn removed(&mut self, id: u32);
     /// A batch of samples, taken when the clock showed `now_s`.
@@ -141,11 +145,29 @@ fn replay_segment(
 }
 
 fn take_series(payload: &[u8], into: &mut dyn Replay) -> Result<u64, String> {
-    for entry in Series::new(payload).map_err(|error| error.to_string())? {
-        let (id, name) = entry.map_err(|error| error.to_string())?;
-        into.series(id, name);
+    give_series(payload, into).map(|_| 0).map_err(|error| error.to_string())
+}
+
+/// Gives the names of a frame, as far as it can be read; answers the id after the last.
+pub(crate) fn give_series(payload: &[u8], into: &mut dyn Replay) -> Result<u32, PayloadError> {
+    let mut names = Series::new(payload)?;
+    let (mut series, mut next_id) = (Vec::new(), 0);
+    loop {
+        series.clear();
+        let mut end = None;
+        while series.len() < NAMES_AT_ONCE && end.is_none() {
+            match names.next() {
+                Some(Ok((id, name))) => series.push((SeriesId(id), name)),
+                Some(Err(error)) => end = Some(Err(error)),
+                None => end = Some(Ok(())),
+            }
+        }
+        into.series(&series);
+        next_id = series.last().map_or(next_id, |(id, _)| id.0.saturating_add(1));
+        if let Some(end) = end {
+            return end.map(|()| next_id);
+        }
     }
-    Ok(0)
 }
 
 fn take_removed(payload: &[u8], into: &mut dyn Replay) -> Result<u64, String> {

@@ -14,6 +14,7 @@ use super::waiting::Waited;
 use super::{WhisperStore, pass};
 use crate::error::{Closed, FileError};
 use crate::inner::Inner;
+use crate::series::SeriesId;
 use crate::storage::Storage;
 use crate::wal::recovery::{self, Replay};
 use silverback_formats::wal::Row;
@@ -73,7 +74,7 @@ impl Again<'_> {
 
 impl Replay for Again<'_> {
     /// The index has them.
-    fn series(&mut self, _id: u32, _name: &[u8]) {}
+    fn series(&mut self, _series: &[(SeriesId, &[u8])]) {}
 
     /// The index has them no more.
     fn removed(&mut self, _id: u32) {}
