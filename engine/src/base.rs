@@ -2,7 +2,8 @@
 //!
 //! New names are in the live index, in memory, and from a seal on in the series log. When they
 //! are many, a new file of all names is written beside the old one, and the manifest says that it
-//! counts. At the next start it is mapped, and only what the series log says since is read.
+//! counts. At the next start it is compared with its checksums and mapped, and of the series log
+//! only what it says since is read.
 //!
 //! The series log is the truth: a file that is damaged is put aside, and made again from the log.
 //!
@@ -81,7 +82,9 @@ pub(crate) fn open(
     if bytes.len() as u64 != entry.len_bytes {
         return Err(damaged(format!("it has {} bytes, not {}", bytes.len(), entry.len_bytes)));
     }
-    match SealedIndex::open(bytes) {
+    // All of it is read once: an index that does not find a name would give it another id, and
+    // hide what is stored under the first one.
+    match SealedIndex::open(bytes).and_then(|base| base.check().map(|()| base)) {
         Ok(base) => Ok(base),
         Err(error @ silverback_formats::index::IndexError::Version { .. }) => {
             Err(OpenBaseError::Io(FileError::newer(&path, &error)))

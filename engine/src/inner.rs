@@ -36,6 +36,7 @@ pub(crate) struct Folders {
     pub(crate) wal: PathBuf,
     pub(crate) blocks: PathBuf,
     pub(crate) index: PathBuf,
+    pub(crate) snapshots: PathBuf,
     /// What is damaged, kept for people to look at.
     pub(crate) quarantine: PathBuf,
 }
@@ -47,6 +48,7 @@ impl Folders {
             wal: root.join("wal"),
             blocks: root.join("blocks"),
             index: root.join("index"),
+            snapshots: root.join("snapshots"),
             quarantine: root.join("quarantine"),
         }
     }

@@ -20,7 +20,7 @@
 //! | `import` | series with all archives, from elsewhere |
 //! | `verify` | a folder as it lies there |
 //! | `export` | series → whisper files |
-//! | `snapshot` | the database as it is now → another folder |
+//! | `snapshot`, `half_snapshots` | the database as it is now → another folder, or nothing |
 //! | `job` | what work on many files tells |
 //! | `block` | sealed blocks |
 //! | `compact` | when blocks are merged |
@@ -48,6 +48,7 @@ pub mod error;
 mod events;
 mod export;
 mod fetch;
+mod half_snapshots;
 mod head;
 mod import;
 pub mod index;

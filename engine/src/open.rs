@@ -5,6 +5,7 @@ use crate::block::{Block, OpenBlockError, block_name};
 use crate::counters::Counters;
 use crate::error::{Damage, FileError, OpenError};
 use crate::events::Events;
+use crate::half_snapshots;
 use crate::import::{self, OldFiles, Settled};
 use crate::index::SealedIndex;
 use crate::inner::{Disk, Folders, Inner, quarantine};
@@ -42,6 +43,7 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
         tracing::warn!("{text}");
     }
     tracing::info!("opening {}", folders.root.display());
+    half_snapshots::remove(&*storage, &folders);
     let mut damage = Vec::new();
     let mut state = read_manifest(&*storage, &folders, &mut damage)?;
     let (mut blocks, lost) = open_blocks(&*storage, &folders, &state, &mut damage)?;

@@ -20,7 +20,7 @@ struct Account {
 type Seen = Vec<[Vec<bool>; SENDERS]>;
 
 /// All rounds so far.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ledger {
     /// Time of slot 0, Unix seconds.
     pub(crate) first_s: i64,
@@ -101,7 +101,10 @@ impl Ledger {
     fn seen(&self, node_api: SocketAddr, rounds: std::ops::Range<usize>) -> Seen {
         let lines = || std::array::from_fn(|_| vec![false; LINES]);
         let mut seen: Seen = (0..self.rounds.len()).map(|_| lines()).collect();
-        for Series { name, step_s, points } in self.fetch(node_api, rounds).unwrap() {
+        // Some at a time, or one request would take longer than it may.
+        let parts = rounds.clone().step_by(20).map(|first| first..rounds.end.min(first + 20));
+        let series = parts.flat_map(|part| self.fetch(node_api, part).unwrap());
+        for Series { name, step_s, points } in series {
             assert_eq!(step_s, 1);
             let name = String::from_utf8_lossy(&name);
             for (time_s, value) in points {

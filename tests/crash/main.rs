@@ -10,15 +10,20 @@
 //! far as its choices go; the moments themselves depend on the machine.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod backup;
+mod command;
 mod ledger;
 mod load;
 mod merge;
+mod mortal;
+mod place;
 #[path = "../support/mod.rs"]
 mod support;
 
 use ledger::Ledger;
 use load::{Random, SENDERS, Sender, Stream};
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 use support::node::{Node, config_of, run};
@@ -150,17 +155,21 @@ fn kill_starts(engine: &Engine, mut folder: TempDir, random: &mut Random) -> (Te
 /// Waits until a file appears. When nothing is to be written there is none: then the wait ends
 /// by itself.
 fn wait_for_files(dir: &Path) {
-    let names = || -> BTreeSet<_> {
-        let entries = std::fs::read_dir(dir).into_iter().flatten();
-        entries.flatten().map(|entry| entry.file_name()).collect()
-    };
-    let before = names();
+    let before = names(dir);
     for _ in 0..5000 {
-        if !names().is_subset(&before) {
+        if !names(dir).is_subset(&before) {
             return;
         }
         std::thread::sleep(Duration::from_micros(500));
     }
+}
+
+type Names = BTreeSet<OsString>;
+
+/// What is in a folder; nothing where there is none.
+fn names(dir: &Path) -> Names {
+    let entries = std::fs::read_dir(dir).into_iter().flatten();
+    entries.flatten().map(|entry| entry.file_name()).collect()
 }
 
 fn pause(ms: u64) {

@@ -4,7 +4,7 @@ use super::{Access, FileBytes, FileLock, InPlaceFile, Storage, StorageFile, Walk
 use rustix::fs::OFlags;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
-use std::fs::{self, DirEntry, File, OpenOptions, TryLockError};
+use std::fs::{self, DirEntry, File, FileType, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, chown};
@@ -61,16 +61,11 @@ impl Storage for DiskStorage {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(dir)? {
-            let entry = entry?;
-            if entry.file_type()?.is_file()
-                && let Ok(name) = entry.file_name().into_string()
-            {
-                names.push(name);
-            }
-        }
-        Ok(names)
+        list(dir, |kind| kind.is_file())
+    }
+
+    fn list_dirs(&self, dir: &Path) -> io::Result<Vec<String>> {
+        list(dir, |kind| kind.is_dir())
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
@@ -165,6 +160,20 @@ impl Storage for DiskStorage {
         }
         fs::set_permissions(to, from.permissions())
     }
+}
+
+/// Names in a folder of what is of a kind.
+fn list(dir: &Path, is_wanted: impl Fn(FileType) -> bool) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if is_wanted(entry.file_type()?)
+            && let Ok(name) = entry.file_name().into_string()
+        {
+            names.push(name);
+        }
+    }
+    Ok(names)
 }
 
 /// Takes a lock by `take`. Who reads or writes a whisper file holds it for a moment; who holds it

@@ -21,6 +21,7 @@ pub use faulty::{Fault, FaultyStorage};
 pub use in_place::{Access, FileLock, InPlaceFile, Walked};
 pub use memory::{MemoryStorage, Unsynced};
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::io;
 use std::ops::{ControlFlow, Deref};
@@ -79,6 +80,23 @@ pub trait Storage: Send + Sync + Debug {
     /// # Errors
     /// What the system says.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+
+    /// Names of the folders in a folder, unordered. Those in which no file is may be left out.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn list_dirs(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut names = BTreeSet::new();
+        self.walk(dir, &mut |walked| {
+            let (Walked::File(path) | Walked::Unreadable(path, _)) = walked;
+            let mut parts = path.iter().filter_map(|part| part.to_str());
+            if let (Some(name), Some(_)) = (parts.next(), parts.next()) {
+                names.insert(name.to_owned());
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(names.into_iter().collect())
+    }
 
     /// Creates a folder and its parents, durably; no error when it is there.
     ///

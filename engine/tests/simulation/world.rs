@@ -1,5 +1,7 @@
 //! One run: a database, its disk, its clock, and the model beside them.
 
+mod damage;
+
 use crate::model::{Loss, Model, Outcome, Rule, Sample, Wrong};
 use crate::rng::Rng;
 use parking_lot::Mutex;
@@ -138,7 +140,8 @@ impl World {
             74..78 => self.jump(),
             78..84 => self.change_fault(),
             84..87 => self.fail_syncs()?,
-            87..91 => self.restart()?,
+            87..89 => self.damage()?,
+            89..91 => self.restart()?,
             91..95 => self.crash()?,
             _ => self.crash_within()?,
         }

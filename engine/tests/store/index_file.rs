@@ -1,10 +1,13 @@
 //! The index as a file: what a start finds in it, and what damage does to it.
 
 use crate::support::{Bench, NOW_S, last, put};
-use silverback_engine::storage::MemoryStorage;
-use silverback_engine::{Db, Dialect, FindLimits, Found, SealError};
+use silverback_engine::storage::{DiskStorage, MemoryStorage, Storage};
+use silverback_engine::{Db, Dialect, FindLimits, Found, Options, SealError};
+use std::fs;
 use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Names of every kind: directories that are series too, bytes below the dot, tags.
 const NAMES: [&str; 9] =
@@ -110,11 +113,16 @@ fn a_damaged_file_is_made_again_of_the_series_log() {
     let whole = MemoryStorage::new();
     let series = sealed(&bench, &whole);
     let file = index_files(&whole).remove(0);
-    let damages: [fn(&mut Vec<u8>); 4] = [
+    let damages: [fn(&mut Vec<u8>); 6] = [
         |bytes| bytes[0] ^= 1,
         |bytes| bytes.truncate(20),
         Vec::clear,
         |bytes| *bytes.last_mut().unwrap() ^= 1,
+        |bytes| bytes[8] ^= 2,
+        |bytes| {
+            let at = place_of_cpu(bytes);
+            bytes[at] = b'x';
+        },
     ];
     for damage in damages {
         let storage = whole.after_kill();
@@ -130,30 +138,44 @@ fn a_damaged_file_is_made_again_of_the_series_log() {
     }
 }
 
-/// Damage inside is not looked for at a start; it is never written into the next file.
+/// What is damaged while it is open is never written into the next file.
 #[test]
-fn damage_inside_is_found_before_the_next_file_is_made() {
+fn damage_of_an_open_file_is_found_before_the_next_file_is_made() {
     let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
     let mut series = sealed(&bench, &storage);
+    let folder = tempfile::tempdir().unwrap();
+    // A file that is mapped, and so changes under who has it open.
+    let on_disk = |path: &Path| folder.path().join(path.strip_prefix("/").unwrap());
+    for path in storage.paths() {
+        fs::create_dir_all(on_disk(path.parent().unwrap())).unwrap();
+        fs::write(on_disk(&path), &*storage.read(&path).unwrap()).unwrap();
+    }
+    let open = || {
+        let options = bench.options(Arc::new(DiskStorage));
+        Db::open(Options { path: on_disk(Path::new("/db")), ..options }).unwrap()
+    };
+    let db = open();
     let file = index_files(&storage).remove(0);
-    storage.damage(&file, |bytes| {
-        let at = bytes.windows(3).position(|window| window == b"cpu").unwrap();
-        bytes[at] = b'x';
-    });
-    let db = bench.open(&storage);
-    assert_eq!(db.damage(), []);
-    assert_eq!(db.verify().len(), 1);
+    let at = place_of_cpu(&storage.read(&file).unwrap());
+    let mapped = fs::OpenOptions::new().write(true).open(on_disk(&file)).unwrap();
+    mapped.write_all_at(b"x", at as u64).unwrap();
+    assert_eq!((db.damage(), db.verify().len()), (vec![], 1));
     put(&db, "new.name", NOW_S, 1.0);
     assert!(matches!(db.seal_index(), Err(SealError::Io { .. })));
     assert!(matches!(db.seal_index(), Err(SealError::Io { .. })));
     assert_eq!(db.verify().len(), 1);
     drop(db);
-    let db = bench.open(&storage);
+    let db = open();
     series.push(("new.name".to_owned(), NAMES.len() as u32));
     series.sort();
     assert_eq!((db.damage(), all(&db)), (vec![], series));
     db.seal_index().unwrap();
     assert_eq!(db.verify(), []);
+}
+
+/// Where a text lies in a file of the index.
+fn place_of_cpu(bytes: &[u8]) -> usize {
+    bytes.windows(3).position(|window| window == b"cpu").unwrap()
 }
 
 /// Without its series log a database still knows the names in the file.

@@ -11,6 +11,7 @@ mod each_failure;
 mod events;
 mod extra_roll_ups;
 mod faults;
+mod half_snapshots;
 mod import;
 mod import_deleted;
 mod import_folder;

@@ -116,9 +116,10 @@ impl Layout {
     /// # Errors
     /// When header or footer are not as they were written.
     pub fn read(bytes: &[u8]) -> Result<Self, IndexError> {
-        let length =
-            |need: u64| IndexError::Length { need_bytes: need, have_bytes: bytes.len() as u64 };
-        let least = length((HEADER_BYTES + FOOTER_BYTES) as u64);
+        let least = IndexError::Length {
+            need_bytes: (HEADER_BYTES + FOOTER_BYTES) as u64,
+            have_bytes: bytes.len() as u64,
+        };
         let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or(least.clone())?;
         let (_, footer) = rest.split_last_chunk::<FOOTER_BYTES>().ok_or(least)?;
         if header[..8] != MAGIC {
@@ -126,11 +127,21 @@ impl Layout {
         }
         let found = word(header, 2);
         if found != VERSION {
-            return Err(IndexError::Version { found });
+            // The header has no checksum of its own. With a footer of this version, which no later
+            // one may have, it is damaged.
+            return Err(match Self::of_footer(footer, bytes.len()) {
+                Ok(_) => IndexError::Malformed { part: Part::Header, item: 2 },
+                Err(_) => IndexError::Version { found },
+            });
         }
         if header[12..] != [0; 4] {
             return Err(IndexError::Malformed { part: Part::Header, item: 3 });
         }
+        Self::of_footer(footer, bytes.len())
+    }
+
+    /// What the footer of a file of this length says.
+    fn of_footer(footer: &[u8; FOOTER_BYTES], len_bytes: usize) -> Result<Self, IndexError> {
         if footer[48..] != MAGIC {
             return Err(IndexError::Magic { part: Part::Footer });
         }
@@ -144,8 +155,9 @@ impl Layout {
             root: word(footer, 5),
             crcs: std::array::from_fn(|section| word(footer, 6 + section)),
         };
-        if layout.len_bytes() != bytes.len() as u64 {
-            return Err(length(layout.len_bytes()));
+        let (need_bytes, have_bytes) = (layout.len_bytes(), len_bytes as u64);
+        if need_bytes != have_bytes {
+            return Err(IndexError::Length { need_bytes, have_bytes });
         }
         if layout.root == 0 || layout.root >= layout.words {
             return Err(IndexError::Malformed { part: Part::Footer, item: 5 });

@@ -177,6 +177,17 @@ fn every_cut_and_every_flipped_bit_is_refused() {
 
 /// Damage whose checksums are right, as a faulty program would write it.
 #[test]
+fn another_version_is_told_from_a_damaged_header() {
+    let mut bytes = check(&names(&["a.b", "a.c"]));
+    bytes[8] = 2;
+    let damaged = IndexError::Malformed { part: Part::Header, item: 2 };
+    assert_eq!(Layout::read(&bytes), Err(damaged));
+    let footer = bytes.len() - 56;
+    bytes[footer..].fill(7);
+    assert_eq!(Layout::read(&bytes), Err(IndexError::Version { found: 2 }));
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let file = check(&names(&["a", "a.b", "a.c.x", "a.d.x", "b.c.x", "b.d.x", "c"]));
     let footer = file.len() - layout::FOOTER_BYTES;

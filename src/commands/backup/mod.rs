@@ -112,6 +112,10 @@ impl Backup {
     fn copy(&self, target: &Target, folder: &Path, at: &str) -> Result<Done, CommandError> {
         // So that nobody else takes the snapshot for one that was left behind.
         let _lock = DiskStorage.lock(folder).map_err(|error| failed(folder, &error))?;
+        for folder in [OBJECTS, LISTINGS] {
+            let removed = target.remove_unfinished(folder);
+            removed.map_err(|error| there(&self.to, folder, &error))?;
+        }
         let mut done = Done { name: at.to_owned(), ..Done::default() };
         let listing = done.copy_files(target, &self.to, folder)?;
         let key = format!("{LISTINGS}/{at}{ENDING}");

@@ -39,6 +39,15 @@ impl Target {
         Ok(names)
     }
 
+    /// Removes what copies that were killed left in a folder.
+    pub(crate) fn remove_unfinished(&self, folder: &str) -> io::Result<()> {
+        match self {
+            Self::Folder(root) => remove_unfinished(&root.join(folder)),
+            // Parts of a file are no file, and buckets can be told to drop them.
+            Self::Bucket(_) => Ok(()),
+        }
+    }
+
     /// Puts the bytes of a file there.
     pub(crate) fn put_file(&self, key: &str, from: &Path) -> io::Result<()> {
         match self {
@@ -83,20 +92,72 @@ fn list_folder(folder: &Path) -> io::Result<Vec<String>> {
     names.filter_map(io::Result::transpose).collect()
 }
 
+/// Files that have no name yet and that nobody writes any more: who does has them locked. On a file
+/// system without locks they stay.
+fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    for name in list_folder(folder)?.iter().filter(|name| name.starts_with('.')) {
+        let path = folder.join(name);
+        match File::open(&path) {
+            // Removed while it is locked, so that nobody takes it up in between.
+            Ok(file) if file.try_lock().is_ok() => fs::remove_file(&path)?,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A new file that counts as being written until it is closed.
+fn create(path: &Path) -> io::Result<File> {
+    loop {
+        let file = File::create(path)?;
+        // Where there are no locks nobody removes it either.
+        let _ = file.lock();
+        // Before it was locked it may have been taken for one that was left behind.
+        if path.try_exists()? {
+            return Ok(file);
+        }
+    }
+}
+
 /// Writes a file under another name, durably, and lets it appear under its own.
 pub(crate) fn put(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     fs::create_dir_all(folder)?;
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("file");
     let unfinished = folder.join(format!(".{name}.{}", std::process::id()));
-    let written = File::create(&unfinished).and_then(|mut file| {
+    let written = create(&unfinished).and_then(|mut file| {
         write(&mut file)?;
-        file.sync_all()
+        file.sync_all()?;
+        fs::rename(&unfinished, path)
     });
-    if let Err(error) = written.and_then(|()| fs::rename(&unfinished, path)) {
+    if let Err(error) = written {
         // It has no name that anybody looks for.
         let _ = fs::remove_file(&unfinished);
         return Err(error);
     }
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Target, create};
+    use std::fs;
+
+    #[test]
+    fn what_nobody_writes_any_more_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let target = Target::Folder(root.path().to_path_buf());
+        target.remove_unfinished("objects").unwrap();
+        target.put("objects/whole", b"1".to_vec()).unwrap();
+        let at = |name: &str| root.path().join("objects").join(name);
+        fs::write(at(".left.1"), "2").unwrap();
+        let written = create(&at(".written.2")).unwrap();
+        target.remove_unfinished("objects").unwrap();
+        assert!(!at(".left.1").exists() && at(".written.2").exists() && at("whole").exists());
+        drop(written);
+        target.remove_unfinished("objects").unwrap();
+        assert!(!at(".written.2").exists());
+        assert_eq!(target.list("objects").unwrap(), ["whole"]);
+    }
 }
