@@ -3,12 +3,16 @@
 //! The time is the run's own, and what a server does in the background is done when it would be:
 //! points a minute apart, a seal every two hours, and after each the merges that are due, and
 //! letting go of blocks past their time, of which roll-ups are made. Eight blocks become one, and
-//! eight of those once more, so 64 seals are one block of the last level; 192 are 16 days, of which
-//! the first third has become roll-ups at the end.
+//! eight of those once more, so 64 seals are one block of the last level; 256 are three weeks, of
+//! which the first half has become roll-ups at the end.
 //!
-//! All is read back and compared with what was sent, after the first third (from the last level),
-//! and at the end: points as far as they are kept, and before that the roll-ups that
-//! follow from them.
+//! All is read back and compared with what was sent, after the first quarter (from the last level),
+//! and at the end: points as far as they are kept, and before that the roll-ups that follow from
+//! them. What a point costs is told as it is in the long run: each is sealed, merged and rolled up
+//! once, so what rolling up costs is shared by the points that were rolled up.
+//!
+//! With few series blocks are small, and are merged with each other again and again until they are
+//! not; the figures are those of a server from 4 000 series on.
 
 use super::append;
 use super::played::{self, Played};
@@ -40,13 +44,13 @@ const START_S: i64 = 7200 * 236_111;
 const SEALED_POINTS: i64 = 120;
 /// Seals that become one block of the last level.
 const LAST_LEVEL_SEALS: i64 = 64;
-const SEALS: i64 = 3 * LAST_LEVEL_SEALS;
+const SEALS: i64 = 4 * LAST_LEVEL_SEALS;
 
 /// How much is stored.
 #[derive(Debug, clap::Args)]
 pub(super) struct Flags {
     /// Series
-    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..))]
     series: u32,
     /// What the values look like
     #[arg(long, value_enum, default_value_t = Values::Mixed)]
@@ -87,10 +91,9 @@ struct Run<'a> {
     folder: &'a Path,
     /// As they go on.
     series: Vec<Played<'a>>,
-    /// Points stored.
+    /// Points stored, all of them and by the minute.
     points: u64,
-    /// Those of the first block of the last level, which have become roll-ups at the end.
-    rolled_points: u64,
+    points_by_round: Vec<u64>,
     append: Duration,
     seal: Duration,
     merge: Duration,
@@ -121,7 +124,7 @@ impl<'a> Run<'a> {
             folder,
             series: series.to_vec(),
             points: 0,
-            rolled_points: 0,
+            points_by_round: Vec::new(),
             append: zero,
             seal: zero,
             merge: zero,
@@ -161,6 +164,7 @@ impl<'a> Run<'a> {
         appended?;
         self.append += cost;
         self.points += points.len() as u64;
+        self.points_by_round.push(points.len() as u64);
         if time_s == START_S {
             let names = ["head.stateBytes", "names.bytes", "index.bytes", "head.bytes"];
             self.active_bytes = names.iter().map(|name| self.counter(name)).sum();
@@ -178,14 +182,13 @@ impl<'a> Run<'a> {
         report.add(SUBJECT, "memory of an active series, without samples", "B/series", active);
     }
 
-    /// What the first third takes in blocks of the last level, and to be read; every point is
+    /// What the first quarter takes in blocks of the last level, and to be read; every point is
     /// there.
     fn read_last_level(
         &mut self,
         series: &[Played<'a>],
         report: &mut Report,
     ) -> Result<(), BenchError> {
-        self.rolled_points = self.points;
         let points = self.points as f64;
         report.add(SUBJECT, "blocks after 64 seals", "", self.counter("block.files"));
         let chunks = self.counter("block.chunks");
@@ -212,7 +215,8 @@ impl<'a> Run<'a> {
         let mut add = |measure, unit, value| report.add(SUBJECT, measure, unit, value);
         let (append, seal) = (per(self.append, self.points), per(self.seal, self.points));
         let merge = per(self.merge, self.points);
-        let roll_up = per(self.roll_up, self.rolled_points);
+        let coarse = self.coarse()?;
+        let roll_up = per(self.roll_up, coarse.points);
         add("append: resolve, WAL, head, cpu", "us/point", append);
         add("seal, cpu", "us/point", seal);
         add("to L0, cpu", "us/point", append + seal);
@@ -228,9 +232,10 @@ impl<'a> Run<'a> {
         if counted != written {
             return Err(BenchError::Miscounted { what: "blocks", counted, written });
         }
-        let rolled_up = rolled_up / self.rolled_points as f64;
+        let rolled_up = rolled_up / coarse.points as f64;
         add("L0, with index", "B/point", sealed / points);
-        add("roll-ups, with index, of a point rolled up", "B/point", self.coarse_bytes()?);
+        let coarse_bytes = coarse.bytes as f64 / coarse.points as f64;
+        add("roll-ups, with index, of a point rolled up", "B/point", coarse_bytes);
         add("written: WAL", "B/point", self.storage.wal_bytes() as f64 / points);
         add("written: L0", "B/point", sealed / points);
         add("written: further levels", "B/point", merged / points);
@@ -246,20 +251,24 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Bytes of the blocks of roll-ups, for each point that became one.
-    fn coarse_bytes(&self) -> Result<f64, BenchError> {
+    /// What became of the points that are in no block of their own any more.
+    fn coarse(&self) -> Result<Coarse, BenchError> {
         let folder = self.folder.join("blocks");
-        let mut bytes = 0;
+        let (mut bytes, mut oldest_s) = (0, i64::MAX);
         for entry in std::fs::read_dir(&folder).trying(folder.display().to_string())? {
             let path = entry.trying(folder.display().to_string())?.path();
             let block = std::fs::read(&path).trying(path.display().to_string())?;
             let opened = BlockIndex::open(&block).map_err(std::io::Error::other);
-            let header = opened.trying(path.display().to_string())?.header;
-            if i64::from(header.step_s) == COARSE_STEP_S {
-                bytes += block.len();
+            let index = opened.trying(path.display().to_string())?;
+            if i64::from(index.header.step_s) == COARSE_STEP_S {
+                bytes += block.len() as u64;
+            } else {
+                oldest_s = oldest_s.min(index.min_s.into());
             }
         }
-        Ok(bytes as f64 / self.rolled_points as f64)
+        let rounds = self.points_by_round.iter().zip((START_S..).step_by(STEP_S as usize));
+        let rolled = rounds.take_while(|(_, time_s)| *time_s < oldest_s).map(|(points, _)| points);
+        Ok(Coarse { points: rolled.sum(), bytes })
     }
 
     /// Compares what is there at the end: the points that are kept, and all roll-ups.
@@ -296,6 +305,13 @@ impl<'a> Run<'a> {
         }
         check(found, expected)
     }
+}
+
+/// Points that became roll-ups.
+struct Coarse {
+    points: u64,
+    /// Of the blocks of roll-ups.
+    bytes: u64,
 }
 
 /// What a series said in `rounds` minutes, in slots of `step_s`, by whisper's rules for roll-ups;
