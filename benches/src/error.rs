@@ -1,6 +1,6 @@
 //! Why nothing could be measured.
 
-use silverback_engine::{AppendError, FetchError, FindError, OpenError, SealError};
+use silverback_engine::{AppendError, FetchError, FindError, OpenError, SealError, SnapshotError};
 use std::io;
 use std::path::PathBuf;
 
@@ -31,12 +31,18 @@ pub(crate) enum BenchError {
     /// What was sent is not what is there, so no figure of this run means anything.
     #[error("{found} points are stored, {expected} were sent")]
     Lost { found: u64, expected: u64 },
+    /// A point came back as another.
+    #[error("{series} at {time_s}: {found} is stored, {expected} was sent")]
+    Changed { series: String, time_s: i64, found: f64, expected: f64 },
+    /// The database counts other bytes than it wrote.
+    #[error("{what}: {counted} bytes by the counters, {written} were written")]
+    Miscounted { what: &'static str, counted: u64, written: u64 },
     /// No codec has this name.
     #[error("there is no codec {name}; there are {known}")]
     UnknownCodec { name: String, known: String },
     /// A codec gives other values back than it got, so none of its figures means anything.
     #[error("{codec} changes values of {set}")]
-    Changed { codec: &'static str, set: String },
+    CodecChanged { codec: &'static str, set: String },
     /// A picture could not be drawn.
     #[error("drawing a picture: {problem}")]
     Plot { problem: String },
@@ -57,6 +63,9 @@ pub(crate) enum BenchError {
     /// The database could not seal.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// The database could not take a snapshot.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// A pattern could not be searched for.
     #[error(transparent)]
     Find(#[from] FindError),

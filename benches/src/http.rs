@@ -13,6 +13,12 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> Result<String, BenchError>
     Ok(String::from_utf8_lossy(connection.get(path)?).into_owned())
 }
 
+/// The body of the answer to one POST request that says all in its path.
+pub(crate) fn post(address: SocketAddr, path: &str) -> Result<String, BenchError> {
+    let mut connection = Connection::open(address)?;
+    Ok(String::from_utf8_lossy(connection.ask("POST", path)?).into_owned())
+}
+
 /// A connection that is kept for many requests, one after the other.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -32,8 +38,12 @@ impl Connection {
 
     /// The body of the answer to a GET request; any status but 200 is an error.
     pub(crate) fn get(&mut self, path: &str) -> Result<&[u8], BenchError> {
-        let what = format!("GET http://{}{path}", self.address);
-        let status = self.exchange(path).trying(&what)?;
+        self.ask("GET", path)
+    }
+
+    fn ask(&mut self, method: &str, path: &str) -> Result<&[u8], BenchError> {
+        let what = format!("{method} http://{}{path}", self.address);
+        let status = self.exchange(method, path).trying(&what)?;
         if status == 200 {
             return Ok(&self.body);
         }
@@ -42,8 +52,9 @@ impl Connection {
     }
 
     /// Asks, reads the answer's body, and gives its status.
-    fn exchange(&mut self, path: &str) -> io::Result<u16> {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n");
+    fn exchange(&mut self, method: &str, path: &str) -> io::Result<u16> {
+        let length = if method == "POST" { "Content-Length: 0\r\n" } else { "" };
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: bench\r\n{length}\r\n");
         self.stream.get_mut().write_all(request.as_bytes())?;
         let first = self.line()?;
         let status = first.split(' ').nth(1).and_then(|status| status.parse().ok());

@@ -5,6 +5,10 @@
 //! 3. The server is killed and started again: how long until it answers.
 //! 4. Its data are opened in this process: is every point there, and what do they take in memory
 //!    and, sealed, on disk?
+//!
+//! With `--merge` blocks are sealed every two hours of points, and at the end everything is merged
+//! that can be; by the peer too. The figures of both that say "all merging" are then of the same
+//! work: all that is done for a point until it rests.
 
 use crate::error::BenchError;
 use crate::lines::{Order, Values};
@@ -19,6 +23,10 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+/// Points a series that one seal takes with `--merge`.
+const SEALED_POINTS: u64 = 120;
+pub(crate) const DAY_S: i64 = 86_400;
+
 /// How much is sent, and how.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Flags {
@@ -26,7 +34,7 @@ pub(crate) struct Flags {
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     series: u32,
     /// Points a series in the steady state; their times end now
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     points: u16,
     /// Connections of the sender, each with a share of the series
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
@@ -43,6 +51,9 @@ pub(crate) struct Flags {
     /// Feed VictoriaMetrics with the same lines too
     #[arg(long)]
     peers: bool,
+    /// Seal a block every two hours of points, and at the end merge all that can be
+    #[arg(long)]
+    merge: bool,
     /// Seconds that a server gets for work it put off, before its time is read
     #[arg(long, default_value_t = 2)]
     rest: u64,
@@ -63,6 +74,11 @@ impl Flags {
     fn all_points(&self) -> u64 {
         self.steady_points() + u64::from(self.series)
     }
+
+    /// Seconds until now in which all points lie.
+    fn span_s(&self) -> i64 {
+        DAY_S.max(DAY_S / 2 + STEP_S * i64::from(self.points))
+    }
 }
 
 /// Runs all of it `runs` times, silverback and peers by turns.
@@ -79,9 +95,15 @@ pub(crate) fn run(flags: &Flags, runs: u16, report: &mut Report) -> Result<(), B
 fn silverback(flags: &Flags, report: &mut Report) -> Result<(), BenchError> {
     const SUBJECT: &str = "silverback";
     let folder = process::temporary_folder()?;
-    let home = Home::new(folder.path(), &flags.sync_interval)?;
+    let home = if flags.merge {
+        let points = u64::from(flags.series) * SEALED_POINTS;
+        Home::sealing(folder.path(), &flags.sync_interval, points)?
+    } else {
+        Home::new(folder.path(), &flags.sync_interval)?
+    };
     let node = Node::start(&home)?;
-    feed(SUBJECT, flags, node.carbon, node.process(), report)?;
+    let created = feed(SUBJECT, flags, node.carbon, node.process(), report)?;
+    let fed = node.process().cpu()?.total - created;
     drop(node);
     let wal_bytes = home.wal_bytes()? as f64;
     report.add(SUBJECT, "WAL on disk", "B/point", wal_bytes / flags.all_points() as f64);
@@ -94,17 +116,28 @@ fn silverback(flags: &Flags, report: &mut Report) -> Result<(), BenchError> {
     let (db, replay) = cpu_of(|| home.open())?;
     let db = db?;
     report.add(SUBJECT, "replay cpu", "us/point", per(replay, flags.all_points()));
-    stored(SUBJECT, &db, flags, report)
+    let sealing = stored(SUBJECT, &db, flags, report)?;
+    if flags.merge {
+        let merging = merged(SUBJECT, &db, flags, report)?;
+        let files = home.file_bytes()? as f64 / flags.all_points() as f64;
+        report.add(SUBJECT, "all files, merged", "B/point", files);
+        let all = fed + sealing + merging;
+        report.add(SUBJECT, ALL_CPU, "us/point", per(all, flags.steady_points()));
+    }
+    Ok(())
 }
 
-/// Feeds a server and adds what it costs it.
+/// Of a point in the steady state.
+const ALL_CPU: &str = "cpu with all merging";
+
+/// Feeds a server and adds what it costs it. Says what it had taken when the series were there.
 fn feed(
     subject: &str,
     flags: &Flags,
     address: SocketAddr,
     process: Process,
     report: &mut Report,
-) -> Result<(), BenchError> {
+) -> Result<Duration, BenchError> {
     let series = f64::from(flags.series);
     let mut sender = flags.sender();
     let empty = process.memory()?;
@@ -136,11 +169,16 @@ fn feed(
     ] {
         report.add(subject, measure, "B/series", bytes / series);
     }
-    Ok(())
+    Ok(created.total)
 }
 
-/// Checks that every point is there, and adds what the points take.
-fn stored(subject: &str, db: &Db, flags: &Flags, report: &mut Report) -> Result<(), BenchError> {
+/// Checks that every point is there, and adds what the points take. Says what sealing took.
+fn stored(
+    subject: &str,
+    db: &Db,
+    flags: &Flags,
+    report: &mut Report,
+) -> Result<Duration, BenchError> {
     let points = flags.all_points();
     let counters = db.counters();
     let counter = |name| counters.iter().find(|(n, _)| *n == name).map_or(0.0, |(_, value)| *value);
@@ -149,27 +187,44 @@ fn stored(subject: &str, db: &Db, flags: &Flags, report: &mut Report) -> Result<
     report.add(subject, "index, table and head state", "B/series", fixed / series);
     report.add(subject, "head", "B/point", counter("head.bytes") / points as f64);
 
-    let (found, cost) = cpu_of(|| count_points(db))?;
+    let (found, cost) = cpu_of(|| count_points(db, flags.span_s()))?;
     check(found?, points)?;
     report.add(subject, "fetch from the head, cpu", "us/point", per(cost, points));
-    let (sealed, cost) = cpu_of(|| db.seal())?;
+    let (sealed, sealing) = cpu_of(|| db.seal())?;
     sealed?;
-    report.add(subject, "seal cpu", "us/point", per(cost, points));
+    report.add(subject, "seal cpu", "us/point", per(sealing, points));
     let counters = db.counters();
     let counter = |name| counters.iter().find(|(n, _)| *n == name).map_or(0.0, |(_, value)| *value);
     report.add(subject, "blocks", "B/point", counter("block.bytes") / points as f64);
-    let (found, cost) = cpu_of(|| count_points(db))?;
+    let (found, cost) = cpu_of(|| count_points(db, flags.span_s()))?;
     check(found?, points)?;
     report.add(subject, "fetch from blocks, cpu", "us/point", per(cost, points));
-    Ok(())
+    Ok(sealing)
+}
+
+/// Merges what can be, checks that every point is still there, and says what merging took.
+fn merged(
+    subject: &str,
+    db: &Db,
+    flags: &Flags,
+    report: &mut Report,
+) -> Result<Duration, BenchError> {
+    let points = flags.all_points();
+    let (merged, merging) = cpu_of(|| db.compact())?;
+    merged?;
+    check(count_points(db, flags.span_s())?, points)?;
+    let counters = db.counters();
+    let counter = |name| counters.iter().find(|(n, _)| *n == name).map_or(0.0, |(_, value)| *value);
+    report.add(subject, "data files, merged", "B/point", counter("block.bytes") / points as f64);
+    Ok(merging)
 }
 
 pub(crate) fn check(found: u64, expected: u64) -> Result<(), BenchError> {
     if found == expected { Ok(()) } else { Err(BenchError::Lost { found, expected }) }
 }
 
-/// Points of all series that senders made.
-pub(crate) fn count_points(db: &Db) -> Result<u64, BenchError> {
+/// Points of the last `span_s` seconds of all series that senders made.
+pub(crate) fn count_points(db: &Db, span_s: i64) -> Result<u64, BenchError> {
     let mut ids = Vec::new();
     db.for_each_series(&mut |name, id| {
         if name.starts_with(b"prod.") {
@@ -179,7 +234,7 @@ pub(crate) fn count_points(db: &Db) -> Result<u64, BenchError> {
     });
     let now_s = db.now_s();
     let range =
-        FetchRange { from_s: now_s - 86_400, until_s: now_s + STEP_S, now_s: now_s + STEP_S };
+        FetchRange { from_s: now_s - span_s, until_s: now_s + STEP_S, now_s: now_s + STEP_S };
     let mut points = 0;
     for id in ids {
         let fetched = db.fetch(id, range)?;
@@ -194,7 +249,7 @@ fn victoria_metrics(flags: &Flags, report: &mut Report) -> Result<bool, BenchErr
     const SUBJECT: &str = VictoriaMetrics::PROGRAM;
     let folder = process::temporary_folder()?;
     let Some(peer) = VictoriaMetrics::start(folder.path())? else { return Ok(false) };
-    feed(SUBJECT, flags, peer.carbon, peer.process(), report)?;
+    let created = feed(SUBJECT, flags, peer.carbon, peer.process(), report)?;
     check(peer.stored_points()?, flags.all_points())?;
     peer.flush()?;
     let bytes = process::disk_bytes(folder.path())? as f64;
@@ -204,6 +259,15 @@ fn victoria_metrics(flags: &Flags, report: &mut Report) -> Result<bool, BenchErr
         "B/point",
         bytes / flags.all_points() as f64,
     );
+    if flags.merge {
+        let points = flags.all_points() as f64;
+        let data = peer.merge_all(folder.path())? as f64;
+        report.add(SUBJECT, "data files, merged", "B/point", data / points);
+        let files = process::file_bytes(folder.path())? as f64;
+        report.add(SUBJECT, "all files, merged", "B/point", files / points);
+        let all = peer.process().cpu()?.total - created;
+        report.add(SUBJECT, ALL_CPU, "us/point", per(all, flags.steady_points()));
+    }
     Ok(true)
 }
 

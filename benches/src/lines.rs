@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use std::fmt::Write as _;
 
 /// Metrics of a host, which it sends together.
-const HOST_METRICS: usize = 100;
+pub(crate) const HOST_METRICS: usize = 100;
 
 /// What values look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -41,7 +41,7 @@ struct Host {
     series: Vec<Series>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Series {
     name: String,
     kind: Kind,
@@ -184,8 +184,33 @@ fn metric(at: usize) -> String {
     }
 }
 
+/// One series by itself: what it says follows from its number alone, so that a clone says the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Single {
+    series: Series,
+    random: Random,
+}
+
+impl Single {
+    pub(crate) fn new(at: usize, values: Values) -> Self {
+        let mut random = Random(at as u64);
+        Self { series: Series::new(at, values, &mut random), random }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.series.name
+    }
+
+    /// The next value.
+    pub(crate) fn value(&mut self) -> f64 {
+        let value = self.series.number();
+        self.series.advance(&mut self.random);
+        value
+    }
+}
+
 /// SplitMix64: random enough for made-up gauges, and the same everywhere.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Random(u64);
 
 impl Random {

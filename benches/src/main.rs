@@ -18,11 +18,13 @@
 //! | [`sender`] | how they say it |
 //! | [`node`], [`peer`], [`go_carbon`] | the servers that are measured |
 //! | [`http`] | questions to them |
+//! | [`counting`] | files, with the bytes written counted |
 //! | [`process`] | time and memory of a process |
 //! | [`report`] | figures → table or JSON |
 
 mod codec;
 mod compression;
+mod counting;
 mod engine;
 mod error;
 mod go_carbon;

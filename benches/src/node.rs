@@ -29,6 +29,20 @@ impl Home {
         Self::of(folder, RULES, "", &storage)
     }
 
+    /// The same, with a block sealed whenever so many points are in memory.
+    pub(crate) fn sealing(
+        folder: &Path,
+        sync_interval: &str,
+        points: u64,
+    ) -> Result<Self, BenchError> {
+        let max = points.saturating_mul(2);
+        let storage = format!(
+            "engine = \"block\"\n[wal]\nsync-interval = {sync_interval:?}\n\
+             [cache]\nmax-size = {max}\n"
+        );
+        Self::of(folder, RULES, "", &storage)
+    }
+
     /// Writes one for whisper files in `files`, with these retention rules.
     pub(crate) fn whisper(
         folder: &Path,
@@ -51,6 +65,7 @@ impl Home {
              [tcp]\nlisten = \"127.0.0.1:0\"\n[udp]\nenabled = false\n\
              [carbonserver]\nenabled = true\nlisten = \"127.0.0.1:0\"\n\
              [graphite-api]\nenabled = true\nlisten = \"127.0.0.1:0\"\n\
+             [admin]\nenabled = true\nlisten = \"127.0.0.1:0\"\n\
              [storage]\npath = {data:?}\n{storage}\
              [[logging]]\nfile = {:?}\n",
             folder.join("log"),
@@ -69,6 +84,11 @@ impl Home {
     pub(crate) fn open_whisper(&self, files: &Path) -> Result<Db, BenchError> {
         let store = StoreOptions::Whisper(Box::new(WhisperOptions::new(files)));
         Ok(Db::open(Options { store, ..options(&self.data) })?)
+    }
+
+    /// Bytes that all its files hold.
+    pub(crate) fn file_bytes(&self) -> Result<u64, BenchError> {
+        crate::process::file_bytes(&self.data)
     }
 
     /// Bytes of the WAL on disk.
@@ -94,6 +114,8 @@ pub(crate) struct Node {
     pub(crate) api: SocketAddr,
     /// The Graphite API.
     pub(crate) graphite: SocketAddr,
+    /// The admin API.
+    pub(crate) admin: SocketAddr,
 }
 
 impl Node {
@@ -109,7 +131,7 @@ impl Node {
             .spawn()
             .trying("start of a server")?;
         let stdout = child.stdout.take().expect("it is piped");
-        let (mut carbon, mut api, mut graphite) = (None, None, None);
+        let (mut carbon, mut api, mut graphite, mut admin) = (None, None, None, None);
         for line in BufReader::new(stdout).lines() {
             let line = line.trying("output of the server")?;
             let mut words = line.split(' ');
@@ -120,11 +142,14 @@ impl Node {
                     "carbon-tcp" => carbon = address.parse().ok(),
                     "node-api" => api = address.parse().ok(),
                     "graphite-api" => graphite = address.parse().ok(),
+                    "admin-api" => admin = address.parse().ok(),
                     _ => {}
                 }
             }
-            if let (Some(carbon), Some(api), Some(graphite)) = (carbon, api, graphite) {
-                return Ok(Self { child, carbon, api, graphite });
+            if let (Some(carbon), Some(api), Some(graphite), Some(admin)) =
+                (carbon, api, graphite, admin)
+            {
+                return Ok(Self { child, carbon, api, graphite, admin });
             }
         }
         let mut output = String::new();

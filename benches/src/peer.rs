@@ -1,7 +1,7 @@
 //! Other programs that take the same lines, as they are installed on this machine.
 
 use crate::error::{BenchError, Trying};
-use crate::process::Process;
+use crate::process::{self, Process};
 use silverback_engine::clock::monotonic;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -11,6 +11,13 @@ use std::time::Duration;
 
 /// Longest wait for a peer to listen.
 const START_MAX: Duration = Duration::from_secs(30);
+
+/// Longest wait for a merge to end.
+const WAIT_MAX: Duration = Duration::from_secs(120);
+
+/// How long its files have to stay as they are to count as written, or merged: longer than the 5
+/// seconds that it keeps new points in memory.
+const QUIET: Duration = Duration::from_secs(8);
 
 /// VictoriaMetrics with its Graphite listener. Killed when dropped.
 #[derive(Debug)]
@@ -76,13 +83,23 @@ impl VictoriaMetrics {
         Ok(taken.saturating_sub(sum("vm_rows_ignored_total{")))
     }
 
+    /// Has it write what it holds in memory and merge all its files, and waits until it has: their
+    /// bytes, names left out. `folder` is that of its start.
+    pub(crate) fn merge_all(&self, folder: &Path) -> Result<u64, BenchError> {
+        let data = folder.join("data");
+        self.flush()?;
+        settled(&data)?;
+        self.merge()?;
+        settled(&data)
+    }
+
     /// Has it write what it holds in memory; merging goes on afterwards.
     pub(crate) fn flush(&self) -> Result<(), BenchError> {
         crate::http::get(self.http, "/internal/force_flush").map(drop)
     }
 
     /// Has it merge all its files of a month into one; that goes on afterwards.
-    pub(crate) fn merge(&self) -> Result<(), BenchError> {
+    fn merge(&self) -> Result<(), BenchError> {
         crate::http::get(self.http, "/internal/force_merge").map(drop)
     }
 
@@ -110,6 +127,20 @@ impl Drop for VictoriaMetrics {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Bytes of all files below a folder, once they have stopped to change.
+fn settled(folder: &Path) -> Result<u64, BenchError> {
+    let begin = monotonic();
+    let (mut bytes, mut since) = (process::file_bytes(folder)?, monotonic());
+    while (bytes == 0 || since.elapsed() < QUIET) && begin.elapsed() < WAIT_MAX {
+        std::thread::sleep(Duration::from_millis(200));
+        let now = process::file_bytes(folder)?;
+        if now != bytes {
+            (bytes, since) = (now, monotonic());
+        }
+    }
+    Ok(bytes)
 }
 
 /// Two ports that are free now; the program cannot be asked to choose them and tell.

@@ -45,6 +45,14 @@ fn ingest() {
 }
 
 #[test]
+fn ingest_and_merge() {
+    // Two hours of points a seal, so that there is something to merge; counted once more after it.
+    let measures = ["data files, merged", "all files, merged", "cpu with all merging"];
+    let small = ["ingest", "--merge", "--series", "100", "--points", "250", "--rest", "2"];
+    check(&small, 1, &measures);
+}
+
+#[test]
 fn query() {
     // Every answer is counted: a point that is missing fails the command.
     let measures = [
@@ -60,6 +68,44 @@ fn query() {
 fn engine() {
     let measures = ["append: resolve, WAL, head", "replay the WAL", "seal", "fetch from blocks"];
     check(&["engine", "--series", "200", "--points", "5"], 2, &measures);
+}
+
+#[test]
+fn levels() {
+    // Every point is compared, in the last level and as roll-up, and every byte counted.
+    let measures = [
+        "memory of an active series, without samples",
+        "last level, with index",
+        "fetch from the last level",
+        "to L0, cpu",
+        "merging to the last level, cpu",
+        "rolling up, cpu",
+        "all in, cpu",
+        "L0, with index",
+        "roll-ups, with index, of a point rolled up",
+        "written: WAL",
+        "written: roll-ups",
+        "write amplification, blocks written / L0",
+        "snapshot",
+    ];
+    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/metrics");
+    let recorded = ["--data", recorded.to_str().unwrap()];
+    check(&[&["engine", "levels", "--series", "8"], &recorded[..]].concat(), 1, &measures);
+}
+
+#[test]
+fn restart() {
+    // Every point of the log is read back and counted.
+    let measures = [
+        "series in the WAL",
+        "from start to the first find's answer",
+        "from start until all of the WAL was read",
+        "points read",
+        "RSS",
+        "snapshot",
+    ];
+    let small = ["engine", "restart", "--series", "2050", "--active", "300", "--points", "4"];
+    check(&small, 2, &measures);
 }
 
 #[test]

@@ -35,15 +35,15 @@ pub(crate) fn work(inner: &Inner, stopped: &Receiver<()>) {
     }
 }
 
-/// Merges until nothing can be merged. Says how often.
-pub(crate) fn all(inner: &Inner) -> Result<usize, SealError> {
+/// Merges until nothing is to be merged. Says how often.
+pub(crate) fn all(inner: &Inner, eagerness: Eagerness) -> Result<usize, SealError> {
     let mut merges = 0;
     loop {
         if inner.closed.load(Ordering::Acquire) {
             return Err(SealError::Closed);
         }
         let is_stopped = || inner.closed.load(Ordering::Acquire);
-        if !inner.store.compact(inner, Eagerness::Forced, &is_stopped)? {
+        if !inner.store.compact(inner, eagerness, &is_stopped)? {
             return Ok(merges);
         }
         merges += 1;

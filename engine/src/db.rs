@@ -21,6 +21,7 @@ use crate::options::{Options, WhisperOptions};
 use crate::schema::{AggregationMethod, Policy, Schema};
 use crate::series::{SeriesId, SeriesInfo};
 use crate::snapshot::{self, Snapshot};
+use crate::store::Eagerness;
 use parking_lot::Mutex;
 use silverback_formats::carbon::Point;
 use silverback_formats::event::Event;
@@ -419,7 +420,16 @@ impl Db {
     /// # Errors
     /// When a file cannot be written, and after [`Db::close`].
     pub fn compact(&self) -> Result<usize, SealError> {
-        compact::all(self.inner())
+        compact::all(self.inner(), Eagerness::Forced)
+    }
+
+    /// Merges blocks where it pays, and says how often. With [`Options::background`] that is done
+    /// in the background.
+    ///
+    /// # Errors
+    /// As [`Db::compact`].
+    pub fn compact_due(&self) -> Result<usize, SealError> {
+        compact::all(self.inner(), Eagerness::Patient)
     }
 
     /// Deletes blocks that hold nothing within retention any more, and says how many.

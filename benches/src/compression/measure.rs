@@ -101,7 +101,7 @@ fn check(
         let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         if bits(&values) != bits(&stretch.values) {
             let (codec, set) = (codec.name(), set.to_owned());
-            return Err(BenchError::Changed { codec, set });
+            return Err(BenchError::CodecChanged { codec, set });
         }
     }
     Ok(())

@@ -25,10 +25,12 @@ mod summary;
 mod tables;
 mod victoria;
 
+pub(crate) use read::sets;
+pub(crate) use set::Set;
+
 use crate::error::{BenchError, Trying};
 use crate::peer::VictoriaMetrics;
 use measure::Effort;
-use set::Set;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use summary::{Results, SetResults};

@@ -5,20 +5,20 @@ use silverback_formats::gorilla::Encoder;
 
 /// Series of one origin.
 #[derive(Debug)]
-pub(super) struct Set {
-    pub(super) name: String,
-    pub(super) series: Vec<Series>,
+pub(crate) struct Set {
+    pub(crate) name: String,
+    pub(crate) series: Vec<Series>,
 }
 
 /// One series: values on a grid.
 #[derive(Debug, Clone)]
-pub(super) struct Series {
-    pub(super) name: String,
+pub(crate) struct Series {
+    pub(crate) name: String,
     pub(super) step_s: u32,
     /// Unix seconds of slot 0, a multiple of the step.
     pub(super) start_s: u32,
     /// By slot; `None` where there is none.
-    pub(super) values: Vec<Option<f64>>,
+    pub(crate) values: Vec<Option<f64>>,
 }
 
 /// A piece of a series that is coded by itself.

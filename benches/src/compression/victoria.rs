@@ -8,15 +8,10 @@ use crate::process;
 use silverback_engine::clock::monotonic;
 use std::io::{BufWriter, Write};
 use std::net::TcpStream;
-use std::path::Path;
 use std::time::Duration;
 
-/// Longest wait for it to count what it was sent, and for a merge to end.
+/// Longest wait for it to count what it was sent.
 const WAIT_MAX: Duration = Duration::from_secs(120);
-
-/// How long its files have to stay as they are to count as written, or merged: longer than the 5
-/// seconds that it keeps new points in memory.
-const QUIET: Duration = Duration::from_secs(8);
 
 /// Bytes a point of its data files, names left out; `None` when it is not installed.
 pub(super) fn bytes_per_point(set: &Set) -> Result<Option<f64>, BenchError> {
@@ -32,11 +27,7 @@ pub(super) fn bytes_per_point(set: &Set) -> Result<Option<f64>, BenchError> {
         std::thread::sleep(Duration::from_millis(100));
     }
     ingest::check(peer.stored_points()?, points)?;
-    peer.flush()?;
-    let data = folder.path().join("data");
-    settled(&data)?;
-    peer.merge()?;
-    let bytes = settled(&data)?;
+    let bytes = peer.merge_all(folder.path())?;
     Ok(Some(bytes as f64 / points as f64))
 }
 
@@ -51,18 +42,4 @@ fn send(set: &Set, peer: &VictoriaMetrics) -> std::io::Result<()> {
         }
     }
     lines.flush()
-}
-
-/// Bytes of all files below a folder, once they have stopped to change.
-fn settled(folder: &Path) -> Result<u64, BenchError> {
-    let begin = monotonic();
-    let (mut bytes, mut since) = (process::file_bytes(folder)?, monotonic());
-    while (bytes == 0 || since.elapsed() < QUIET) && begin.elapsed() < WAIT_MAX {
-        std::thread::sleep(Duration::from_millis(200));
-        let now = process::file_bytes(folder)?;
-        if now != bytes {
-            (bytes, since) = (now, monotonic());
-        }
-    }
-    Ok(bytes)
 }

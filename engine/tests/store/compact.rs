@@ -56,6 +56,22 @@ fn answers_stay_and_blocks_become_few() {
 }
 
 #[test]
+fn blocks_are_merged_by_themselves_when_there_are_eight() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    for seal in 1..=30 {
+        put(&db, "a.b", NOW_S - 60 * (31 - seal), seal as f64);
+        db.seal().unwrap();
+        // What eight became is small, so it is the first of the next eight.
+        let count = 1 + (seal - 1) % 7;
+        let is_eighth = seal > 1 && count == 1;
+        assert_eq!(db.compact_due().unwrap(), usize::from(is_eighth), "{seal}");
+        assert_eq!(blocks(&storage).len() as i64, count, "{seal}");
+        assert_eq!(last(&db, "a.b", DAY_S).len() as i64, seal);
+    }
+}
+
+#[test]
 fn what_is_deleted_or_has_expired_is_left_out() {
     let (bench, storage) = (Bench::new("60s:8h"), MemoryStorage::new());
     let db = filled(&bench, &storage);

@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The sets of all paths.
-pub(super) fn sets(paths: &[PathBuf]) -> Result<Vec<Set>, BenchError> {
+pub(crate) fn sets(paths: &[PathBuf]) -> Result<Vec<Set>, BenchError> {
     let mut sets = Vec::new();
     for path in paths {
         let before = sets.len();

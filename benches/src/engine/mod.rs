@@ -1,7 +1,18 @@
 //! `engine`: what the database costs without sockets and lines.
+//!
+//! | module | what |
+//! |---|---|
+//! | (this) | `engine`: an hour of points, from the call to blocks and back |
+//! | [`levels`] | `engine levels`: weeks of points, through all levels of blocks and into roll-ups |
+//! | [`restart`] | `engine restart`: a server with millions of series, started again |
+//! | [`played`] | series that say the same again |
+
+mod levels;
+mod played;
+mod restart;
 
 use crate::error::BenchError;
-use crate::ingest::{count_points, per};
+use crate::ingest::{DAY_S, count_points, per};
 use crate::lines::{Lines, Order, Values};
 use crate::node::{STEP_S, options};
 use crate::process::{cpu_of, temporary_folder};
@@ -15,7 +26,10 @@ const BATCH_POINTS: usize = 1024;
 
 /// How much is stored.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Flags {
+    #[command(subcommand)]
+    part: Option<Part>,
     /// Series
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     series: u32,
@@ -27,12 +41,21 @@ pub(crate) struct Flags {
     values: Values,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Part {
+    /// Weeks of points, through all levels of blocks and into roll-ups
+    Levels(levels::Flags),
+    /// A server with millions of series, killed and started again
+    Restart(restart::Flags),
+}
+
 /// Runs all of it `runs` times.
 pub(crate) fn run(flags: &Flags, runs: u16, report: &mut Report) -> Result<(), BenchError> {
-    for _ in 0..runs {
-        once(flags, report)?;
+    match &flags.part {
+        Some(Part::Levels(levels)) => levels::run(levels, runs, report),
+        Some(Part::Restart(restart)) => restart::run(restart, runs, report),
+        None => (0..runs).try_for_each(|_| once(flags, report)),
     }
-    Ok(())
 }
 
 fn once(flags: &Flags, report: &mut Report) -> Result<(), BenchError> {
@@ -69,7 +92,7 @@ fn once(flags: &Flags, report: &mut Report) -> Result<(), BenchError> {
         add(measure, "us/node", per(cost, nodes?.max(1)));
     }
 
-    let (found, cost) = cpu_of(|| count_points(&db))?;
+    let (found, cost) = cpu_of(|| count_points(&db, DAY_S))?;
     found?;
     add("fetch from the head", "ns/point", per(cost, points) * 1e3);
     drop(db);
@@ -79,7 +102,7 @@ fn once(flags: &Flags, report: &mut Report) -> Result<(), BenchError> {
     let (sealed, cost) = cpu_of(|| db.seal())?;
     sealed?;
     add("seal", "ns/point", per(cost, points) * 1e3);
-    let (found, cost) = cpu_of(|| count_points(&db))?;
+    let (found, cost) = cpu_of(|| count_points(&db, DAY_S))?;
     found?;
     add("fetch from blocks", "ns/point", per(cost, points) * 1e3);
     Ok(())
@@ -92,12 +115,17 @@ pub(crate) fn round(lines: &mut Lines) -> Vec<(String, f64)> {
     points
 }
 
-pub(crate) fn append(db: &Db, points: &[(String, f64)], time_s: i64) -> Result<(), BenchError> {
+/// Stores points of one time.
+pub(crate) fn append<N: AsRef<str>>(
+    db: &Db,
+    points: &[(N, f64)],
+    time_s: i64,
+) -> Result<(), BenchError> {
     let mut batch = Vec::with_capacity(BATCH_POINTS);
     for points in points.chunks(BATCH_POINTS) {
         batch.clear();
         batch.extend(points.iter().map(|(name, value)| Point {
-            name: name.as_bytes(),
+            name: name.as_ref().as_bytes(),
             time_s,
             value: *value,
         }));
