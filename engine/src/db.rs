@@ -99,7 +99,7 @@ impl Db {
         dialect: Dialect,
         limits: &FindLimits,
     ) -> Result<Vec<Found>, FindError> {
-        self.inner().index.find(&Pattern::compile(pattern, dialect)?, limits)
+        self.inner().index.find(&Pattern::compile_within(pattern, dialect, limits)?, limits)
     }
 
     /// The series of this name, in any spelling that means it.

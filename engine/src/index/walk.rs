@@ -42,7 +42,7 @@ impl LiveIndex {
         let mut walk = Walk {
             index: self,
             pinned,
-            states: States::new(report.pattern(), texts),
+            states: States::new(report.pattern(), texts, report)?,
             report,
             pending: Vec::new(),
             path: Vec::new(),
@@ -113,8 +113,7 @@ struct Walk<'a, 'r> {
 
 impl Walk<'_, '_> {
     fn run(&mut self) -> ControlFlow<()> {
-        let start = self.states.start();
-        self.report.check()?;
+        let start = self.states.start(self.report)?;
         self.read(TOP, start)?;
         while let Some(pending) = self.pending.pop() {
             self.path.truncate(pending.above_len);
@@ -139,7 +138,7 @@ impl Walk<'_, '_> {
             if matches!(child, Child::Leaf(_)) && !child_accepts {
                 return ControlFlow::Continue(());
             }
-            match self.states.follow(set, segment) {
+            match self.states.follow(set, segment, self.report)? {
                 Some(next) => self.meet(next, segment, child),
                 None => ControlFlow::Continue(()),
             }
@@ -148,8 +147,7 @@ impl Walk<'_, '_> {
 
     fn look_up(&mut self, directory: DirectoryId, set: usize) -> ControlFlow<()> {
         let mut at = 0;
-        while let Some((segment, next, after)) = self.states.follow_text(set, at) {
-            self.report.step()?;
+        while let Some((segment, next, after)) = self.states.follow_text(set, at, self.report)? {
             at = after;
             let (accepts, goes_on) =
                 (self.states.set(next).accepts, self.states.set(next).goes_on());

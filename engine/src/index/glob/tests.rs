@@ -1,11 +1,14 @@
 //! The recorded cases of go-carbon and graphite-web, and what the vectors cannot show.
 
+use crate::clock;
 use crate::error::FindError;
 use crate::index::{Dialect, FindLimits, Found, LiveIndex, NodeKind, Pattern};
 use crate::series::SeriesId;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 const VECTORS: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/glob.json"));
@@ -228,45 +231,99 @@ fn mistakes_name_their_place() {
     check("a.b}", 3, "missing {");
 }
 
+/// Why a pattern is refused for its size, if it is.
+fn refused(pattern: &str, dialect: Dialect) -> Option<&'static str> {
+    match Pattern::compile(pattern.as_bytes(), dialect) {
+        Err(FindError::TooLarge { reason, .. }) => Some(reason),
+        Err(error) => panic!("{error}"),
+        Ok(_) => None,
+    }
+}
+
+const TOO_MANY_MARKS: &str = "it has more than 131072 wildcards, braces, commas and dots";
+const TOO_MANY_BYTES: &str = "texts and automata of its nodes take more than 32 MiB";
+
 /// Patterns made to be expensive are refused, or are not.
 #[test]
 fn hostile_patterns_stay_within_limits() {
-    let reason = |pattern: &str, dialect| match Pattern::compile(pattern.as_bytes(), dialect) {
-        Err(FindError::Pattern { reason, .. }) => Some(reason),
-        Err(error) => panic!("{error}"),
-        Ok(_) => None,
-    };
-    let index = index(&[&"a".repeat(80), "x99999", "a.b"]);
+    let index = index(&[&"a".repeat(80), "x50000", "a.b"]);
     for dialect in [Dialect::Carbon, Dialect::Graphite] {
         let nested = |depth| "{".repeat(depth) + "a" + &"}".repeat(depth);
-        assert_eq!(reason(&nested(100), dialect), None);
-        assert_eq!(reason(&nested(1000), dialect), Some("braces nest deeper than 100"));
-        let many = (0..100_000).map(|i| format!("x{i}")).collect::<Vec<_>>().join(",");
+        assert_eq!(refused(&nested(100), dialect), None);
+        let deep = Pattern::compile(nested(101).as_bytes(), dialect).unwrap_err();
+        assert!(deep.to_string().contains("braces nest deeper than 100"), "{deep}");
+        let many = (0..60_000).map(|i| format!("x{i}")).collect::<Vec<_>>().join(",");
         let (found, _) = answer(&index, format!("{{{many}}}").as_bytes(), dialect).unwrap();
-        assert_eq!(found, ["x99999"]);
+        assert_eq!(found, ["x50000"]);
         let dotted = "{a.b,c.d}".repeat(13);
-        let too_many = "braces with dots stand for more than 4096 patterns or 2 MiB";
-        assert_eq!(reason(&dotted, dialect), Some(too_many));
-        assert_eq!(reason(&"{a.b,c.d}".repeat(12), dialect), None);
-        assert_eq!(reason(&format!("{{{many}.b}}"), dialect), Some(too_many));
-        assert_eq!(reason(&"{a,b}".repeat(1000), dialect), None);
-        assert_eq!(reason(&"{a}{b.c}".repeat(20_000), dialect), None);
+        let too_many = "braces with dots stand for more than 4096 patterns or 512 KiB";
+        assert_eq!(refused(&dotted, dialect), Some(too_many));
+        assert_eq!(refused(&"{a.b,c.d}".repeat(12), dialect), None);
+        assert_eq!(refused(&format!("{{{many}.b}}"), dialect), Some(too_many));
+        assert_eq!(refused(&"{a,b}".repeat(1000), dialect), None);
+        assert_eq!(refused(&"{a}{b.c}".repeat(20_000), dialect), None);
         let too_large = "a node's automaton needs more than 4 MiB";
-        assert_eq!(reason(&"?a".repeat(1000), dialect), None);
-        assert_eq!(reason(&"?a".repeat(100_000), dialect), Some(too_large));
+        assert_eq!(refused(&"?a".repeat(1000), dialect), None);
+        assert_eq!(refused(&"?a".repeat(100_000), dialect), Some(too_large));
         assert_eq!(
-            reason(&"a".repeat((1 << 20) + 1), dialect),
+            refused(&"a".repeat((1 << 20) + 1), dialect),
             Some("the pattern is longer than 1 MiB")
         );
         let wild = many.replace(',', "*,");
-        assert_eq!(reason(&format!("{{{wild}}}"), dialect), Some(too_large));
+        assert_eq!(refused(&format!("{{{wild}}}"), dialect), Some(too_large));
         let stars = "*a".repeat(300) + "*b";
         assert_eq!(answer(&index, stars.as_bytes(), dialect), Ok((vec![], vec![])));
         let stars = "*a".repeat(80);
         assert_eq!(answer(&index, stars.as_bytes(), dialect).unwrap().0.len(), 1);
-        assert_eq!(reason(&"*.".repeat(100_000), dialect), None);
+        assert_eq!(refused(&"*.".repeat(60_000), dialect), None);
+        assert_eq!(refused(&"*.".repeat(70_000), dialect), Some(TOO_MANY_MARKS));
+        assert_eq!(refused(&"?".repeat(140_000), dialect), Some(TOO_MANY_MARKS));
     }
-    assert_eq!(reason(&"[".repeat(500_000), Dialect::Graphite), None);
-    assert_eq!(reason(&"{".repeat(500_000), Dialect::Graphite), None);
-    assert_eq!(reason(&"**.a.".repeat(10_000), Dialect::Graphite), None);
+    assert_eq!(refused(&"[".repeat(500_000), Dialect::Graphite), None);
+    assert_eq!(refused(&"{".repeat(100_000), Dialect::Graphite), None);
+    assert_eq!(refused(&"**.a.".repeat(10_000), Dialect::Graphite), None);
+}
+
+/// Nodes that each stay within the bounds of a node, and are all different, stay within those of
+/// a pattern.
+#[test]
+fn different_nodes_share_one_budget() {
+    let nodes = |count: usize, node: &dyn Fn(usize) -> String| {
+        (0..count).map(node).collect::<Vec<_>>().join(".")
+    };
+    let texts = |i: usize| format!("{i:03}{}", "{a,b}".repeat(14));
+    let bits = |i: usize| format!("?{i}");
+    let regexes = |i: usize| format!("*{i}{}", "?".repeat(130));
+    let all: [(&dyn Fn(usize) -> String, usize, usize, Dialect); 3] = [
+        (&texts, 5, 40, Dialect::Carbon),
+        (&bits, 1000, 20_000, Dialect::Graphite),
+        (&regexes, 5, 70, Dialect::Carbon),
+    ];
+    for (node, few, many, dialect) in all {
+        let pattern = Pattern::compile(nodes(few, node).as_bytes(), dialect).unwrap();
+        assert_eq!(pattern.tests().len(), few);
+        assert_eq!(refused(&nodes(many, node), dialect), Some(TOO_MANY_BYTES));
+    }
+    // Alternatives of many nodes, each below the bound of alternatives and their size.
+    let alternatives: Vec<_> = (0..70).map(|i| format!("{i}{}", ".a".repeat(2000))).collect();
+    let alternatives = format!("{{{}}}", alternatives.join(","));
+    assert_eq!(refused(&alternatives, Dialect::Carbon), Some(TOO_MANY_MARKS));
+    let alternatives: Vec<_> = (0..20).map(|i| format!("{i}.a")).collect();
+    let alternatives = format!("{{{}}}{}", alternatives.join(","), ".a".repeat(8000));
+    let too_many = "it stands for more than 131072 path nodes";
+    assert_eq!(refused(&alternatives, Dialect::Carbon), Some(too_many));
+}
+
+/// A pattern is not compiled for somebody who does not wait any more.
+#[test]
+fn compiling_looks_at_the_limits() {
+    let pattern = |limits: &FindLimits| {
+        Pattern::compile_within(b"a.{b,c}.*", Dialect::Carbon, limits).map(drop)
+    };
+    let late = FindLimits { deadline: Some(clock::monotonic()), ..FindLimits::default() };
+    let expected = Err(FindError::Deadline { pattern: "a.{b,c}.*".to_owned() });
+    assert_eq!(pattern(&late), expected);
+    let cancelled = Some(Arc::new(AtomicBool::new(true)));
+    assert_eq!(pattern(&FindLimits { cancelled, ..FindLimits::default() }), expected);
+    assert_eq!(pattern(&FindLimits::default()), Ok(()));
 }

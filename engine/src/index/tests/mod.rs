@@ -1,6 +1,8 @@
 //! The index as a whole: beside a plain model, beside a brute-force matcher, under many threads.
 
 #[cfg(not(miri))] // too slow there
+mod memory;
+#[cfg(not(miri))] // too slow there
 mod passing;
 
 use super::*;
