@@ -133,13 +133,24 @@ impl Index {
     /// # Panics
     /// When the id is below the first one of this index.
     pub fn insert(&self, path: &[u8], id: SeriesId) -> SeriesId {
-        let first = self.insert_into_live(|parts| {
+        let first = self.insert_until(id, |parts| {
             parts.lookup_below(path).unwrap_or_else(|| parts.live.names.insert(path, id))
         });
         if first == id {
             self.tags.insert(path, id);
         }
         first
+    }
+
+    /// Inserts until the answer is `id` or one that has not been removed: the parts that were
+    /// looked into may be those before a seal, and the removal in those after it.
+    fn insert_until(&self, id: SeriesId, insert: impl Fn(&Parts) -> SeriesId) -> SeriesId {
+        loop {
+            let first = self.insert_into_live(&insert);
+            if first == id || self.has(first) {
+                return first;
+            }
+        }
     }
 
     /// The same for a path of which is known that the parts below the live one do not have it.
@@ -561,5 +572,34 @@ impl Sealing {
             }
         }
         builder.finish(append).map(drop)
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(any(loom, miri)))]
+mod tests {
+    use super::*;
+    use crate::index::tests::seal;
+    use std::cell::Cell;
+
+    /// An insert that has loaded the parts, while a seal ends and the series is removed from the
+    /// new base, does not answer the removed one.
+    #[test]
+    fn no_insert_answers_what_was_removed_before_it_looked() {
+        let index = Index::new();
+        let (old, new) = (SeriesId(0), SeriesId(1));
+        assert_eq!(index.insert(b"a.b", old), old);
+        index.begin_seal(new);
+        let looks = Cell::new(0);
+        let first = index.insert_until(new, |parts| {
+            looks.set(looks.get() + 1);
+            if looks.get() == 1 {
+                index.finish_seal(seal(vec![(b"a.b", old)]));
+                assert!(index.remove(old));
+            }
+            parts.lookup_below(b"a.b").unwrap_or_else(|| parts.live.names.insert(b"a.b", new))
+        });
+        assert_eq!((first, looks.get()), (new, 2));
+        assert_eq!((index.lookup(b"a.b"), index.len()), (Some(new), 1));
     }
 }

@@ -11,7 +11,7 @@ use proptest::collection::{btree_set, vec};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use silverback_formats::index::PushError;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
@@ -34,6 +34,8 @@ struct World {
     stay: Vec<String>,
     passing: Vec<String>,
     next_id: Mutex<u32>,
+    /// Those that were removed, and when: the how-manieth.
+    removed: Mutex<HashMap<SeriesId, usize>>,
     is_done: AtomicBool,
 }
 
@@ -48,6 +50,7 @@ impl World {
             stay: stay.iter().cloned().collect(),
             passing: passing.difference(stay).cloned().collect(),
             next_id: Mutex::new(stay.len() as u32),
+            removed: Mutex::default(),
             is_done: AtomicBool::new(false),
         }
     }
@@ -60,7 +63,11 @@ impl World {
                 return;
             }
             let id = SeriesId(*next_id);
-            *next_id += u32::from(self.index.insert(name.as_bytes(), id) == id);
+            let removals = self.removed.lock().len();
+            let first = self.index.insert(name.as_bytes(), id);
+            let removed = self.removed.lock().get(&first).copied();
+            assert!(removed.is_none_or(|at| at >= removals), "{name} is a series that is gone");
+            *next_id += u32::from(first == id);
         }
     }
 
@@ -71,8 +78,12 @@ impl World {
             if self.is_done.load(Ordering::Acquire) {
                 return;
             }
-            if let Some(id) = self.index.lookup(name.as_bytes()) {
-                self.index.remove(id);
+            if let Some(id) = self.index.lookup(name.as_bytes())
+                && self.index.remove(id)
+            {
+                let mut removed = self.removed.lock();
+                let at = removed.len();
+                removed.insert(id, at);
             }
         }
     }
