@@ -1,8 +1,10 @@
 //! The sealed index as a file: most names of the database, written anew from time to time.
 //!
 //! New names are in the live index, in memory, and from a seal on in the series log. When they
-//! are many, a new file of all names is written beside the old one, and the manifest says that it
-//! counts. At the next start it is mapped, and only what the series log says since is read.
+//! are many, or a day old, a new file of all names is written beside the old one, and the manifest
+//! says that it counts. At the next start it is mapped, and only what the series log says since is
+//! read. Names that came and went count like those that stay: their ids take memory, and the log
+//! tells of them, until a new file is made.
 //!
 //! The series log is the truth: a file that is damaged is put aside, and made again from the log.
 //!
@@ -35,6 +37,8 @@ const TICK: Duration = Duration::from_secs(1);
 const BACK_OFF_TICKS_MAX: u64 = 60;
 /// New names beyond this share of the sealed ones are worth a new file.
 const SHARE_OF_SEALED: usize = 20;
+/// Age at which a file is made anew however little is new.
+const AGE_MAX: Duration = Duration::from_secs(86_400);
 /// Name under which a file is written.
 const UNFINISHED: &str = "index.tmp";
 
@@ -94,13 +98,18 @@ pub(crate) fn open(
 pub(crate) fn work(inner: &Inner, stop: &Receiver<()>) {
     inner.index.load_tags(|| inner.closed.load(Ordering::Acquire));
     let (mut tick, mut not_before, mut failures) = (0_u64, 0, 0);
+    // How old a file is that was found at the start is not known: it is taken for new.
+    let mut made = monotonic();
     while stop.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
         tick += 1;
-        if tick < not_before || !inner.wants_base() {
+        if tick < not_before || !inner.wants_base(made.elapsed()) {
             continue;
         }
         match inner.seal_index() {
-            Ok(()) => failures = 0,
+            Ok(()) => {
+                failures = 0;
+                made = monotonic();
+            }
             Err(SealError::Closed) => return,
             Err(error) => {
                 failures += 1;
@@ -113,13 +122,22 @@ pub(crate) fn work(inner: &Inner, stop: &Receiver<()>) {
 }
 
 impl Inner {
-    /// Whether so many names are new, or removed, that a new file should be made.
-    fn wants_base(&self) -> bool {
+    /// Names that came, went, or both since the file was made.
+    pub(crate) fn unsealed(&self) -> usize {
+        let next_id = *self.next_id.lock();
+        self.index.unsealed(SeriesId(next_id))
+    }
+
+    /// Whether so much is new, or what is new so old, that a new file should be made; the last
+    /// one was made so long ago.
+    fn wants_base(&self, age: Duration) -> bool {
         if let BaseWork::Damaged(_) = *self.base_work.lock() {
             return false;
         }
-        let (new, sealed) = self.index.unsealed();
-        self.index.is_sealing() || new > self.options.index_seal_names.max(sealed / SHARE_OF_SEALED)
+        let sealed = self.index.base().map_or(0, |base| base.len());
+        let enough = self.options.index_seal_names.max(sealed / SHARE_OF_SEALED);
+        let unsealed = self.unsealed();
+        self.index.is_sealing() || unsealed > enough || unsealed > 0 && age >= AGE_MAX
     }
 
     /// See [`Db::seal_index`](crate::Db::seal_index).
@@ -260,5 +278,60 @@ impl From<std::io::Error> for WriteError {
 impl From<PushError> for WriteError {
     fn from(error: PushError) -> Self {
         Self(error.to_string())
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(any(loom, miri)))]
+mod tests {
+    use super::*;
+    use crate::storage::MemoryStorage;
+    use crate::{Db, Options};
+    use silverback_formats::carbon::Point;
+    use std::sync::Arc;
+
+    const NOT_OLD: Duration = Duration::ZERO;
+
+    /// A database that makes a new file for more than four names.
+    fn database() -> Db {
+        let options = Options {
+            index_seal_names: 4,
+            background: false,
+            storage: Arc::new(MemoryStorage::new()),
+            ..Options::new("/db")
+        };
+        Db::open(options).unwrap()
+    }
+
+    fn create(db: &Db, name: &str) -> SeriesId {
+        let point = Point { name: name.as_bytes(), time_s: db.now_s(), value: 1.0 };
+        db.append(&[point]).unwrap();
+        db.series(name.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn names_that_come_and_go_are_worth_a_file() {
+        let db = database();
+        for turn in 0..5 {
+            assert!(!db.inner().wants_base(NOT_OLD), "{turn}");
+            let id = create(&db, "a.b");
+            db.delete(&[id]).unwrap();
+            assert_eq!(db.inner().unsealed(), turn + 1);
+        }
+        assert!(db.series_count() == 0 && db.inner().wants_base(NOT_OLD));
+        db.seal_index().unwrap();
+        assert!(db.inner().unsealed() == 0 && !db.inner().wants_base(NOT_OLD));
+    }
+
+    #[test]
+    fn little_that_is_new_waits_a_day() {
+        let db = database();
+        assert!(!db.inner().wants_base(AGE_MAX), "nothing is new");
+        let id = create(&db, "a.b");
+        assert!(!db.inner().wants_base(AGE_MAX - TICK) && db.inner().wants_base(AGE_MAX));
+        db.seal_index().unwrap();
+        assert!(!db.inner().wants_base(AGE_MAX));
+        db.delete(&[id]).unwrap();
+        assert!(db.inner().unsealed() == 1 && db.inner().wants_base(AGE_MAX));
     }
 }

@@ -486,7 +486,7 @@ impl Db {
             ("index.bytes", inner.index.memory_bytes() as f64),
             ("index.fileBytes", inner.index.base().map_or(0, |base| base.len_bytes()) as f64),
             ("index.tagged", inner.index.tagged_len() as f64),
-            ("index.unsealed", inner.index.unsealed().0 as f64),
+            ("index.unsealed", inner.unsealed() as f64),
             ("wal.bytes", inner.wal.written_bytes() as f64),
             ("damage", damage as f64),
             ("block.writeAmplification", if sealed > 0.0 { written / sealed } else { 0.0 }),

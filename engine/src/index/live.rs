@@ -117,6 +117,11 @@ impl LiveIndex {
         index
     }
 
+    /// The lowest id there may be.
+    pub(super) fn first_id(&self) -> SeriesId {
+        self.first_id
+    }
+
     /// Enters a canonical path (not empty, no empty parts) under `id` and answers the id that it
     /// has from now on: of several inserts of one path the first one's stands.
     ///

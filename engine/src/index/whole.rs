@@ -453,14 +453,14 @@ impl Index {
         self.len() == 0
     }
 
-    /// How many names a new base would take in or leave out, that the base has not or has; and
-    /// how many the base has.
+    /// What a new base would make good: how many ids below `end` the base was not made with,
+    /// whether they are names or were removed again, since they take memory either way; and how
+    /// many of its names were removed.
     #[must_use]
-    pub fn unsealed(&self) -> (usize, usize) {
+    pub fn unsealed(&self, end: SeriesId) -> usize {
         let parts = self.parts.load();
-        let base = parts.base.as_ref();
-        let removed = base.map_or(0, |base| base.removed_len());
-        (parts.live.names.len() + removed, base.map_or(0, |base| base.len()))
+        let given = end.0.saturating_sub(parts.live.names.first_id().0);
+        given as usize + parts.base.as_ref().map_or(0, |base| base.removed_len())
     }
 
     /// The base, if there is one.
