@@ -90,6 +90,8 @@ impl Live {
 pub struct Sealing {
     base: Option<Arc<SealedIndex>>,
     names: Arc<LiveIndex>,
+    /// Above all of their ids.
+    end: SeriesId,
 }
 
 impl Default for Index {
@@ -484,7 +486,7 @@ impl Index {
             names
         });
         drop(removed);
-        Sealing { base, names }
+        Sealing { base, names, end }
     }
 
     /// Whether a new base was begun and not finished.
@@ -563,7 +565,8 @@ impl Sealing {
         let mut all = Merged::new(Order::Segments);
         self.base.iter().for_each(|base| all.add(&**base, b""));
         all.add(&*self.names, b"");
-        let mut builder = IndexBuilder::new();
+        let names = self.base.as_ref().map_or(0, |base| base.len()) + self.names.len();
+        let mut builder = IndexBuilder::of(names, self.end.0);
         while let Some((path, id)) = all.next() {
             builder.push(path, id.0)?;
             if builder.ready_bytes() >= PIECE_BYTES {
