@@ -15,7 +15,8 @@
 //! 3. The file is written under another name, synced, renamed, and its folder synced.
 //! 4. The manifest says that it counts; readers get it; the old one is removed.
 //!
-//! What fails is tried again, with the same parts.
+//! What fails is tried again, with the same parts; but for names that do not fit the format, which
+//! fail again each time: these wait for somebody to ask for it, or for the next start.
 
 use crate::clock::monotonic;
 use crate::counters::add;
@@ -50,6 +51,8 @@ pub(crate) enum BaseWork {
     Idle,
     /// One was begun; its length is not known yet.
     Begun(IndexEntry),
+    /// The same, and the names did not fit the format.
+    Full(IndexEntry),
     /// The file that counts was found damaged: the next start makes a new one of the series log.
     Damaged(Damage),
 }
@@ -112,6 +115,10 @@ pub(crate) fn work(inner: &Inner, stop: &Receiver<()>) {
             }
             Err(SealError::Closed) => return,
             Err(error) => {
+                if inner.is_base_full() {
+                    tracing::error!("cannot seal the index: {error}; {UNTIL_THERE_IS_ROOM}");
+                    continue;
+                }
                 failures += 1;
                 let ticks = (1 << failures.min(6)).min(BACK_OFF_TICKS_MAX);
                 not_before = tick + ticks;
@@ -131,13 +138,17 @@ impl Inner {
     /// Whether so much is new, or what is new so old, that a new file should be made; the last
     /// one was made so long ago.
     fn wants_base(&self, age: Duration) -> bool {
-        if let BaseWork::Damaged(_) = *self.base_work.lock() {
+        if let BaseWork::Damaged(_) | BaseWork::Full(_) = *self.base_work.lock() {
             return false;
         }
         let sealed = self.index.base().map_or(0, |base| base.len());
         let enough = self.options.index_seal_names.max(sealed / SHARE_OF_SEALED);
         let unsealed = self.unsealed();
         self.index.is_sealing() || unsealed > enough || unsealed > 0 && age >= AGE_MAX
+    }
+
+    fn is_base_full(&self) -> bool {
+        matches!(*self.base_work.lock(), BaseWork::Full(_))
     }
 
     /// See [`Db::seal_index`](crate::Db::seal_index).
@@ -163,7 +174,7 @@ impl Inner {
     fn make_base(&self, work: &mut BaseWork) -> Result<IndexEntry, FileError> {
         let begun = match work {
             BaseWork::Idle => self.begin_base(),
-            BaseWork::Begun(entry) => *entry,
+            BaseWork::Begun(entry) | BaseWork::Full(entry) => *entry,
             BaseWork::Damaged(Damage { path, reason, .. }) => {
                 let source = std::io::Error::other(reason.clone());
                 return Err(FileError { path: path.clone(), source });
@@ -181,7 +192,13 @@ impl Inner {
             return Err(FileError { path, source });
         }
         self.name_series()?;
-        let (base, entry) = self.write_base(&sealing, begun)?;
+        let (base, entry) = self.write_base(&sealing, begun).map_err(|error| {
+            if let WriteError::Full(_) = error {
+                *work = BaseWork::Full(begun);
+                add(&self.counters.index_full, 1);
+            }
+            error.about(self.folders.index.join(UNFINISHED))
+        })?;
         let old = {
             let mut disk = self.disk.lock();
             let old = disk.manifest.state().index;
@@ -225,26 +242,21 @@ impl Inner {
         &self,
         sealing: &Sealing,
         begun: IndexEntry,
-    ) -> Result<(SealedIndex, IndexEntry), FileError> {
+    ) -> Result<(SealedIndex, IndexEntry), WriteError> {
         let (storage, dir) = (&*self.options.storage, &self.folders.index);
         let (new, path) = (dir.join(UNFINISHED), path(dir, begun.number));
-        let write = || -> Result<SealedIndex, WriteError> {
-            let file = storage.create(&new)?;
-            sealing.write(&mut |bytes| {
-                if self.closed.load(Ordering::Acquire) {
-                    return Err(WriteError("the database is closed".to_owned()));
-                }
-                Ok(file.append(bytes)?)
-            })?;
-            file.sync()?;
-            storage.rename(&new, &path)?;
-            storage.sync_dir(dir)?;
-            SealedIndex::open(storage.read(&path)?).map_err(|error| WriteError(error.to_string()))
-        };
-        let base = write().map_err(|error| FileError {
-            path: new.clone(),
-            source: std::io::Error::other(error.0),
+        let file = storage.create(&new)?;
+        sealing.write(&mut |bytes| {
+            if self.closed.load(Ordering::Acquire) {
+                return Err(WriteError::Other("the database is closed".to_owned()));
+            }
+            Ok(file.append(bytes)?)
         })?;
+        file.sync()?;
+        storage.rename(&new, &path)?;
+        storage.sync_dir(dir)?;
+        let base = SealedIndex::open(storage.read(&path)?);
+        let base = base.map_err(|error| WriteError::Other(error.to_string()))?;
         let entry = IndexEntry { len_bytes: base.len_bytes() as u64, ..begun };
         Ok((base, entry))
     }
@@ -253,7 +265,7 @@ impl Inner {
     pub(crate) fn verify_base(&self) -> Vec<Damage> {
         let known = match &*self.base_work.lock() {
             BaseWork::Damaged(damage) => Some(damage.clone()),
-            BaseWork::Idle | BaseWork::Begun(_) => None,
+            BaseWork::Idle | BaseWork::Begun(_) | BaseWork::Full(_) => None,
         };
         let number = self.disk.lock().manifest.state().index.map_or(0, |index| index.number);
         let found = self.index.base().and_then(|base| base.verify().err());
@@ -266,18 +278,37 @@ impl Inner {
     }
 }
 
+/// What a message about names that do not fit says.
+const UNTIL_THERE_IS_ROOM: &str = "new names stay in memory, and it is not tried again until the \
+    next start: delete series, or take some to another node";
+
 /// Why a file was not written, in words.
-struct WriteError(String);
+enum WriteError {
+    /// The format has no room for the names.
+    Full(String),
+    /// Another time it may be.
+    Other(String),
+}
+
+impl WriteError {
+    fn about(self, path: PathBuf) -> FileError {
+        let (Self::Full(reason) | Self::Other(reason)) = self;
+        FileError { path, source: std::io::Error::other(reason) }
+    }
+}
 
 impl From<std::io::Error> for WriteError {
     fn from(error: std::io::Error) -> Self {
-        Self(error.to_string())
+        Self::Other(error.to_string())
     }
 }
 
 impl From<PushError> for WriteError {
     fn from(error: PushError) -> Self {
-        Self(error.to_string())
+        match error {
+            PushError::Full { .. } => Self::Full(error.to_string()),
+            error => Self::Other(error.to_string()),
+        }
     }
 }
 
@@ -333,5 +364,23 @@ mod tests {
         assert!(!db.inner().wants_base(AGE_MAX));
         db.delete(&[id]).unwrap();
         assert!(db.inner().unsealed() == 1 && db.inner().wants_base(AGE_MAX));
+    }
+
+    /// Names that never fit are not written again and again.
+    #[test]
+    fn what_does_not_fit_is_not_tried_again() {
+        let full = PushError::Full { what: "series", max: 7 };
+        let other = PushError::Id { id: 7 };
+        assert!(matches!(WriteError::from(full), WriteError::Full(reason) if reason.contains("7")));
+        assert!(matches!(WriteError::from(other), WriteError::Other(_)));
+        let db = database();
+        (0..5).for_each(|i| _ = create(&db, &format!("a.{i}")));
+        assert!(db.inner().wants_base(NOT_OLD));
+        let begun = db.inner().begin_base();
+        *db.inner().base_work.lock() = BaseWork::Full(begun);
+        assert!(db.inner().is_base_full() && !db.inner().wants_base(AGE_MAX));
+        // Who asks for it gets another try.
+        db.seal_index().unwrap();
+        assert!(!db.inner().is_base_full() && db.inner().unsealed() == 0);
     }
 }
