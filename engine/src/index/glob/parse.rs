@@ -5,7 +5,7 @@
 //! | `*` | any run within a node | same; `**` alone in a node: any depth |
 //! | `?`, sets | one byte | one character |
 //! | `[^x]` | negation within 0x20..=0x7e without `*` | the characters `^` and `x` |
-//! | `[!x]` | negation, as above (`[!]` is a `!`) | negation |
+//! | `[!x]` | the characters `!` and `x` | negation |
 //! | `[a-]`, `[-a]` | literal dash | literal dash |
 //! | `[*]` | any byte | a literal star |
 //! | `{a,b.c}` | alternatives, nested, also with dots | same |
@@ -218,11 +218,7 @@ impl<'a> Tokenizer<'a> {
         if self.at == node_end {
             return mistake(opening, "broken range syntax");
         }
-        let is_negated = match self.text[self.at] {
-            b'^' => true,
-            b'!' => self.at + 1 < node_end && self.text[self.at + 1] != b']',
-            _ => false,
-        };
+        let is_negated = self.text[self.at] == b'^';
         self.at += usize::from(is_negated);
         let first = self.at;
         let mut set = SetBuilder::default();
