@@ -2,10 +2,45 @@
 
 use super::glob::Pattern;
 use super::sync::Ordering;
-use super::{FindLimits, NodeKind};
+use super::{FindLimits, Found, NodeKind};
 use crate::clock;
 use crate::error::FindError;
 use std::ops::ControlFlow;
+
+/// Everything that a walk finds, each once, sorted by path, the directory before the leaf.
+///
+/// # Errors
+/// When a limit is passed.
+pub(super) fn collect(
+    pattern: &Pattern,
+    limits: &FindLimits,
+    walk: impl FnOnce(&mut dyn FnMut(&[u8], NodeKind) -> ControlFlow<()>) -> Result<(), FindError>,
+) -> Result<Vec<Found>, FindError> {
+    let mut found = Vec::new();
+    let mut watch = Watch::new(pattern.text(), limits);
+    let mut held = Ok(());
+    walk(&mut |path, kind| {
+        held = watch.hold(size_of::<Found>() + path.len());
+        if held.is_err() {
+            return ControlFlow::Break(());
+        }
+        found.push(Found { path: path.to_vec(), kind });
+        ControlFlow::Continue(())
+    })?;
+    held.and_then(|()| watch.settle())?;
+    // What comes now takes seconds for millions of paths, and cannot be broken off.
+    watch.check()?;
+    found.sort_unstable();
+    let is_directory = |found: &Found| found.kind == NodeKind::Directory;
+    found.dedup_by(|later, kept| {
+        let is_same = later.path == kept.path && is_directory(later) == is_directory(kept);
+        if is_same {
+            kept.kind = later.kind;
+        }
+        is_same
+    });
+    Ok(found)
+}
 
 /// Looks at the clock, and whether somebody still waits, every few steps; and counts memory.
 pub(super) struct Watch<'a> {
@@ -122,6 +157,8 @@ pub(super) struct Report<'a> {
     found: usize,
     is_begun: bool,
     watch: Watch<'a>,
+    /// What the pattern takes, which has bounds of its own.
+    compiled: Borrowed<'a>,
     borrowed: Borrowed<'a>,
     spared: Borrowed<'a>,
     error: Option<FindError>,
@@ -141,6 +178,7 @@ impl<'a> Report<'a> {
             found: 0,
             is_begun: false,
             watch: Watch::new(pattern.text(), limits),
+            compiled: Borrowed { limits, bytes: 0 },
             borrowed: Borrowed { limits, bytes: 0 },
             spared: Borrowed { limits, bytes: 0 },
             error: None,
@@ -157,8 +195,6 @@ impl<'a> Report<'a> {
         self.is_known = Some(is_known);
     }
 
-    /// What the pattern takes, which has bounds of its own.
-    compiled: Borrowed<'a>,
     /// Hands on a node that matches.
     pub(super) fn node(&mut self, path: &[u8], kind: NodeKind) -> ControlFlow<()> {
         if kind == NodeKind::Directory && self.is_known.is_some_and(|is_known| is_known(path)) {
@@ -178,7 +214,6 @@ impl<'a> Report<'a> {
     /// To be called when the walk of a part begins.
     pub(super) fn begin(&mut self) -> ControlFlow<()> {
         if !std::mem::replace(&mut self.is_begun, true) {
-            compiled: Borrowed { limits, bytes: 0 },
             let taken = self.compiled.take(self.pattern.memory_bytes());
             let out_of_memory = || FindError::Memory { pattern: self.pattern.text().to_owned() };
             self.go_on(if taken { Ok(()) } else { Err(out_of_memory()) })?;

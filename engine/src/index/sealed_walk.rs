@@ -7,7 +7,7 @@
 
 use super::glob::Pattern;
 use super::removed::Removed;
-use super::report::Report;
+use super::report::{Report, collect};
 use super::sealed::{SealedIndex, child_at};
 use super::segments::SegmentId;
 use super::states::States;
@@ -63,13 +63,7 @@ impl SealedIndex {
     /// # Errors
     /// When a limit is passed.
     pub fn find(&self, pattern: &Pattern, limits: &FindLimits) -> Result<Vec<Found>, FindError> {
-        let mut found = Vec::new();
-        self.walk(pattern, limits, &mut |path, kind| {
-            found.push(Found { path: path.to_vec(), kind });
-            ControlFlow::Continue(())
-        })?;
-        found.sort_unstable();
-        Ok(found)
+        collect(pattern, limits, |visit| self.walk(pattern, limits, visit))
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::glob::Pattern;
 use super::live::{Child, DirectoryId, LiveIndex, TOP};
-use super::report::Report;
+use super::report::{Report, collect};
 use super::segments::{SegmentId, Segments};
 use super::states::{Run, States, Texts};
 use super::sync::{Guard, pin};
@@ -55,13 +55,7 @@ impl LiveIndex {
     /// # Errors
     /// When a limit is passed.
     pub fn find(&self, pattern: &Pattern, limits: &FindLimits) -> Result<Vec<Found>, FindError> {
-        let mut found = Vec::new();
-        self.walk(pattern, limits, &mut |path, kind| {
-            found.push(Found { path: path.to_vec(), kind });
-            ControlFlow::Continue(())
-        })?;
-        found.sort_unstable();
-        Ok(found)
+        collect(pattern, limits, |visit| self.walk(pattern, limits, visit))
     }
 }
 

@@ -28,7 +28,7 @@ use super::glob::Pattern;
 use super::leaves::Order;
 use super::live::LiveIndex;
 use super::merged::Merged;
-use super::report::{Report, Watch};
+use super::report::{Report, Watch, collect};
 use super::sealed::SealedIndex;
 use super::tags::{Completion, TagFilter, Tags, is_tagged};
 use super::{FindLimits, Found, NodeKind};
@@ -294,28 +294,7 @@ impl Index {
     /// # Errors
     /// When a limit is passed.
     pub fn find(&self, pattern: &Pattern, limits: &FindLimits) -> Result<Vec<Found>, FindError> {
-        let mut found = Vec::new();
-        let mut watch = Watch::new(pattern.text(), limits);
-        let mut held = Ok(());
-        self.walk(pattern, limits, &mut |path, kind| {
-            held = watch.hold(size_of::<Found>() + path.len());
-            if held.is_err() {
-                return ControlFlow::Break(());
-            }
-            found.push(Found { path: path.to_vec(), kind });
-            ControlFlow::Continue(())
-        })?;
-        held.and_then(|()| watch.settle())?;
-        found.sort_unstable();
-        let is_directory = |found: &Found| found.kind == NodeKind::Directory;
-        found.dedup_by(|later, kept| {
-            let is_same = later.path == kept.path && is_directory(later) == is_directory(kept);
-            if is_same {
-                kept.kind = later.kind;
-            }
-            is_same
-        });
-        Ok(found)
+        collect(pattern, limits, |visit| self.walk(pattern, limits, visit))
     }
 
     /// Lets questions about tags wait, until their deadlines, for a thread that calls

@@ -114,3 +114,42 @@ fn sets_of_states_are_bounded() {
     assert_eq!(failed, Err(FindError::Memory { pattern: pattern.text().to_owned() }));
     assert_eq!(memory.held(), 0);
 }
+
+/// Sorting what was found is not begun for somebody who does not wait any more; and every part
+/// counts what it finds.
+#[test]
+fn what_is_found_is_counted_and_not_sorted_in_vain() {
+    let names: Vec<_> = (0..300).map(|id| format!("a.{id}").into_bytes()).collect();
+    let named = || names.iter().map(Vec::as_slice).zip((0..).map(SeriesId));
+    let (live, whole) = (LiveIndex::new(), Index::new());
+    for (name, id) in named() {
+        live.insert(name, id);
+        whole.insert(name, id);
+    }
+    let sealed = seal(named().collect());
+    type Find<'a> = &'a dyn Fn(&Pattern, &FindLimits) -> Result<Vec<Found>, FindError>;
+    let finds: [Find<'_>; 3] = [
+        &|pattern, limits| live.find(pattern, limits),
+        &|pattern, limits| sealed.find(pattern, limits),
+        &|pattern, limits| whole.find(pattern, limits),
+    ];
+    let pattern = Pattern::compile(b"a.*", Dialect::Carbon).unwrap();
+    for find in finds {
+        let all = find(&pattern, &FindLimits::default()).unwrap();
+        let bytes: usize = all.iter().map(|found| size_of::<Found>() + found.path.len()).sum();
+        let memory = Counted::new(usize::MAX);
+        assert_eq!(find(&pattern, &memory.limits()).as_ref(), Ok(&all));
+        assert_eq!(memory.held(), bytes);
+        let memory = Counted::new(bytes - 1);
+        let failed = find(&pattern, &memory.limits());
+        assert_eq!(failed, Err(FindError::Memory { pattern: "a.*".to_owned() }));
+    }
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let limits = FindLimits { cancelled: Some(Arc::clone(&cancelled)), ..FindLimits::default() };
+    let late = crate::index::report::collect(&pattern, &limits, |visit| {
+        let _ = visit(b"a.b", NodeKind::Directory);
+        cancelled.store(true, Ordering::Release);
+        Ok(())
+    });
+    assert_eq!(late, Err(FindError::Deadline { pattern: "a.*".to_owned() }));
+}
