@@ -2,7 +2,8 @@
 
 use crate::clock;
 use crate::error::FindError;
-use crate::index::{Dialect, FindLimits, Found, LiveIndex, NodeKind, Pattern};
+use crate::index::tests::{seal, sealed_over};
+use crate::index::{Dialect, FindLimits, Found, Index, LiveIndex, NodeKind, Pattern, SealedIndex};
 use crate::series::SeriesId;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -13,24 +14,57 @@ use std::sync::atomic::AtomicBool;
 const VECTORS: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/glob.json"));
 
-fn index(names: &[&str]) -> LiveIndex {
-    let index = LiveIndex::new();
-    for (id, name) in names.iter().enumerate() {
-        index.insert(name.as_bytes(), SeriesId(id as u32));
+/// The same names in a live index, in a sealed one, and half of them in each part of a whole one.
+struct Indexes {
+    live: LiveIndex,
+    sealed: SealedIndex,
+    whole: Index,
+}
+
+impl Indexes {
+    fn of<N: AsRef<[u8]>>(names: &[N]) -> Self {
+        let names = || names.iter().map(AsRef::as_ref).zip((0..).map(SeriesId));
+        let (live, whole) = (LiveIndex::new(), Index::new());
+        let mut distinct = Vec::new();
+        for (name, id) in names() {
+            if live.insert(name, id) == id {
+                distinct.push((name, id));
+            }
+        }
+        let (first, second) = distinct.split_at(distinct.len() / 2);
+        first.iter().for_each(|&(name, id)| _ = whole.insert(name, id));
+        let next = second.first().map_or(SeriesId(0), |second| second.1);
+        let whole = sealed_over(&whole, next);
+        second.iter().for_each(|&(name, id)| _ = whole.insert(name, id));
+        Self { live, sealed: seal(distinct), whole }
     }
-    index
+
+    /// What all of them find.
+    #[track_caller]
+    fn find(&self, pattern: &Pattern) -> Vec<Found> {
+        let limits = FindLimits::default();
+        let found = self.live.find(pattern, &limits).unwrap();
+        let text = pattern.text();
+        assert_eq!(self.sealed.find(pattern, &limits).as_ref(), Ok(&found), "{text}, sealed");
+        assert_eq!(self.whole.find(pattern, &limits).as_ref(), Ok(&found), "{text}, in parts");
+        assert!(found.is_sorted(), "{found:?}");
+        assert!(found.windows(2).all(|pair| pair[0] != pair[1]), "{found:?}");
+        found
+    }
+}
+
+fn index(names: &[&str]) -> Indexes {
+    Indexes::of(names)
 }
 
 /// Leaves, directories (each sorted) or the error's reason.
 type Answer = Result<(Vec<String>, Vec<String>), &'static str>;
 
-fn answer(index: &LiveIndex, query: &[u8], dialect: Dialect) -> Answer {
-    let found = Pattern::compile(query, dialect)
-        .and_then(|pattern| index.find(&pattern, &FindLimits::default()));
+#[track_caller]
+fn answer(index: &Indexes, query: &[u8], dialect: Dialect) -> Answer {
+    let found = Pattern::compile(query, dialect).map(|pattern| index.find(&pattern));
     match found {
         Ok(found) => {
-            assert!(found.is_sorted(), "{found:?}");
-            assert!(found.windows(2).all(|pair| pair[0] != pair[1]), "{found:?}");
             let (leaves, dirs): (Vec<_>, Vec<_>) =
                 found.into_iter().partition(|found| found.kind != NodeKind::Directory);
             let paths = |found: Vec<Found>| -> Vec<String> {
@@ -157,15 +191,12 @@ fn any_depth_spans_nodes_but_not_tagged_ones() {
 
 #[test]
 fn graphite_counts_characters_and_stray_bytes() {
-    let index = LiveIndex::new();
     let names: [&[u8]; 5] = ["é".as_bytes(), b"\xc3", b"\xc3\xc3", "日本".as_bytes(), b"e"];
-    for (id, name) in names.iter().enumerate() {
-        index.insert(name, SeriesId(id as u32));
-    }
+    let index = Indexes::of(&names);
     let check = |query: &[u8], dialect, expected: &[usize]| {
         let pattern = Pattern::compile(query, dialect).unwrap();
-        let found = index.find(&pattern, &FindLimits::default()).unwrap();
-        let mut ids: Vec<usize> = found
+        let mut ids: Vec<usize> = index
+            .find(&pattern)
             .into_iter()
             .map(|found| names.iter().position(|name| *name == found.path).unwrap())
             .collect();
