@@ -19,8 +19,9 @@
 //! 3. [`Index::finish_seal`] publishes the new base in the place of both. What was removed since
 //!    step 1 is removed from it too, since step 2 may have passed it before.
 //!
-//! Inserts and finds take no lock. Removals take one, which only other removals and the two
-//! swaps wait for.
+//! Inserts and finds of names take no lock here. Removals take `removed`, which only other
+//! removals and the two swaps wait for. Names with tags are also entered in a table of tags, under
+//! the one lock of that ([`tags`](super::tags)), which questions about tags share.
 
 use super::cursor::SeriesCursor;
 use super::door::Door;
