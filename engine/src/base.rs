@@ -1,9 +1,10 @@
 //! The sealed index as a file: most names of the database, written anew from time to time.
 //!
 //! New names are in the live index, in memory, and from a seal on in the series log. When they
-//! are many, a new file of all names is written beside the old one, and the manifest says that it
-//! counts. At the next start it is compared with its checksums and mapped, and of the series log
-//! only what it says since is read.
+//! are many, or a day old, a new file of all names is written beside the old one, and the manifest
+//! says that it counts. At the next start it is compared with its checksums and mapped, and of the
+//! series log only what it says since is read. Names that came and went count like those that
+//! stay: their ids take memory, and the log tells of them, until a new file is made.
 //!
 //! The series log is the truth: a file that is damaged is put aside, and made again from the log.
 //!
@@ -14,7 +15,8 @@
 //! 3. The file is written under another name, synced, renamed, and its folder synced.
 //! 4. The manifest says that it counts; readers get it; the old one is removed.
 //!
-//! What fails is tried again, with the same parts.
+//! What fails is tried again, with the same parts; but for names that do not fit the format, which
+//! fail again each time: these wait for somebody to ask for it, or for the next start.
 
 use crate::clock::monotonic;
 use crate::counters::add;
@@ -36,6 +38,8 @@ const TICK: Duration = Duration::from_secs(1);
 const BACK_OFF_TICKS_MAX: u64 = 60;
 /// New names beyond this share of the sealed ones are worth a new file.
 const SHARE_OF_SEALED: usize = 20;
+/// Age at which a file is made anew however little is new.
+const AGE_MAX: Duration = Duration::from_secs(86_400);
 /// Name under which a file is written.
 const UNFINISHED: &str = "index.tmp";
 
@@ -47,6 +51,8 @@ pub(crate) enum BaseWork {
     Idle,
     /// One was begun; its length is not known yet.
     Begun(IndexEntry),
+    /// The same, and the names did not fit the format.
+    Full(IndexEntry),
     /// The file that counts was found damaged: the next start makes a new one of the series log.
     Damaged(Damage),
 }
@@ -97,15 +103,24 @@ pub(crate) fn open(
 pub(crate) fn work(inner: &Inner, stop: &Receiver<()>) {
     inner.index.load_tags(|| inner.closed.load(Ordering::Acquire));
     let (mut tick, mut not_before, mut failures) = (0_u64, 0, 0);
+    // How old a file is that was found at the start is not known: it is taken for new.
+    let mut made = monotonic();
     while stop.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
         tick += 1;
-        if tick < not_before || !inner.wants_base() {
+        if tick < not_before || !inner.wants_base(made.elapsed()) {
             continue;
         }
         match inner.seal_index() {
-            Ok(()) => failures = 0,
+            Ok(()) => {
+                failures = 0;
+                made = monotonic();
+            }
             Err(SealError::Closed) => return,
             Err(error) => {
+                if inner.is_base_full() {
+                    tracing::error!("cannot seal the index: {error}; {UNTIL_THERE_IS_ROOM}");
+                    continue;
+                }
                 failures += 1;
                 let ticks = (1 << failures.min(6)).min(BACK_OFF_TICKS_MAX);
                 not_before = tick + ticks;
@@ -116,13 +131,26 @@ pub(crate) fn work(inner: &Inner, stop: &Receiver<()>) {
 }
 
 impl Inner {
-    /// Whether so many names are new, or removed, that a new file should be made.
-    fn wants_base(&self) -> bool {
-        if let BaseWork::Damaged(_) = *self.base_work.lock() {
+    /// Names that came, went, or both since the file was made.
+    pub(crate) fn unsealed(&self) -> usize {
+        let next_id = *self.next_id.lock();
+        self.index.unsealed(SeriesId(next_id))
+    }
+
+    /// Whether so much is new, or what is new so old, that a new file should be made; the last
+    /// one was made so long ago.
+    fn wants_base(&self, age: Duration) -> bool {
+        if let BaseWork::Damaged(_) | BaseWork::Full(_) = *self.base_work.lock() {
             return false;
         }
-        let (new, sealed) = self.index.unsealed();
-        self.index.is_sealing() || new > self.options.index_seal_names.max(sealed / SHARE_OF_SEALED)
+        let sealed = self.index.base().map_or(0, |base| base.len());
+        let enough = self.options.index_seal_names.max(sealed / SHARE_OF_SEALED);
+        let unsealed = self.unsealed();
+        self.index.is_sealing() || unsealed > enough || unsealed > 0 && age >= AGE_MAX
+    }
+
+    fn is_base_full(&self) -> bool {
+        matches!(*self.base_work.lock(), BaseWork::Full(_))
     }
 
     /// See [`Db::seal_index`](crate::Db::seal_index).
@@ -148,7 +176,7 @@ impl Inner {
     fn make_base(&self, work: &mut BaseWork) -> Result<IndexEntry, FileError> {
         let begun = match work {
             BaseWork::Idle => self.begin_base(),
-            BaseWork::Begun(entry) => *entry,
+            BaseWork::Begun(entry) | BaseWork::Full(entry) => *entry,
             BaseWork::Damaged(Damage { path, reason, .. }) => {
                 let source = std::io::Error::other(reason.clone());
                 return Err(FileError { path: path.clone(), source });
@@ -166,7 +194,13 @@ impl Inner {
             return Err(FileError { path, source });
         }
         self.name_series()?;
-        let (base, entry) = self.write_base(&sealing, begun)?;
+        let (base, entry) = self.write_base(&sealing, begun).map_err(|error| {
+            if let WriteError::Full(_) = error {
+                *work = BaseWork::Full(begun);
+                add(&self.counters.index_full, 1);
+            }
+            error.about(self.folders.index.join(UNFINISHED))
+        })?;
         let old = {
             let mut disk = self.disk.lock();
             let old = disk.manifest.state().index;
@@ -210,26 +244,21 @@ impl Inner {
         &self,
         sealing: &Sealing,
         begun: IndexEntry,
-    ) -> Result<(SealedIndex, IndexEntry), FileError> {
+    ) -> Result<(SealedIndex, IndexEntry), WriteError> {
         let (storage, dir) = (&*self.options.storage, &self.folders.index);
         let (new, path) = (dir.join(UNFINISHED), path(dir, begun.number));
-        let write = || -> Result<SealedIndex, WriteError> {
-            let file = storage.create(&new)?;
-            sealing.write(&mut |bytes| {
-                if self.closed.load(Ordering::Acquire) {
-                    return Err(WriteError("the database is closed".to_owned()));
-                }
-                Ok(file.append(bytes)?)
-            })?;
-            file.sync()?;
-            storage.rename(&new, &path)?;
-            storage.sync_dir(dir)?;
-            SealedIndex::open(storage.read(&path)?).map_err(|error| WriteError(error.to_string()))
-        };
-        let base = write().map_err(|error| FileError {
-            path: new.clone(),
-            source: std::io::Error::other(error.0),
+        let file = storage.create(&new)?;
+        sealing.write(&mut |bytes| {
+            if self.closed.load(Ordering::Acquire) {
+                return Err(WriteError::Other("the database is closed".to_owned()));
+            }
+            Ok(file.append(bytes)?)
         })?;
+        file.sync()?;
+        storage.rename(&new, &path)?;
+        storage.sync_dir(dir)?;
+        let base = SealedIndex::open(storage.read(&path)?);
+        let base = base.map_err(|error| WriteError::Other(error.to_string()))?;
         let entry = IndexEntry { len_bytes: base.len_bytes() as u64, ..begun };
         Ok((base, entry))
     }
@@ -238,7 +267,7 @@ impl Inner {
     pub(crate) fn verify_base(&self) -> Vec<Damage> {
         let known = match &*self.base_work.lock() {
             BaseWork::Damaged(damage) => Some(damage.clone()),
-            BaseWork::Idle | BaseWork::Begun(_) => None,
+            BaseWork::Idle | BaseWork::Begun(_) | BaseWork::Full(_) => None,
         };
         let number = self.disk.lock().manifest.state().index.map_or(0, |index| index.number);
         let found = self.index.base().and_then(|base| base.verify().err());
@@ -251,17 +280,109 @@ impl Inner {
     }
 }
 
+/// What a message about names that do not fit says.
+const UNTIL_THERE_IS_ROOM: &str = "new names stay in memory, and it is not tried again until the \
+    next start: delete series, or take some to another node";
+
 /// Why a file was not written, in words.
-struct WriteError(String);
+enum WriteError {
+    /// The format has no room for the names.
+    Full(String),
+    /// Another time it may be.
+    Other(String),
+}
+
+impl WriteError {
+    fn about(self, path: PathBuf) -> FileError {
+        let (Self::Full(reason) | Self::Other(reason)) = self;
+        FileError { path, source: std::io::Error::other(reason) }
+    }
+}
 
 impl From<std::io::Error> for WriteError {
     fn from(error: std::io::Error) -> Self {
-        Self(error.to_string())
+        Self::Other(error.to_string())
     }
 }
 
 impl From<PushError> for WriteError {
     fn from(error: PushError) -> Self {
-        Self(error.to_string())
+        match error {
+            PushError::Full { .. } => Self::Full(error.to_string()),
+            error => Self::Other(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(any(loom, miri)))]
+mod tests {
+    use super::*;
+    use crate::storage::MemoryStorage;
+    use crate::{Db, Options};
+    use silverback_formats::carbon::Point;
+    use std::sync::Arc;
+
+    const NOT_OLD: Duration = Duration::ZERO;
+
+    /// A database that makes a new file for more than four names.
+    fn database() -> Db {
+        let options = Options {
+            index_seal_names: 4,
+            background: false,
+            storage: Arc::new(MemoryStorage::new()),
+            ..Options::new("/db")
+        };
+        Db::open(options).unwrap()
+    }
+
+    fn create(db: &Db, name: &str) -> SeriesId {
+        let point = Point { name: name.as_bytes(), time_s: db.now_s(), value: 1.0 };
+        db.append(&[point]).unwrap();
+        db.series(name.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn names_that_come_and_go_are_worth_a_file() {
+        let db = database();
+        for turn in 0..5 {
+            assert!(!db.inner().wants_base(NOT_OLD), "{turn}");
+            let id = create(&db, "a.b");
+            db.delete(&[id]).unwrap();
+            assert_eq!(db.inner().unsealed(), turn + 1);
+        }
+        assert!(db.series_count() == 0 && db.inner().wants_base(NOT_OLD));
+        db.seal_index().unwrap();
+        assert!(db.inner().unsealed() == 0 && !db.inner().wants_base(NOT_OLD));
+    }
+
+    #[test]
+    fn little_that_is_new_waits_a_day() {
+        let db = database();
+        assert!(!db.inner().wants_base(AGE_MAX), "nothing is new");
+        let id = create(&db, "a.b");
+        assert!(!db.inner().wants_base(AGE_MAX - TICK) && db.inner().wants_base(AGE_MAX));
+        db.seal_index().unwrap();
+        assert!(!db.inner().wants_base(AGE_MAX));
+        db.delete(&[id]).unwrap();
+        assert!(db.inner().unsealed() == 1 && db.inner().wants_base(AGE_MAX));
+    }
+
+    /// Names that never fit are not written again and again.
+    #[test]
+    fn what_does_not_fit_is_not_tried_again() {
+        let full = PushError::Full { what: "series", max: 7 };
+        let other = PushError::Id { id: 7 };
+        assert!(matches!(WriteError::from(full), WriteError::Full(reason) if reason.contains("7")));
+        assert!(matches!(WriteError::from(other), WriteError::Other(_)));
+        let db = database();
+        (0..5).for_each(|i| _ = create(&db, &format!("a.{i}")));
+        assert!(db.inner().wants_base(NOT_OLD));
+        let begun = db.inner().begin_base();
+        *db.inner().base_work.lock() = BaseWork::Full(begun);
+        assert!(db.inner().is_base_full() && !db.inner().wants_base(AGE_MAX));
+        // Who asks for it gets another try.
+        db.seal_index().unwrap();
+        assert!(!db.inner().is_base_full() && db.inner().unsealed() == 0);
     }
 }

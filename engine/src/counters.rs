@@ -82,6 +82,8 @@ counters! {
         index_seals => "index.seals",
         /// Times that making one failed.
         index_seal_errors => "index.sealErrors",
+        /// Times that the names did not fit one, after which none is made.
+        index_full => "index.full",
         /// Times that a background thread panicked, and began again.
         panics => "panics",
     }

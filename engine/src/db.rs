@@ -100,7 +100,7 @@ impl Db {
         dialect: Dialect,
         limits: &FindLimits,
     ) -> Result<Vec<Found>, FindError> {
-        self.inner().index.find(&Pattern::compile(pattern, dialect)?, limits)
+        self.inner().index.find(&Pattern::compile_within(pattern, dialect, limits)?, limits)
     }
 
     /// The series of this name, in any spelling that means it.
@@ -496,7 +496,7 @@ impl Db {
             ("index.bytes", inner.index.memory_bytes() as f64),
             ("index.fileBytes", inner.index.base().map_or(0, |base| base.len_bytes()) as f64),
             ("index.tagged", inner.index.tagged_len() as f64),
-            ("index.unsealed", inner.index.unsealed().0 as f64),
+            ("index.unsealed", inner.unsealed() as f64),
             ("wal.bytes", inner.wal.written_bytes() as f64),
             ("damage", damage as f64),
             ("block.writeAmplification", if sealed > 0.0 { written / sealed } else { 0.0 }),

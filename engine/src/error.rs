@@ -121,6 +121,14 @@ pub enum FindError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The pattern stands for more than a find takes on: ask with several smaller ones.
+    #[error("glob: {reason}: {pattern:?}")]
+    TooLarge {
+        /// The pattern as it was given.
+        pattern: String,
+        /// Which bound it passes.
+        reason: &'static str,
+    },
     /// More nodes match than the caller allows.
     #[error("more than {limit} nodes match {pattern:?}")]
     TooMany {

@@ -167,8 +167,8 @@ pub struct Options {
     pub event_budget_bytes: usize,
     /// Where samples are kept after the head.
     pub store: StoreOptions,
-    /// New names above which a new file of the index is made, if they also are a twentieth of the
-    /// names in the old one.
+    /// Names that come or go before a new file of the index is made, if they also are a twentieth
+    /// of the names in the old one; fewer wait for a day.
     pub index_seal_names: usize,
     /// Folder of whisper files that are moved into blocks, and answered from until they are.
     /// Only with [`StoreOptions::Blocks`].

@@ -242,20 +242,29 @@ fn block() {
     check_block(&bytes, header);
 }
 
+const INDEX_NAMES: [(&[u8], u32); 7] = [
+    (b"_tagged.0d1.m;dc=ams;host=a", 6),
+    (b"servers.web01", 0),
+    (b"servers.web01.cpu.idle", 4),
+    (b"servers.web01.cpu.user", 2),
+    (b"servers.web02.cpu.idle", 1),
+    (b"servers.web02.cpu.user", 9),
+    (b"\xff", 3),
+];
+
 #[test]
 fn index() {
-    let names: [(&[u8], u32); 7] = [
-        (b"_tagged.0d1.m;dc=ams;host=a", 6),
-        (b"servers.web01", 0),
-        (b"servers.web01.cpu.idle", 4),
-        (b"servers.web01.cpu.user", 2),
-        (b"servers.web02.cpu.idle", 1),
-        (b"servers.web02.cpu.user", 9),
-        (b"\xff", 3),
-    ];
-    let mut builder = IndexBuilder::new();
-    for (path, id) in names {
-        builder.push(path, id).unwrap();
+    check("index/v2_names.bin", &built(IndexBuilder::new(), 1));
+    check("index/v2_sparse.bin", &built(IndexBuilder::of(7, 9001), 1000));
+    check_index("index/v1_names.bin", 1);
+    check_index("index/v2_names.bin", 1);
+    check_index("index/v2_sparse.bin", 1000);
+}
+
+/// A file of the names, with so many times their ids.
+fn built(mut builder: IndexBuilder, times: u32) -> Vec<u8> {
+    for (path, id) in INDEX_NAMES {
+        builder.push(path, id * times).unwrap();
     }
     let mut file = Vec::new();
     let append = &mut |bytes: &[u8]| {
@@ -263,10 +272,18 @@ fn index() {
         Ok::<(), PushError>(())
     };
     let layout = builder.finish(append).unwrap();
-    check("index/v1_names.bin", &file);
     assert_eq!(index::verify(&file), Ok(layout));
+    file
+}
+
+#[track_caller]
+fn check_index(name: &str, times: u32) {
+    let file = golden(name);
+    let layout = index::verify(&file).unwrap();
     let view = layout.view(&file);
-    for (ordinal, (_, id)) in (0..).zip(names) {
-        assert_eq!((view.id(ordinal), view.ordinal(id)), (Some(id), Some(ordinal)));
+    for (ordinal, (_, id)) in (0..).zip(INDEX_NAMES) {
+        assert_eq!((view.id(ordinal), view.ordinal(id * times)), (Some(id * times), Some(ordinal)));
     }
+    let segment = view.find_segment(b"servers").unwrap();
+    assert_eq!(view.root().find(segment).map(|entry| entry.before), Some(1));
 }

@@ -1,9 +1,12 @@
 //! Bodies for what comes from outside: senders, people who ask, rule files.
 
-use silverback_engine::index::{LiveIndex, Pattern};
+use silverback_engine::index::{LiveIndex, Pattern, SealedIndex};
 use silverback_engine::schema::{RuleFile, Schema};
+use silverback_engine::storage::FileBytes;
 use silverback_engine::{Dialect, FindLimits, SeriesId};
 use silverback_formats::carbon::{name, plain, tags};
+use silverback_formats::index::{IndexBuilder, PushError, compare};
+use std::ops::ControlFlow;
 
 /// Lines of the plaintext protocol.
 pub fn carbon_line(data: &[u8]) {
@@ -45,13 +48,36 @@ pub fn glob_find(data: &[u8]) {
             index.insert(&path, SeriesId(id as u32));
         }
     }
+    let sealed = sealed(&index);
     for dialect in [Dialect::Carbon, Dialect::Graphite] {
         let Ok(pattern) = Pattern::compile(pattern, dialect) else { continue };
         let found = index.find(&pattern, &FindLimits::default()).expect("nothing limits it");
         assert!(found.is_sorted(), "sorted, and no duplicates: {found:?}");
         assert!(found.windows(2).all(|pair| pair[0] != pair[1]));
         assert!(found.len() <= 2 * index.len().max(1) * data.len());
+        let in_sealed = sealed.find(&pattern, &FindLimits::default());
+        assert_eq!(in_sealed.expect("nothing limits it"), found);
     }
+}
+
+/// The same names in a file.
+fn sealed(index: &LiveIndex) -> SealedIndex {
+    let mut names = Vec::new();
+    index.for_each_leaf(&mut |path, id| {
+        names.push((path.to_vec(), id.0));
+        ControlFlow::Continue(())
+    });
+    names.sort_unstable_by(|a, b| compare(&a.0, &b.0));
+    let (mut builder, mut file) = (IndexBuilder::new(), Vec::new());
+    let append = &mut |bytes: &[u8]| -> Result<(), PushError> {
+        file.extend_from_slice(bytes);
+        Ok(())
+    };
+    for (path, id) in names {
+        builder.push(&path, id).expect("names in order, each once");
+    }
+    builder.finish(append).expect("memory takes all");
+    SealedIndex::open(FileBytes::owned(file)).expect("it was just written")
 }
 
 /// Both rule files, split at a NUL byte.

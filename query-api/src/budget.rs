@@ -65,6 +65,13 @@ impl Held {
     pub(crate) fn add(&mut self, bytes: usize) -> Result<(), Refusal> {
         self.set(self.bytes.saturating_add(bytes))
     }
+
+    /// Holds `bytes` less from now on.
+    pub(crate) fn sub(&mut self, bytes: usize) {
+        let less = self.bytes.min(bytes);
+        self.budget.held_bytes.fetch_sub(less, Relaxed);
+        self.bytes -= less;
+    }
 }
 
 impl Drop for Held {
@@ -88,6 +95,8 @@ mod tests {
         one.set(10).unwrap();
         two.add(50).unwrap();
         assert_eq!(budget.held_bytes(), 100);
+        two.sub(30);
+        assert_eq!(budget.held_bytes(), 70);
         drop(two);
         assert_eq!(budget.held_bytes(), 10);
         drop(one);

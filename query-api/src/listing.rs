@@ -127,4 +127,10 @@ impl FindMemory for HeldFind {
     fn take(&self, bytes: usize) -> bool {
         self.0.lock().is_ok_and(|mut held| held.add(bytes.saturating_mul(2)).is_ok())
     }
+
+    fn give_back(&self, bytes: usize) {
+        if let Ok(mut held) = self.0.lock() {
+            held.sub(bytes.saturating_mul(2));
+        }
+    }
 }

@@ -114,6 +114,12 @@ pub struct FindLimits {
 
 /// Memory that finds take, as far as there is some.
 pub trait FindMemory: std::fmt::Debug + Send + Sync {
-    /// Counts `bytes` more of what was found; false when they are too many, which ends the find.
+    /// Counts `bytes` more; false when they are too many, which ends the find.
     fn take(&self, bytes: usize) -> bool;
+
+    /// Counts `bytes` less: what a find needed for itself, when it ends. What it found stays
+    /// counted. To be left out where nothing outlives a find.
+    fn give_back(&self, bytes: usize) {
+        let _ = bytes;
+    }
 }

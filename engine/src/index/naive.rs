@@ -1,34 +1,51 @@
 //! Brute force over all names: what a find must answer, written as plainly as can be.
 //!
 //! A pattern is made as a tree; its text goes to the index and the tree is matched here by
-//! backtracking over whole paths, so nothing of the parser or the automata is shared.
+//! backtracking over nodes and their symbols, so nothing of the parser or the automata is shared.
 
 use super::*;
 use crate::error::FindError;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Part {
     Text(char),
+    /// A backslash and a symbol, which Graphite takes literally.
+    Escaped(char),
     Star,
     One,
-    Set { members: Vec<char>, is_negated: bool },
+    /// Ranges of symbols.
+    Set {
+        members: Vec<(char, char)>,
+        is_negated: bool,
+    },
     Braces(Vec<Vec<Part>>),
     Dot,
 }
 
 /// The pattern's text.
-pub(super) fn write(parts: &[Part], out: &mut String) {
+pub(super) fn write(dialect: Dialect, parts: &[Part], out: &mut String) {
     for part in parts {
         match part {
             Part::Text(symbol) => out.push(*symbol),
+            Part::Escaped(symbol) => out.extend(['\\', *symbol]),
             Part::Star => out.push('*'),
             Part::One => out.push('?'),
             Part::Dot => out.push('.'),
             Part::Set { members, is_negated } => {
-                out.push_str(if *is_negated { "[!" } else { "[" });
-                out.extend(members);
+                out.push('[');
+                out.push_str(match dialect {
+                    _ if !is_negated => "",
+                    Dialect::Carbon => "^",
+                    Dialect::Graphite => "!",
+                });
+                for &(low, high) in members {
+                    out.push(low);
+                    if low != high {
+                        out.extend(['-', high]);
+                    }
+                }
                 out.push(']');
             }
             Part::Braces(branches) => {
@@ -37,7 +54,7 @@ pub(super) fn write(parts: &[Part], out: &mut String) {
                     if number > 0 {
                         out.push(',');
                     }
-                    write(branch, out);
+                    write(dialect, branch, out);
                 }
                 out.push('}');
             }
@@ -45,12 +62,38 @@ pub(super) fn write(parts: &[Part], out: &mut String) {
     }
 }
 
-/// All flat readings of the parts, without braces.
-fn readings(parts: &[Part]) -> Vec<Vec<Part>> {
+/// The parts as a dialect takes them, without escapes.
+fn unescaped(dialect: Dialect, parts: &[Part]) -> Vec<Part> {
+    let mut taken = Vec::new();
+    for part in parts {
+        match (part, dialect) {
+            (Part::Escaped(symbol), Dialect::Graphite) => taken.push(Part::Text(*symbol)),
+            (Part::Escaped(symbol), Dialect::Carbon) => {
+                taken.push(Part::Text('\\'));
+                taken.push(match symbol {
+                    '*' => Part::Star,
+                    '?' => Part::One,
+                    symbol => Part::Text(*symbol),
+                });
+            }
+            (Part::Braces(branches), _) => {
+                let branches = branches.iter().map(|branch| unescaped(dialect, branch));
+                taken.push(Part::Braces(branches.collect()));
+            }
+            (part, _) => taken.push(part.clone()),
+        }
+    }
+    taken
+}
+
+/// All readings of the parts, with those braces written out that `expands` selects.
+fn readings(parts: &[Part], expands: fn(&Part) -> bool) -> Vec<Vec<Part>> {
     let mut readings = vec![Vec::new()];
     for part in parts {
         let ways = match part {
-            Part::Braces(branches) => branches.iter().flat_map(|b| self::readings(b)).collect(),
+            Part::Braces(branches) if expands(part) => {
+                branches.iter().flat_map(|branch| self::readings(branch, expands)).collect()
+            }
             part => vec![vec![part.clone()]],
         };
         let longer = readings.iter().flat_map(|start: &Vec<Part>| {
@@ -61,6 +104,27 @@ fn readings(parts: &[Part]) -> Vec<Vec<Part>> {
     readings
 }
 
+/// Whether braces span nodes.
+fn has_dot(part: &Part) -> bool {
+    match part {
+        Part::Dot => true,
+        Part::Braces(branches) => branches.iter().flatten().any(has_dot),
+        _ => false,
+    }
+}
+
+/// Whether a node's pattern is meant for names with tags, too.
+fn names_tags(part: &Part) -> bool {
+    match part {
+        Part::Text(symbol) => *symbol == ';',
+        Part::Set { members, is_negated } => {
+            !is_negated && members.iter().any(|member| member.0 == ';' || member.1 == ';')
+        }
+        Part::Braces(branches) => branches.iter().flatten().any(names_tags),
+        Part::Escaped(_) | Part::Star | Part::One | Part::Dot => false,
+    }
+}
+
 /// Symbols of ASCII and valid UTF-8 names; for Carbon each byte is one.
 fn symbols(dialect: Dialect, text: &str) -> Vec<char> {
     match dialect {
@@ -69,13 +133,38 @@ fn symbols(dialect: Dialect, text: &str) -> Vec<char> {
     }
 }
 
+/// The pattern of one node.
+struct Node {
+    dialect: Dialect,
+    /// Readings without braces.
+    ways: Vec<Vec<Part>>,
+    is_any_depth: bool,
+    names_tags: bool,
+}
+
+impl Node {
+    fn new(dialect: Dialect, parts: &[Part]) -> Self {
+        Self {
+            dialect,
+            ways: readings(parts, |_| true),
+            is_any_depth: dialect == Dialect::Graphite && parts == [Part::Star, Part::Star],
+            names_tags: parts.iter().any(names_tags),
+        }
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        let is_meant = self.dialect == Dialect::Carbon || self.names_tags || !text.contains(';');
+        let symbols = symbols(self.dialect, text);
+        is_meant && self.ways.iter().any(|way| matches(self.dialect, way, &symbols))
+    }
+}
+
 fn matches(dialect: Dialect, pattern: &[Part], text: &[char]) -> bool {
     let (Some(part), Some(rest)) = (pattern.first(), pattern.get(1..)) else {
         return text.is_empty();
     };
     let one = |passes: &dyn Fn(char) -> bool| {
-        text.first().is_some_and(|&symbol| symbol != '.' && passes(symbol))
-            && matches(dialect, rest, &text[1..])
+        text.first().is_some_and(|&symbol| passes(symbol)) && matches(dialect, rest, &text[1..])
     };
     match part {
         Part::Text(letter) => {
@@ -83,25 +172,36 @@ fn matches(dialect: Dialect, pattern: &[Part], text: &[char]) -> bool {
             text.starts_with(&letters) && matches(dialect, rest, &text[letters.len()..])
         }
         Part::Star => {
-            matches(dialect, rest, text) || {
-                text.first().is_some_and(|&symbol| symbol != '.')
-                    && matches(dialect, pattern, &text[1..])
-            }
+            matches(dialect, rest, text)
+                || !text.is_empty() && matches(dialect, pattern, &text[1..])
         }
         Part::One => one(&|_| true),
-        Part::Dot => text.first() == Some(&'.') && matches(dialect, rest, &text[1..]),
         Part::Set { members, is_negated } => one(&|symbol| {
-            let within = dialect == Dialect::Graphite || (' '..='~').contains(&symbol);
-            members.contains(&symbol) != *is_negated && (within || !is_negated)
+            let is_member = members.iter().any(|&(low, high)| (low..=high).contains(&symbol));
+            let within = match dialect {
+                Dialect::Carbon => (' '..='~').contains(&symbol) && symbol != '*',
+                Dialect::Graphite => true,
+            };
+            is_member != *is_negated && (within || !is_negated)
         }),
-        Part::Braces(_) => unreachable!("readings have no braces"),
+        Part::Escaped(_) | Part::Braces(_) | Part::Dot => unreachable!("not in a node's readings"),
     }
 }
 
-/// A reading as its dialect takes it: Carbon drops empty nodes, which may come of dotted braces.
-fn without_empty_nodes(reading: Vec<Part>) -> Vec<Part> {
-    let nodes = reading.split(|part| matches!(part, Part::Dot)).filter(|node| !node.is_empty());
-    nodes.map(<[Part]>::to_vec).collect::<Vec<_>>().join(&Part::Dot)
+fn path_matches(pattern: &[Node], path: &[&str]) -> bool {
+    let (Some(node), Some(rest)) = (pattern.first(), pattern.get(1..)) else {
+        return path.is_empty();
+    };
+    if !node.is_any_depth {
+        return path.first().is_some_and(|text| node.matches(text))
+            && path_matches(rest, &path[1..]);
+    }
+    let is_plain = |text: &&str| !text.contains(';');
+    if rest.is_empty() {
+        return !path.is_empty() && path.iter().all(is_plain);
+    }
+    path_matches(rest, path)
+        || path.first().is_some_and(is_plain) && path_matches(pattern, &path[1..])
 }
 
 pub(super) fn find(
@@ -109,17 +209,20 @@ pub(super) fn find(
     pattern: &[Part],
     names: &BTreeSet<String>,
 ) -> Vec<(String, bool)> {
-    let readings: Vec<_> = readings(pattern)
-        .into_iter()
-        .map(|reading| match dialect {
-            Dialect::Carbon => without_empty_nodes(reading),
-            Dialect::Graphite => reading,
-        })
-        .collect();
+    let mut patterns: Vec<Vec<Node>> = Vec::new();
+    for reading in readings(&unescaped(dialect, pattern), has_dot) {
+        let mut nodes: Vec<&[Part]> = reading.split(|part| *part == Part::Dot).collect();
+        match dialect {
+            Dialect::Carbon => nodes.retain(|node| !node.is_empty()),
+            Dialect::Graphite if nodes.iter().any(|node| node.is_empty()) => continue,
+            Dialect::Graphite => {}
+        }
+        patterns.push(nodes.into_iter().map(|node| Node::new(dialect, node)).collect());
+    }
     let nodes = nodes(names.iter().map(String::as_str));
     let is_match = |path: &String| {
-        let path = symbols(dialect, path);
-        readings.iter().any(|reading| matches(dialect, reading, &path))
+        let path: Vec<&str> = path.split('.').collect();
+        patterns.iter().any(|pattern| path_matches(pattern, &path))
     };
     nodes.into_iter().filter(|(path, _)| is_match(path)).collect()
 }
@@ -134,8 +237,13 @@ pub(super) fn nodes<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<(Strin
     nodes
 }
 
+fn letter() -> impl Strategy<Value = char> {
+    prop::sample::select(vec!['a', 'b', 'c'])
+}
+
 fn symbol() -> impl Strategy<Value = char> {
-    prop_oneof![8 => prop::sample::select(vec!['a', 'b', 'c']), 1 => Just('-'), 1 => Just('é')]
+    let rare = prop::sample::select(vec!['=', '*', '?', '\\']);
+    prop_oneof![24 => letter(), 3 => Just('-'), 3 => Just('é'), 2 => Just(';'), 1 => rare]
 }
 
 pub(super) fn name() -> impl Strategy<Value = String> {
@@ -143,35 +251,50 @@ pub(super) fn name() -> impl Strategy<Value = String> {
     prop::collection::vec(node, 1..5).prop_map(|nodes| nodes.join("."))
 }
 
-/// A set of plain letters, since Carbon's sets hold bytes and dashes mean ranges.
+/// A set of ASCII, since Carbon's sets hold bytes.
 fn set() -> impl Strategy<Value = Part> {
-    (prop::collection::vec(prop::sample::select(vec!['a', 'b', 'c']), 1..3), any::<bool>())
+    let member = prop_oneof![
+        6 => letter().prop_map(|letter| (letter, letter)),
+        3 => (letter(), letter()).prop_map(|(a, b)| (a.min(b), a.max(b))),
+        1 => Just((';', ';')),
+        1 => Just((':', '?')),
+    ];
+    (prop::collection::vec(member, 1..3), any::<bool>())
         .prop_map(|(members, is_negated)| Part::Set { members, is_negated })
 }
 
-pub(super) fn part() -> impl Strategy<Value = Part> {
+fn part() -> impl Strategy<Value = Vec<Part>> {
+    let text = prop_oneof![12 => letter(), 2 => Just('-'), 2 => Just('é'), 1 => Just(';')];
+    let escaped = prop::sample::select(vec!['*', '?', '\\', '=']);
+    let one = prop_oneof![
+        16 => text.prop_map(Part::Text),
+        1 => escaped.prop_map(Part::Escaped),
+        6 => Just(Part::Star),
+        4 => Just(Part::One),
+        3 => set(),
+        6 => Just(Part::Dot),
+    ];
     let plain = prop_oneof![
-        8 => symbol().prop_map(Part::Text),
-        3 => Just(Part::Star),
-        2 => Just(Part::One),
-        1 => set(),
-        2 => Just(Part::Dot),
+        16 => one.prop_map(|part| vec![part]),
+        // At the beginning or the end one dot is an empty node.
+        1 => Just(vec![Part::Dot, Part::Star, Part::Star, Part::Dot]),
+        1 => Just(vec![Part::Star, Part::Star, Part::Dot]),
+        1 => Just(vec![Part::Dot, Part::Star, Part::Star]),
     ];
     plain.prop_recursive(2, 8, 3, |part| {
-        let branch = prop::collection::vec(part, 1..4);
-        prop::collection::vec(branch, 1..4).prop_map(Part::Braces)
+        let branch = prop::collection::vec(part, 1..4).prop_map(|parts| parts.concat());
+        prop::collection::vec(branch, 1..4).prop_map(|branches| vec![Part::Braces(branches)])
     })
 }
 
-/// Two stars in a row are `**` in one dialect and `*` in the other; one star is said once here,
-/// also where braces bring two together. Empty nodes inside braces are each dialect's own.
-pub(super) fn is_plain(pattern: &[Part]) -> bool {
+/// Patterns of all kinds; see [`is_small`].
+pub(super) fn pattern() -> impl Strategy<Value = Vec<Part>> {
+    prop::collection::vec(part(), 1..9).prop_map(|parts| parts.concat())
+}
+
+/// Whether a pattern has few enough readings to go through them all.
+pub(super) fn is_small(pattern: &[Part]) -> bool {
     count(pattern) <= 100
-        && readings(pattern).iter().all(|reading| {
-            let stars = |pair: &[Part]| matches!(pair, [Part::Star, Part::Star]);
-            !reading.windows(2).any(stars)
-                && reading.split(|part| matches!(part, Part::Dot)).all(|node| !node.is_empty())
-        })
 }
 
 /// How many readings there are.
@@ -225,7 +348,7 @@ fn check(dialect: Dialect, pattern: &[Part], names: &BTreeSet<String>) {
     let (index, sealed) = both(names);
     let whole = whole(names);
     let mut text = String::new();
-    write(pattern, &mut text);
+    write(dialect, pattern, &mut text);
     let compiled = Pattern::compile(text.as_bytes(), dialect).unwrap();
     let found = index.find(&compiled, &FindLimits::default()).unwrap();
     let in_sealed = sealed.find(&compiled, &FindLimits::default()).unwrap();
@@ -272,7 +395,7 @@ proptest! {
     #[test]
     fn finds_what_brute_force_finds(
         names in prop::collection::btree_set(name(), 1..40),
-        pattern in prop::collection::vec(part(), 1..9).prop_filter("plain", |p| is_plain(p)),
+        pattern in pattern().prop_filter("small", |pattern| is_small(pattern)),
     ) {
         check(Dialect::Carbon, &pattern, &names);
         check(Dialect::Graphite, &pattern, &names);

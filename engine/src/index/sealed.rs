@@ -274,7 +274,7 @@ impl Texts for IndexView<'_> {
         let texts = view.dictionary().get(start..view.segment_start(range.end) as usize)?;
         Some(Run {
             texts,
-            segment_at: Box::new(move |at| view.segment_of_byte((start + at) as u32)),
+            segment_at: Box::new(move |at| view.segment_of_byte((start + at) as u64)),
             end_of: Box::new(move |segment| {
                 (view.segment_start(segment + 1) as usize).saturating_sub(start)
             }),

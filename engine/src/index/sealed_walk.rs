@@ -7,7 +7,7 @@
 
 use super::glob::Pattern;
 use super::removed::Removed;
-use super::report::Report;
+use super::report::{Report, collect};
 use super::sealed::{SealedIndex, child_at};
 use super::segments::SegmentId;
 use super::states::States;
@@ -20,6 +20,8 @@ use std::ops::{ControlFlow, Range};
 
 /// A directory of so many leaves is as quickly walked again as remembered.
 const SMALL: usize = 8;
+/// Memory of a directory that is remembered, in a table that is half empty.
+const DEAD_BYTES: usize = 2 * (size_of::<(u32, usize)>() + 1);
 /// Levels of a directory that has as many or more.
 const LEVELS_MAX: u8 = u8::MAX;
 
@@ -46,7 +48,7 @@ impl SealedIndex {
         let mut walk = Walk {
             view,
             removed: self.removed(),
-            states: States::new(report.pattern(), view),
+            states: States::new(report.pattern(), view, report)?,
             report,
             matched: 0,
             open: Vec::new(),
@@ -61,13 +63,7 @@ impl SealedIndex {
     /// # Errors
     /// When a limit is passed.
     pub fn find(&self, pattern: &Pattern, limits: &FindLimits) -> Result<Vec<Found>, FindError> {
-        let mut found = Vec::new();
-        self.walk(pattern, limits, &mut |path, kind| {
-            found.push(Found { path: path.to_vec(), kind });
-            ControlFlow::Continue(())
-        })?;
-        found.sort_unstable();
-        Ok(found)
+        collect(pattern, limits, |visit| self.walk(pattern, limits, visit))
     }
 }
 
@@ -109,8 +105,7 @@ struct Walk<'a, 'r> {
 
 impl Walk<'_, '_> {
     fn run(&mut self) -> ControlFlow<()> {
-        let start = self.states.start();
-        self.report.check()?;
+        let start = self.states.start(self.report)?;
         self.enter(self.view.root().offset, start, 0..self.view.names());
         while let Some(open) = self.open.last() {
             let path_len = open.path_len;
@@ -135,8 +130,9 @@ impl Walk<'_, '_> {
         let (node, set) = (open.node, open.set);
         match &mut open.rest {
             Rest::Texts { next, entry } => {
-                while let Some((segment, to, after)) = self.states.follow_text(set, *next) {
-                    self.report.step()?;
+                while let Some((segment, to, after)) =
+                    self.states.follow_text(set, *next, self.report)?
+                {
                     *next = after;
                     *entry = node.seek(*entry, segment.0);
                     if *entry == node.len() {
@@ -156,7 +152,9 @@ impl Walk<'_, '_> {
                     if entry.child.is_none() && !child_accepts {
                         continue;
                     }
-                    if let Some(to) = self.states.follow(set, SegmentId(entry.segment)) {
+                    if let Some(to) =
+                        self.states.follow(set, SegmentId(entry.segment), self.report)?
+                    {
                         return ControlFlow::Continue(Some((*next - 1, to)));
                     }
                 }
@@ -218,9 +216,17 @@ impl Walk<'_, '_> {
         if let Some(open) = self.open.pop()
             && self.matched == open.matched
             && !is_small(&open.node)
+            && self.has_room_for_dead()
         {
             self.dead.insert((open.node.offset, open.set));
         }
+    }
+
+    /// Whether one more may be remembered.
+    fn has_room_for_dead(&mut self) -> bool {
+        let capacity = self.dead.capacity();
+        let more_bytes = capacity.max(SMALL) * DEAD_BYTES;
+        self.dead.len() < capacity || self.report.can_spare(more_bytes)
     }
 }
 

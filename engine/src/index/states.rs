@@ -5,12 +5,17 @@
 //! which segments passed its test, so a segment is tested about once per edge, however often it
 //! is met. Where the texts lie in a row and an edge's matches all hold a keyword, many tests are
 //! replaced by one search for the keyword through all of the texts.
+//!
+//! What a hostile pattern may make grow is told to the [`Report`] before it does: sets, which a
+//! walk cannot do without, and what edges remember, which it can. Each test is a step of the
+//! walk, after which it may be out of time.
 
 use super::glob::{Edge, NodeTest, Pattern, Shape, is_tagged};
+use super::report::Report;
 use super::segments::SegmentId;
 use memchr::memmem;
 use std::collections::HashMap;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 /// Tests of an edge before their results are worth remembering.
 const TESTS_BEFORE_MEMO: usize = if cfg!(test) { 3 } else { 256 };
@@ -19,6 +24,8 @@ const TESTS_BEFORE_MEMO: usize = if cfg!(test) { 3 } else { 256 };
 const BYTES_PER_TEST: usize = if cfg!(test) { 8 } else { 600 };
 /// Shorter keywords are in too many texts.
 const KEYWORD_BYTES_MIN: usize = 2;
+/// Texts of all edges of a set beyond which its children are tested one by one.
+const TEXTS_MAX: usize = 1 << 18;
 
 /// The distinct segments of an index.
 pub(super) trait Texts {
@@ -105,19 +112,32 @@ pub(super) struct States<'a, T> {
 }
 
 impl<'a, T: Texts> States<'a, T> {
-    pub(super) fn new(pattern: &'a Pattern, texts: T) -> Self {
-        let test = |test: &'a NodeTest| match test {
-            NodeTest::Texts(list) => {
-                let mut segments: Vec<_> = list.iter().filter_map(|t| texts.find(t)).collect();
-                segments.sort_unstable();
-                Test::Segments(segments)
-            }
-            NodeTest::Shape(shape) => {
-                Test::Shape(shape, texts.range_with(shape.prefix()), Memo::default())
-            }
-        };
-        let tests: Vec<Test<'a>> = pattern.tests().iter().map(test).collect();
-        Self {
+    pub(super) fn new(
+        pattern: &'a Pattern,
+        texts: T,
+        report: &mut Report<'_>,
+    ) -> ControlFlow<(), Self> {
+        report.begin()?;
+        let mut tests = Vec::with_capacity(pattern.tests().len());
+        for test in pattern.tests() {
+            report.step()?;
+            tests.push(match test {
+                NodeTest::Texts(list) => {
+                    let mut segments = Vec::new();
+                    for text in list {
+                        report.step()?;
+                        segments.extend(texts.find(text));
+                    }
+                    report.borrow(size_of_val(&segments[..]))?;
+                    segments.sort_unstable();
+                    Test::Segments(segments)
+                }
+                NodeTest::Shape(shape) => {
+                    Test::Shape(shape, texts.range_with(shape.prefix()), Memo::default())
+                }
+            });
+        }
+        ControlFlow::Continue(Self {
             pattern,
             texts,
             distances: distances(pattern, &tests),
@@ -127,14 +147,14 @@ impl<'a, T: Texts> States<'a, T> {
             set_of_one: Vec::new(),
             edges: Vec::new(),
             next: Vec::new(),
-        }
+        })
     }
 
     /// The set that a walk begins with.
-    pub(super) fn start(&mut self) -> usize {
+    pub(super) fn start(&mut self, report: &mut Report<'_>) -> ControlFlow<(), usize> {
         self.next.clear();
         self.next.push(0);
-        self.next_set()
+        self.next_set(report)
     }
 
     pub(super) fn set(&self, set: usize) -> &StateSet {
@@ -142,18 +162,27 @@ impl<'a, T: Texts> States<'a, T> {
     }
 
     /// The set that a child of this segment leads to; `None` when nothing below it matches.
-    pub(super) fn follow(&mut self, set: usize, segment: SegmentId) -> Option<usize> {
+    pub(super) fn follow(
+        &mut self,
+        set: usize,
+        segment: SegmentId,
+        report: &mut Report<'_>,
+    ) -> ControlFlow<(), Option<usize>> {
         self.next.clear();
         let set = &self.sets[set];
         for edge in &self.edges[set.edges.clone()] {
-            if self.tests[edge.test as usize].passes(segment, &self.texts) {
+            report.step()?;
+            if self.tests[edge.test as usize].passes(segment, &self.texts, report)? {
                 self.next.push(edge.to);
             }
         }
         if !set.any_depth.is_empty() && !is_tagged(self.texts.text(segment)) {
             self.next.extend(&set.any_depth);
         }
-        (!self.next.is_empty()).then(|| self.next_set())
+        if self.next.is_empty() {
+            return ControlFlow::Continue(None);
+        }
+        self.next_set(report).map_continue(Some)
     }
 
     /// The segment of the set's text number `at`, the set that it leads to, and the number of
@@ -162,42 +191,56 @@ impl<'a, T: Texts> States<'a, T> {
         &mut self,
         set: usize,
         at: usize,
-    ) -> Option<(SegmentId, usize, usize)> {
+        report: &mut Report<'_>,
+    ) -> ControlFlow<(), Option<(SegmentId, usize, usize)>> {
+        report.step()?;
         let texts = self.sets[set].texts.as_deref().unwrap_or_default();
-        let &(segment, _) = texts.get(at)?;
+        let Some(&(segment, _)) = texts.get(at) else { return ControlFlow::Continue(None) };
         let same = texts[at..].iter().take_while(|text| text.0 == segment);
         self.next.clear();
         self.next.extend(same.map(|text| text.1));
         let after = at + self.next.len();
-        Some((segment, self.next_set(), after))
+        self.next_set(report).map_continue(|set| Some((segment, set, after)))
     }
 
     /// The number of the set of states in `next`, which may hold one twice.
-    fn next_set(&mut self) -> usize {
+    fn next_set(&mut self, report: &mut Report<'_>) -> ControlFlow<(), usize> {
         if let [state] = self.next[..] {
             let state = state as usize;
             if let Some(&Some(set)) = self.set_of_one.get(state) {
-                return set;
+                return ControlFlow::Continue(set);
             }
-            let set = self.add_set();
+            let set = self.add_set(report)?;
             self.set_of_one.resize(self.set_of_one.len().max(state + 1), None);
             self.set_of_one[state] = Some(set);
-            return set;
+            return ControlFlow::Continue(set);
         }
         self.next.sort_unstable();
         self.next.dedup();
         if let Some(&set) = self.set_of.get(&self.next) {
-            return set;
+            return ControlFlow::Continue(set);
         }
-        let set = self.add_set();
+        let set = self.add_set(report)?;
         self.set_of.insert(self.next.clone(), set);
-        set
+        ControlFlow::Continue(set)
     }
 
-    fn add_set(&mut self) -> usize {
+    fn add_set(&mut self, report: &mut Report<'_>) -> ControlFlow<(), usize> {
+        let edges_before = self.edges.len();
         let set = self.new_set();
+        let edges = self.edges.len() - edges_before;
+        let texts = set.texts.as_ref().map_or(0, Vec::len);
+        for _ in 0..self.next.len() + edges {
+            report.step()?;
+        }
+        report.borrow(
+            size_of::<StateSet>()
+                + (2 * self.next.len() + set.any_depth.len()) * size_of::<u32>()
+                + edges * size_of::<Edge>()
+                + texts * size_of::<(SegmentId, u32)>(),
+        )?;
         self.sets.push(set);
-        self.sets.len() - 1
+        ControlFlow::Continue(self.sets.len() - 1)
     }
 
     fn new_set(&mut self) -> StateSet {
@@ -240,6 +283,9 @@ impl<'a, T: Texts> States<'a, T> {
         let mut texts = Vec::new();
         for edge in edges {
             let Test::Segments(segments) = &self.tests[edge.test as usize] else { return None };
+            if texts.len() + segments.len() > TEXTS_MAX {
+                return None;
+            }
             texts.extend(segments.iter().map(|&segment| (segment, edge.to)));
         }
         texts.sort_unstable();
@@ -277,13 +323,20 @@ impl Test<'_> {
         }
     }
 
-    fn passes(&mut self, segment: SegmentId, texts: &impl Texts) -> bool {
-        match self {
+    fn passes(
+        &mut self,
+        segment: SegmentId,
+        texts: &impl Texts,
+        report: &mut Report<'_>,
+    ) -> ControlFlow<(), bool> {
+        ControlFlow::Continue(match self {
             Self::Segments(segments) => segments.binary_search(&segment).is_ok(),
             Self::Shape(_, range, _) if !range.contains(&segment.0) => false,
             Self::Shape(shape, ..) if shape.is_any() => true,
-            Self::Shape(shape, range, memo) => memo.get_or_test(segment, texts, shape, range),
-        }
+            Self::Shape(shape, range, memo) => {
+                return memo.get_or_test(segment, texts, shape, range, report);
+            }
+        })
     }
 }
 
@@ -294,32 +347,43 @@ impl Memo {
         texts: &impl Texts,
         shape: &Shape,
         range: &Range<u32>,
-    ) -> bool {
+        report: &mut Report<'_>,
+    ) -> ControlFlow<(), bool> {
         const PER_WORD: usize = 32;
         if let Some(found) = &self.found {
             let word = found.get(segment.0 as usize / 64);
-            return word.is_some_and(|word| word >> (segment.0 % 64) & 1 == 1);
+            let passed = word.is_some_and(|word| word >> (segment.0 % 64) & 1 == 1);
+            return ControlFlow::Continue(passed);
         }
         let (word, shift) = (segment.0 as usize / PER_WORD, segment.0 as usize % PER_WORD * 2);
         if let Some(bits) = self.bits.get(word)
             && bits >> shift & 1 == 1
         {
-            return bits >> shift & 2 != 0;
+            return ControlFlow::Continue(bits >> shift & 2 != 0);
         }
         let passed = shape.matches(texts.text(segment));
         self.tests += 1;
         if self.tests == TESTS_BEFORE_MEMO {
-            self.bits = vec![0; texts.end() as usize / PER_WORD + 1];
-            self.tests_before_search = tests_before_search(texts, shape, range);
+            let words = texts.end() as usize / PER_WORD + 1;
+            // Without memory for it, nodes are tested each time.
+            if report.can_spare(words * size_of::<u64>()) {
+                self.bits = vec![0; words];
+                self.tests_before_search = tests_before_search(texts, shape, range);
+            }
         }
         if self.tests == self.tests_before_search {
+            report.check()?;
             self.found = search(texts, shape, range);
+            if self.found.is_some() {
+                // It takes half the memory of the bits that it stands for.
+                self.bits = Vec::new();
+            }
         }
         // Segments that came after the memo was made are tested each time.
         if let Some(bits) = self.bits.get_mut(word) {
             *bits |= (1 | u64::from(passed) << 1) << shift;
         }
-        passed
+        ControlFlow::Continue(passed)
     }
 }
 

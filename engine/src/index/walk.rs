@@ -6,7 +6,7 @@
 
 use super::glob::Pattern;
 use super::live::{Child, DirectoryId, LiveIndex, TOP};
-use super::report::Report;
+use super::report::{Report, collect};
 use super::segments::{SegmentId, Segments};
 use super::states::{Run, States, Texts};
 use super::sync::{Guard, pin};
@@ -42,7 +42,7 @@ impl LiveIndex {
         let mut walk = Walk {
             index: self,
             pinned,
-            states: States::new(report.pattern(), texts),
+            states: States::new(report.pattern(), texts, report)?,
             report,
             pending: Vec::new(),
             path: Vec::new(),
@@ -55,13 +55,7 @@ impl LiveIndex {
     /// # Errors
     /// When a limit is passed.
     pub fn find(&self, pattern: &Pattern, limits: &FindLimits) -> Result<Vec<Found>, FindError> {
-        let mut found = Vec::new();
-        self.walk(pattern, limits, &mut |path, kind| {
-            found.push(Found { path: path.to_vec(), kind });
-            ControlFlow::Continue(())
-        })?;
-        found.sort_unstable();
-        Ok(found)
+        collect(pattern, limits, |visit| self.walk(pattern, limits, visit))
     }
 }
 
@@ -113,8 +107,7 @@ struct Walk<'a, 'r> {
 
 impl Walk<'_, '_> {
     fn run(&mut self) -> ControlFlow<()> {
-        let start = self.states.start();
-        self.report.check()?;
+        let start = self.states.start(self.report)?;
         self.read(TOP, start)?;
         while let Some(pending) = self.pending.pop() {
             self.path.truncate(pending.above_len);
@@ -139,7 +132,7 @@ impl Walk<'_, '_> {
             if matches!(child, Child::Leaf(_)) && !child_accepts {
                 return ControlFlow::Continue(());
             }
-            match self.states.follow(set, segment) {
+            match self.states.follow(set, segment, self.report)? {
                 Some(next) => self.meet(next, segment, child),
                 None => ControlFlow::Continue(()),
             }
@@ -148,8 +141,7 @@ impl Walk<'_, '_> {
 
     fn look_up(&mut self, directory: DirectoryId, set: usize) -> ControlFlow<()> {
         let mut at = 0;
-        while let Some((segment, next, after)) = self.states.follow_text(set, at) {
-            self.report.step()?;
+        while let Some((segment, next, after)) = self.states.follow_text(set, at, self.report)? {
             at = after;
             let (accepts, goes_on) =
                 (self.states.set(next).accepts, self.states.set(next).goes_on());

@@ -19,8 +19,9 @@
 //! 3. [`Index::finish_seal`] publishes the new base in the place of both. What was removed since
 //!    step 1 is removed from it too, since step 2 may have passed it before.
 //!
-//! Inserts and finds take no lock. Removals take one, which only other removals and the two
-//! swaps wait for.
+//! Inserts and finds of names take no lock here. Removals take `removed`, which only other
+//! removals and the two swaps wait for. Names with tags are also entered in a table of tags, under
+//! the one lock of that ([`tags`](super::tags)), which questions about tags share.
 
 use super::cursor::SeriesCursor;
 use super::door::Door;
@@ -28,7 +29,7 @@ use super::glob::Pattern;
 use super::leaves::Order;
 use super::live::LiveIndex;
 use super::merged::Merged;
-use super::report::{Report, Watch};
+use super::report::{Report, Watch, collect};
 use super::sealed::SealedIndex;
 use super::tags::{Completion, TagFilter, Tags, is_tagged};
 use super::{FindLimits, Found, NodeKind};
@@ -90,6 +91,8 @@ impl Live {
 pub struct Sealing {
     base: Option<Arc<SealedIndex>>,
     names: Arc<LiveIndex>,
+    /// Above all of their ids.
+    end: SeriesId,
 }
 
 impl Default for Index {
@@ -133,13 +136,24 @@ impl Index {
     /// # Panics
     /// When the id is below the first one of this index.
     pub fn insert(&self, path: &[u8], id: SeriesId) -> SeriesId {
-        let first = self.insert_into_live(|parts| {
+        let first = self.insert_until(id, |parts| {
             parts.lookup_below(path).unwrap_or_else(|| parts.live.names.insert(path, id))
         });
         if first == id {
             self.tags.insert(path, id);
         }
         first
+    }
+
+    /// Inserts until the answer is `id` or one that has not been removed: the parts that were
+    /// looked into may be those before a seal, and the removal in those after it.
+    fn insert_until(&self, id: SeriesId, insert: impl Fn(&Parts) -> SeriesId) -> SeriesId {
+        loop {
+            let first = self.insert_into_live(&insert);
+            if first == id || self.has(first) {
+                return first;
+            }
+        }
     }
 
     /// The same for many paths, neighbours best one after the other, of which is known that nobody
@@ -307,28 +321,7 @@ impl Index {
     /// # Errors
     /// When a limit is passed.
     pub fn find(&self, pattern: &Pattern, limits: &FindLimits) -> Result<Vec<Found>, FindError> {
-        let mut found = Vec::new();
-        let mut watch = Watch::new(pattern.text(), limits);
-        let mut held = Ok(());
-        self.walk(pattern, limits, &mut |path, kind| {
-            held = watch.hold(size_of::<Found>() + path.len());
-            if held.is_err() {
-                return ControlFlow::Break(());
-            }
-            found.push(Found { path: path.to_vec(), kind });
-            ControlFlow::Continue(())
-        })?;
-        held.and_then(|()| watch.settle())?;
-        found.sort_unstable();
-        let is_directory = |found: &Found| found.kind == NodeKind::Directory;
-        found.dedup_by(|later, kept| {
-            let is_same = later.path == kept.path && is_directory(later) == is_directory(kept);
-            if is_same {
-                kept.kind = later.kind;
-            }
-            is_same
-        });
-        Ok(found)
+        collect(pattern, limits, |visit| self.walk(pattern, limits, visit))
     }
 
     /// Lets questions about tags wait, until their deadlines, for a thread that calls
@@ -483,14 +476,14 @@ impl Index {
         self.len() == 0
     }
 
-    /// How many names a new base would take in or leave out, that the base has not or has; and
-    /// how many the base has.
+    /// What a new base would make good: how many ids below `end` the base was not made with,
+    /// whether they are names or were removed again, since they take memory either way; and how
+    /// many of its names were removed.
     #[must_use]
-    pub fn unsealed(&self) -> (usize, usize) {
+    pub fn unsealed(&self, end: SeriesId) -> usize {
         let parts = self.parts.load();
-        let base = parts.base.as_ref();
-        let removed = base.map_or(0, |base| base.removed_len());
-        (parts.live.names.len() + removed, base.map_or(0, |base| base.len()))
+        let given = end.0.saturating_sub(parts.live.names.first_id().0);
+        given as usize + parts.base.as_ref().map_or(0, |base| base.removed_len())
     }
 
     /// The base, if there is one.
@@ -514,7 +507,7 @@ impl Index {
             names
         });
         drop(removed);
-        Sealing { base, names }
+        Sealing { base, names, end }
     }
 
     /// Whether a new base was begun and not finished.
@@ -593,7 +586,8 @@ impl Sealing {
         let mut all = Merged::new(Order::Segments);
         self.base.iter().for_each(|base| all.add(&**base, b""));
         all.add(&*self.names, b"");
-        let mut builder = IndexBuilder::new();
+        let names = self.base.as_ref().map_or(0, |base| base.len()) + self.names.len();
+        let mut builder = IndexBuilder::of(names, self.end.0);
         while let Some((path, id)) = all.next() {
             builder.push(path, id.0)?;
             if builder.ready_bytes() >= PIECE_BYTES {
@@ -602,5 +596,34 @@ impl Sealing {
             }
         }
         builder.finish(append).map(drop)
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(any(loom, miri)))]
+mod tests {
+    use super::*;
+    use crate::index::tests::seal;
+    use std::cell::Cell;
+
+    /// An insert that has loaded the parts, while a seal ends and the series is removed from the
+    /// new base, does not answer the removed one.
+    #[test]
+    fn no_insert_answers_what_was_removed_before_it_looked() {
+        let index = Index::new();
+        let (old, new) = (SeriesId(0), SeriesId(1));
+        assert_eq!(index.insert(b"a.b", old), old);
+        index.begin_seal(new);
+        let looks = Cell::new(0);
+        let first = index.insert_until(new, |parts| {
+            looks.set(looks.get() + 1);
+            if looks.get() == 1 {
+                index.finish_seal(seal(vec![(b"a.b", old)]));
+                assert!(index.remove(old));
+            }
+            parts.lookup_below(b"a.b").unwrap_or_else(|| parts.live.names.insert(b"a.b", new))
+        });
+        assert_eq!((first, looks.get()), (new, 2));
+        assert_eq!((index.lookup(b"a.b"), index.len()), (Some(new), 1));
     }
 }

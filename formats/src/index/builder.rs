@@ -6,10 +6,11 @@
 //! equal directories stay equal.
 //!
 //! Ids are handed out as they come, so memory is what the directories and the dictionary take
-//! in the file, the tables to find them again, and 4 bytes an id.
+//! in the file, the tables to find them again, and 4 bytes an id that was ever given, or 8 a name
+//! where that is less.
 
-use super::layout::Layout;
-use super::{ABSENT, ENTRIES_MAX, Head, IS_SERIES, WORDS_MAX, compare};
+use super::layout::{Form, Layout};
+use super::{ABSENT, Head, IS_SERIES, LONG, SEGMENTS_MAX, WORDS_MAX, compare};
 use hashbrown::HashTable;
 use std::cmp::Ordering;
 use std::hash::{BuildHasher, RandomState};
@@ -37,12 +38,10 @@ pub enum PushError {
         previous: String,
     },
     /// Two paths have the same id.
-    #[error("id {id} is given to a second path {path:?}")]
+    #[error("id {id} is given to two paths")]
     Id {
         /// The id.
         id: u32,
-        /// The second path, with a replacement character for what is not UTF-8.
-        path: String,
     },
     /// The format has no room for more.
     #[error("a sealed index holds at most {max} {what}: split the names")]
@@ -60,8 +59,8 @@ pub struct IndexBuilder {
     out: Vec<u8>,
     ids_crc: u32,
     names: u32,
-    /// By id; grows to the highest one.
-    ordinals: Vec<u32>,
+    ordinals: Ordinals,
+    bounds: Bounds,
     segments: Segments,
     nodes: Nodes,
     /// The directories on the way to the last name, the top first.
@@ -69,6 +68,80 @@ pub struct IndexBuilder {
     /// Emptied directories, to be used again.
     spare: Vec<Vec<Pending>>,
     last: Vec<u8>,
+}
+
+/// Where the narrow forms end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Most entries that the first word of a directory tells.
+    pub(super) short_entries: usize,
+    /// Longest dictionary whose offsets have 4 bytes.
+    pub(super) narrow_bytes: u64,
+}
+
+impl Bounds {
+    const OF_FORMAT: Self =
+        Self { short_entries: LONG as usize - 1, narrow_bytes: u32::MAX as u64 };
+}
+
+/// Which ordinal each id has.
+#[derive(Debug)]
+enum Ordinals {
+    /// By id; grows to the highest one.
+    ById(Vec<u32>),
+    /// Ids and ordinals.
+    Pairs(Vec<(u32, u32)>),
+}
+
+impl Ordinals {
+    /// Those of `names` names with ids below `end`, in the form that takes less.
+    fn of(names: usize, end: u32) -> Self {
+        if end as usize > names.saturating_mul(2) {
+            Self::Pairs(Vec::with_capacity(names))
+        } else {
+            Self::ById(Vec::with_capacity(end as usize))
+        }
+    }
+
+    fn insert(&mut self, id: u32, ordinal: u32) -> Result<(), PushError> {
+        match self {
+            Self::ById(ordinals) => {
+                let at = id as usize;
+                if ordinals.len() <= at {
+                    ordinals.resize(at + 1, ABSENT);
+                }
+                if ordinals[at] != ABSENT {
+                    return Err(PushError::Id { id });
+                }
+                ordinals[at] = ordinal;
+            }
+            Self::Pairs(pairs) => pairs.push((id, ordinal)),
+        }
+        Ok(())
+    }
+
+    /// Ready to be written; answers the id above all.
+    fn sort(&mut self) -> Result<u32, PushError> {
+        match self {
+            Self::ById(ordinals) => Ok(ordinals.len() as u32),
+            Self::Pairs(pairs) => {
+                pairs.sort_unstable();
+                match pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+                    Some(pair) => Err(PushError::Id { id: pair[0].0 }),
+                    None => Ok(pairs.last().map_or(0, |last| last.0 + 1)),
+                }
+            }
+        }
+    }
+
+    fn words(&self) -> impl Iterator<Item = u32> {
+        let (ordinals, pairs) = match self {
+            Self::ById(ordinals) => (&ordinals[..], &[][..]),
+            Self::Pairs(pairs) => (&[][..], &pairs[..]),
+        };
+        let ids = pairs.iter().map(|pair| pair.0);
+        ordinals.iter().copied().chain(ids).chain(pairs.iter().map(|pair| pair.1))
+    }
 }
 
 /// An entry of a directory that is still open.
@@ -94,23 +167,40 @@ impl Default for IndexBuilder {
 }
 
 impl IndexBuilder {
-    /// Begins an index.
+    /// Begins an index of names whose ids are dense.
     #[must_use]
     pub fn new() -> Self {
+        Self::with(Ordinals::ById(Vec::new()), Bounds::OF_FORMAT)
+    }
+
+    /// Begins an index of about `names` names whose ids are below `end`; they may be few of those.
+    #[must_use]
+    pub fn of(names: usize, end: u32) -> Self {
+        Self::with(Ordinals::of(names, end), Bounds::OF_FORMAT)
+    }
+
+    /// The same, with the wide forms from other bounds on.
+    #[cfg(test)]
+    pub(super) fn within(names: usize, end: u32, bounds: Bounds) -> Self {
+        Self::with(Ordinals::of(names, end), bounds)
+    }
+
+    fn with(ordinals: Ordinals, bounds: Bounds) -> Self {
         Self {
             out: Layout::header().to_vec(),
             ids_crc: 0,
             names: 0,
-            ordinals: Vec::new(),
+            ordinals,
+            bounds,
             segments: Segments::default(),
-            nodes: Nodes::new(),
+            nodes: Nodes::new(bounds.short_entries),
             open: vec![Vec::new()],
             spare: Vec::new(),
             last: Vec::new(),
         }
     }
 
-    /// Adds a name. Ids should be dense, since memory is set aside up to the highest one.
+    /// Adds a name.
     ///
     /// # Errors
     /// When the name is not one, comes out of order, or is one too many.
@@ -121,7 +211,7 @@ impl IndexBuilder {
         if self.names > 0 && compare(&self.last, path) != Ordering::Less {
             return Err(PushError::Order { path: shown(path), previous: shown(&self.last) });
         }
-        self.push_id(path, id)?;
+        self.push_id(id)?;
         let shared = shared_parts(&self.last, path);
         while self.open.len() > shared + 1 {
             self.close_last()?;
@@ -168,41 +258,41 @@ impl IndexBuilder {
         let root = self.nodes.close(&top)?;
         let sorted = self.segments.sorted();
         self.nodes.renumber(&sorted);
+        let next_id = self.ordinals.sort()?;
+        let dictionary_bytes = self.segments.texts.len() as u64;
+        let has_wide_offsets = dictionary_bytes > self.bounds.narrow_bytes;
         append(&self.out)?;
         let mut sections = Sections { append, crc: self.ids_crc, bytes: u64::from(self.names) * 4 };
         let crcs = [
             sections.end()?,
             sections.words(self.nodes.words.iter().copied())?,
-            sections.words(self.segments.offsets(&sorted))?,
+            match self.segments.offsets(&sorted) {
+                offsets if has_wide_offsets => sections.pieces(offsets.map(u64::to_le_bytes))?,
+                offsets => sections.words(offsets.map(|offset| offset as u32))?,
+            },
             sections.pieces(sorted.iter().map(|&segment| self.segments.text(segment)))?,
-            sections.words(self.ordinals.iter().copied())?,
+            sections.words(self.ordinals.words())?,
         ];
         let layout = Layout {
             names: self.names,
             words: self.nodes.words.len() as u32,
             segments: sorted.len() as u32,
-            dictionary_bytes: self.segments.texts.len() as u32,
-            next_id: self.ordinals.len() as u32,
+            dictionary_bytes,
+            next_id,
             root: root.offset,
+            form: Form::new(has_wide_offsets, matches!(self.ordinals, Ordinals::Pairs(_))),
             crcs,
         };
         (sections.append)(&layout.footer())?;
         Ok(layout)
     }
 
-    fn push_id(&mut self, path: &[u8], id: u32) -> Result<(), PushError> {
+    fn push_id(&mut self, id: u32) -> Result<(), PushError> {
         let max = u64::from(ABSENT - 1);
         if self.names == ABSENT - 1 || id == u32::MAX {
             return Err(PushError::Full { what: "series", max });
         }
-        let at = id as usize;
-        if self.ordinals.len() <= at {
-            self.ordinals.resize(at + 1, ABSENT);
-        }
-        if self.ordinals[at] != ABSENT {
-            return Err(PushError::Id { id, path: shown(path) });
-        }
-        self.ordinals[at] = self.names;
+        self.ordinals.insert(id, self.names)?;
         self.names += 1;
         let bytes = id.to_le_bytes();
         self.out.extend_from_slice(&bytes);
@@ -230,26 +320,31 @@ struct Nodes {
     known: HashTable<u32>,
     /// Random, so that nobody can choose names with equal hashes.
     hasher: RandomState,
+    /// Most entries that the first word of a directory tells.
+    short_entries: usize,
 }
 
 impl Nodes {
-    fn new() -> Self {
+    fn new(short_entries: usize) -> Self {
         // Offset 0 says "none".
-        Self { words: vec![0], known: HashTable::new(), hasher: RandomState::new() }
+        let (words, known) = (vec![0], HashTable::new());
+        Self { words, known, hasher: RandomState::new(), short_entries }
     }
 
     fn close(&mut self, entries: &[Pending]) -> Result<Closed, PushError> {
         let start = self.words.len();
         let leaves_alone = entries.iter().all(|entry| entry.child.offset == 0);
         let below = entries.iter().map(|entry| entry.child.levels).max().unwrap_or(0);
-        let head = Head::new(entries.len(), leaves_alone, below.saturating_add(1));
-        if entries.len() > ENTRIES_MAX {
-            return Err(full("entries of one directory", ENTRIES_MAX));
-        }
+        let head = Head {
+            entries: u32::try_from(entries.len()).map_err(|_| full_of_words())?,
+            leaves_alone,
+            levels: below.saturating_add(1),
+            is_long: entries.len() > self.short_entries,
+        };
         if start + head.words() > WORDS_MAX {
-            return Err(full("words of directories", WORDS_MAX));
+            return Err(full_of_words());
         }
-        self.words.push(head.0);
+        self.words.extend(head.write());
         self.words.extend(entries.iter().map(|entry| entry.segment));
         let mut series = 0;
         if leaves_alone {
@@ -263,7 +358,7 @@ impl Nodes {
             }
         }
         let offset = self.share(start);
-        Ok(Closed { offset, series, levels: head.levels() })
+        Ok(Closed { offset, series, levels: head.levels })
     }
 
     /// The offset of a node equal to the one at the end, which goes if there is another.
@@ -289,8 +384,9 @@ impl Nodes {
         }
         let mut at = 1;
         while at < self.words.len() {
-            let head = Head(self.words[at]);
-            for segment in &mut self.words[at + 1..at + 1 + head.entries()] {
+            let head = head_at(&self.words, at);
+            let start = at + head.len();
+            for segment in &mut self.words[start..start + head.entries as usize] {
                 *segment = ranks[*segment as usize];
             }
             at += head.words();
@@ -299,7 +395,12 @@ impl Nodes {
 }
 
 fn node_at(words: &[u32], offset: usize) -> &[u32] {
-    &words[offset..offset + Head(words[offset]).words()]
+    &words[offset..offset + head_at(words, offset).words()]
+}
+
+fn head_at(words: &[u32], offset: usize) -> Head {
+    let second = words.get(offset + 1).copied().unwrap_or_default();
+    Head::read([words[offset], second], true)
 }
 
 /// The distinct segments, numbered as they came.
@@ -307,7 +408,7 @@ fn node_at(words: &[u32], offset: usize) -> &[u32] {
 struct Segments {
     texts: Vec<u8>,
     /// Where each text ends.
-    ends: Vec<u32>,
+    ends: Vec<u64>,
     /// Numbers, by text.
     known: HashTable<u32>,
     hasher: RandomState,
@@ -321,15 +422,12 @@ impl Segments {
         if let Some(&segment) = self.known.find(hash, is_same) {
             return Ok(segment);
         }
-        let max = u32::MAX as usize;
-        let end = u32::try_from(texts.len() + text.len());
-        let end = end.map_err(|_| full("bytes of distinct path nodes", max))?;
+        let segment = u32::try_from(ends.len()).ok().filter(|&segment| segment < SEGMENTS_MAX);
+        let segment = segment.ok_or(full("distinct path nodes", SEGMENTS_MAX as usize))?;
         let rehash = |&segment: &u32| hasher.hash_one(text_at(texts, ends, segment));
-        // No text is empty, so there are fewer texts than bytes.
-        let segment = ends.len() as u32;
         self.known.insert_unique(hash, segment, rehash);
         self.texts.extend_from_slice(text);
-        self.ends.push(end);
+        self.ends.push(self.texts.len() as u64);
         Ok(segment)
     }
 
@@ -345,16 +443,16 @@ impl Segments {
     }
 
     /// Where each text begins in the sorted dictionary, and the end of the last.
-    fn offsets(&self, sorted: &[u32]) -> impl Iterator<Item = u32> {
+    fn offsets(&self, sorted: &[u32]) -> impl Iterator<Item = u64> {
         let ends = sorted.iter().scan(0, |end, &segment| {
-            *end += self.text(segment).len() as u32;
+            *end += self.text(segment).len() as u64;
             Some(*end)
         });
         std::iter::once(0).chain(ends)
     }
 }
 
-fn text_at<'a>(texts: &'a [u8], ends: &[u32], segment: u32) -> &'a [u8] {
+fn text_at<'a>(texts: &'a [u8], ends: &[u64], segment: u32) -> &'a [u8] {
     let at = segment as usize;
     let start = if at == 0 { 0 } else { ends[at - 1] };
     &texts[start as usize..ends[at] as usize]
@@ -405,6 +503,10 @@ impl<E, F: FnMut(&[u8]) -> Result<(), E>> Sections<'_, F> {
 fn shared_parts(a: &[u8], b: &[u8]) -> usize {
     let is_dot = |byte: &u8| *byte == b'.';
     a.split(is_dot).zip(b.split(is_dot)).take_while(|(a, b)| a == b).count()
+}
+
+fn full_of_words() -> PushError {
+    full("words of directories", WORDS_MAX)
 }
 
 fn full(what: &'static str, max: usize) -> PushError {

@@ -3,7 +3,7 @@
 //! Opening checks no section, so reads are total: damage gives wrong answers, or none, but no
 //! panic and no endless walk, since a directory's offset must be below its parent's.
 
-use super::layout::{Layout, word};
+use super::layout::{Form, Layout, word};
 use super::{ABSENT, Head, IS_SERIES};
 use std::ops::Range;
 
@@ -13,6 +13,7 @@ pub struct IndexView<'a> {
     names: u32,
     segments: u32,
     root: u32,
+    form: Form,
     ids: &'a [u8],
     nodes: &'a [u8],
     offsets: &'a [u8],
@@ -48,8 +49,8 @@ pub struct Entry {
 impl<'a> IndexView<'a> {
     pub(super) fn new(layout: &Layout, sections: [&'a [u8]; 5]) -> Self {
         let [ids, nodes, offsets, dictionary, ordinals] = sections;
-        let (names, segments, root) = (layout.names, layout.segments, layout.root);
-        Self { names, segments, root, ids, nodes, offsets, dictionary, ordinals }
+        let &Layout { names, segments, root, form, .. } = layout;
+        Self { names, segments, root, form, ids, nodes, offsets, dictionary, ordinals }
     }
 
     /// Number of series.
@@ -75,7 +76,7 @@ impl<'a> IndexView<'a> {
     #[must_use]
     pub fn segment(&self, segment: u32) -> &'a [u8] {
         let at = segment as usize;
-        let (start, end) = (word(self.offsets, at), word(self.offsets, at + 1));
+        let (start, end) = (self.offset(at), self.offset(at + 1));
         self.dictionary.get(start as usize..end as usize).unwrap_or_default()
     }
 
@@ -99,19 +100,35 @@ impl<'a> IndexView<'a> {
 
     /// Where in the dictionary a segment begins; for the number of segments, where the last ends.
     #[must_use]
-    pub fn segment_start(&self, segment: u32) -> u32 {
-        word(self.offsets, segment as usize)
+    pub fn segment_start(&self, segment: u32) -> u64 {
+        self.offset(segment as usize)
+    }
+
+    #[inline]
+    fn offset(&self, at: usize) -> u64 {
+        if self.form.has_wide_offsets {
+            let wide = self.offsets.get(at * 8..).and_then(|rest| rest.first_chunk());
+            wide.map_or(0, |&wide| u64::from_le_bytes(wide))
+        } else {
+            u64::from(word(self.offsets, at))
+        }
     }
 
     /// The segment of which a byte of the dictionary is part.
     #[must_use]
-    pub fn segment_of_byte(&self, at: u32) -> u32 {
+    pub fn segment_of_byte(&self, at: u64) -> u32 {
         first(self.segments, |segment| self.segment_start(segment) > at).saturating_sub(1)
     }
 
     /// A word of the directories.
     pub(super) fn word(&self, at: u32) -> u32 {
         word(self.nodes, at as usize)
+    }
+
+    /// How the directory at an offset begins.
+    pub(super) fn head(&self, offset: u32) -> Head {
+        let at = offset as usize;
+        Head::read([word(self.nodes, at), word(self.nodes, at + 1)], self.form.has_long_heads)
     }
 
     /// The bytes of `len` words of the directories, as far as there are any.
@@ -129,13 +146,13 @@ impl<'a> IndexView<'a> {
     /// The directory at an offset; one without entries when there is none.
     #[must_use]
     pub fn node(&self, offset: u32) -> Node<'a> {
-        let head = Head(word(self.nodes, offset as usize));
-        let start = (offset as usize + 1) * 4;
-        let Some(words) = self.nodes.get(start..start + (head.words() - 1) * 4) else {
-            let head = Head::new(0, true, 0);
+        let head = self.head(offset);
+        let (start, end) = (offset as usize + head.len(), offset as usize + head.words());
+        let Some(words) = self.nodes.get(start * 4..end * 4) else {
+            let head = Head { entries: 0, leaves_alone: true, levels: 0, is_long: false };
             return Node { offset, head, segments: &[], children: &[], before: &[] };
         };
-        let (segments, rest) = words.split_at(head.entries() * 4);
+        let (segments, rest) = words.split_at(head.entries as usize * 4);
         let (children, before) = rest.split_at(rest.len() / 2);
         Node { offset, head, segments, children, before }
     }
@@ -149,9 +166,22 @@ impl<'a> IndexView<'a> {
     /// The ordinal of the series with this id.
     #[must_use]
     pub fn ordinal(&self, id: u32) -> Option<u32> {
+        if self.form.has_paired_ids {
+            let (ids, ordinals) = self.ordinals.split_at(self.ordinals.len() / 2);
+            let at = first(self.names, |at| word(ids, at as usize) >= id);
+            let is_here = at < self.names && word(ids, at as usize) == id;
+            return is_here.then(|| word(ordinals, at as usize));
+        }
         let at = (id as usize) * 4;
         let ordinal = self.ordinals.get(at..at + 4).map(|bytes| word(bytes, 0));
         ordinal.filter(|&ordinal| ordinal != ABSENT)
+    }
+
+    /// The ids of this index in the order of the table of ordinals, where that is by pairs.
+    pub(super) fn paired_ids(&self) -> Option<impl Iterator<Item = u32> + Clone> {
+        let ids = &self.ordinals[..self.ordinals.len() / 2];
+        let names = self.names as usize;
+        self.form.has_paired_ids.then(|| (0..names).map(move |at| word(ids, at)))
     }
 }
 
@@ -159,7 +189,7 @@ impl Node<'_> {
     /// Number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.head.entries()
+        self.head.entries as usize
     }
 
     /// Whether there are none.
@@ -171,13 +201,13 @@ impl Node<'_> {
     /// Whether no entry is a directory.
     #[must_use]
     pub fn leaves_alone(&self) -> bool {
-        self.head.leaves_alone()
+        self.head.leaves_alone
     }
 
     /// Levels below; 255 for that or more.
     #[must_use]
     pub fn levels(&self) -> u8 {
-        self.head.levels()
+        self.head.levels
     }
 
     /// Number of the segment of entry `at`.

@@ -5,9 +5,15 @@ use std::ops::Range;
 use thiserror::Error;
 
 pub(super) const MAGIC: [u8; 8] = *b"SbIndex\n";
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 pub(super) const HEADER_BYTES: usize = 16;
-pub(super) const FOOTER_BYTES: usize = 56;
+pub(super) const FOOTER_BYTES: usize = 64;
+/// Of a file of the first version.
+const FOOTER_1_BYTES: usize = 56;
+/// Flag: offsets of the dictionary have 8 bytes.
+const WIDE_OFFSETS: u32 = 1;
+/// Flag: ordinals are pairs with their ids.
+const PAIRED_IDS: u32 = 2;
 /// Sections between header and footer.
 const SECTIONS: usize = 5;
 
@@ -102,11 +108,48 @@ pub struct Layout {
     /// Distinct segments.
     pub segments: u32,
     /// Length of the dictionary.
-    pub dictionary_bytes: u32,
+    pub dictionary_bytes: u64,
     /// All ids in the index are below it.
     pub next_id: u32,
     pub(super) root: u32,
+    pub(super) form: Form,
     pub(super) crcs: [u32; SECTIONS],
+}
+
+/// Which of their forms the parts have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Form {
+    pub(super) version: u32,
+    /// The number of entries may have a word of its own.
+    pub(super) has_long_heads: bool,
+    /// Offsets of the dictionary have 8 bytes.
+    pub(super) has_wide_offsets: bool,
+    /// Ordinals are pairs with their ids.
+    pub(super) has_paired_ids: bool,
+}
+
+impl Form {
+    const FIRST: Self =
+        Self { version: 1, has_long_heads: false, has_wide_offsets: false, has_paired_ids: false };
+
+    /// That of new files.
+    pub(super) fn new(has_wide_offsets: bool, has_paired_ids: bool) -> Self {
+        Self { version: VERSION, has_long_heads: true, has_wide_offsets, has_paired_ids }
+    }
+
+    fn flags(self) -> u32 {
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
+        flag(self.has_wide_offsets, WIDE_OFFSETS) | flag(self.has_paired_ids, PAIRED_IDS)
+    }
+
+    fn of_flags(flags: u32) -> Option<Self> {
+        let form = Self::new(flags & WIDE_OFFSETS != 0, flags & PAIRED_IDS != 0);
+        (form.flags() == flags).then_some(form)
+    }
+
+    fn footer_bytes(self) -> usize {
+        if self.version == 1 { FOOTER_1_BYTES } else { FOOTER_BYTES }
+    }
 }
 
 impl Layout {
@@ -116,53 +159,72 @@ impl Layout {
     /// # Errors
     /// When header or footer are not as they were written.
     pub fn read(bytes: &[u8]) -> Result<Self, IndexError> {
-        let least = IndexError::Length {
-            need_bytes: (HEADER_BYTES + FOOTER_BYTES) as u64,
-            have_bytes: bytes.len() as u64,
-        };
+        let length =
+            |need: u64| IndexError::Length { need_bytes: need, have_bytes: bytes.len() as u64 };
+        let least = length((HEADER_BYTES + FOOTER_1_BYTES) as u64);
         let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or(least.clone())?;
-        let (_, footer) = rest.split_last_chunk::<FOOTER_BYTES>().ok_or(least)?;
         if header[..8] != MAGIC {
             return Err(IndexError::Magic { part: Part::Header });
         }
-        let found = word(header, 2);
-        if found != VERSION {
-            // The header has no checksum of its own. With a footer of this version, which no later
-            // one may have, it is damaged.
-            return Err(match Self::of_footer(footer, bytes.len()) {
-                Ok(_) => IndexError::Malformed { part: Part::Header, item: 2 },
-                Err(_) => IndexError::Version { found },
-            });
-        }
+        let first = || {
+            let (_, footer) = rest.split_last_chunk().ok_or(least)?;
+            Self::of_footer_1(footer)
+        };
+        let newest = || {
+            let least = length((HEADER_BYTES + FOOTER_BYTES) as u64);
+            let (_, footer) = rest.split_last_chunk().ok_or(least)?;
+            Self::of_footer(footer)
+        };
+        let layout = match word(header, 2) {
+            1 => first()?,
+            VERSION => newest()?,
+            // The header has no checksum of its own. With a footer that is known, which no later
+            // version may have, it is damaged.
+            _ if newest().or_else(|_| first()).is_ok() => {
+                return Err(IndexError::Malformed { part: Part::Header, item: 2 });
+            }
+            found => return Err(IndexError::Version { found }),
+        };
         if header[12..] != [0; 4] {
             return Err(IndexError::Malformed { part: Part::Header, item: 3 });
         }
-        Self::of_footer(footer, bytes.len())
-    }
-
-    /// What the footer of a file of this length says.
-    fn of_footer(footer: &[u8; FOOTER_BYTES], len_bytes: usize) -> Result<Self, IndexError> {
-        if footer[48..] != MAGIC {
-            return Err(IndexError::Magic { part: Part::Footer });
-        }
-        check_crc(&footer[..44], word(footer, 11), Part::Footer)?;
-        let layout = Self {
-            names: word(footer, 0),
-            words: word(footer, 1),
-            segments: word(footer, 2),
-            dictionary_bytes: word(footer, 3),
-            next_id: word(footer, 4),
-            root: word(footer, 5),
-            crcs: std::array::from_fn(|section| word(footer, 6 + section)),
-        };
-        let (need_bytes, have_bytes) = (layout.len_bytes(), len_bytes as u64);
-        if need_bytes != have_bytes {
-            return Err(IndexError::Length { need_bytes, have_bytes });
+        if layout.len_bytes() != bytes.len() as u64 {
+            return Err(length(layout.len_bytes()));
         }
         if layout.root == 0 || layout.root >= layout.words {
             return Err(IndexError::Malformed { part: Part::Footer, item: 5 });
         }
         Ok(layout)
+    }
+
+    fn of_footer(footer: &[u8; FOOTER_BYTES]) -> Result<Self, IndexError> {
+        check_footer(footer)?;
+        let (wide, _) = footer[24..].split_first_chunk().expect("the footer is longer");
+        let form = Form::of_flags(word(footer, 5));
+        Ok(Self {
+            names: word(footer, 0),
+            words: word(footer, 1),
+            segments: word(footer, 2),
+            next_id: word(footer, 3),
+            root: word(footer, 4),
+            form: form.ok_or(IndexError::Malformed { part: Part::Footer, item: 5 })?,
+            dictionary_bytes: u64::from_le_bytes(*wide),
+            crcs: std::array::from_fn(|section| word(footer, 8 + section)),
+        })
+    }
+
+    fn of_footer_1(footer: &[u8; FOOTER_1_BYTES]) -> Result<Self, IndexError> {
+        check_footer(footer)?;
+        Ok(Self {
+            names: word(footer, 0),
+            words: word(footer, 1),
+            segments: word(footer, 2),
+            dictionary_bytes: u64::from(word(footer, 3)),
+            next_id: word(footer, 4),
+            root: word(footer, 5),
+            form: Form::FIRST,
+            crcs: std::array::from_fn(|section| word(footer, 6 + section)),
+        })
     }
 
     /// The index in `bytes`.
@@ -183,27 +245,19 @@ impl Layout {
     }
 
     pub(super) fn footer(&self) -> [u8; FOOTER_BYTES] {
-        let [ids, nodes, offsets, dictionary, ordinals] = self.crcs;
-        let words = [
-            self.names,
-            self.words,
-            self.segments,
-            self.dictionary_bytes,
-            self.next_id,
-            self.root,
-            ids,
-            nodes,
-            offsets,
-            dictionary,
-            ordinals,
-        ];
         let mut footer = [0; FOOTER_BYTES];
+        let words =
+            [self.names, self.words, self.segments, self.next_id, self.root, self.form.flags()];
         for (place, word) in footer.chunks_exact_mut(4).zip(words) {
             place.copy_from_slice(&word.to_le_bytes());
         }
-        let crc = crc32c::crc32c(&footer[..44]);
-        footer[44..48].copy_from_slice(&crc.to_le_bytes());
-        footer[48..].copy_from_slice(&MAGIC);
+        footer[24..32].copy_from_slice(&self.dictionary_bytes.to_le_bytes());
+        for (place, crc) in footer[32..52].chunks_exact_mut(4).zip(self.crcs) {
+            place.copy_from_slice(&crc.to_le_bytes());
+        }
+        let crc = crc32c::crc32c(&footer[..52]);
+        footer[52..56].copy_from_slice(&crc.to_le_bytes());
+        footer[56..].copy_from_slice(&MAGIC);
         footer
     }
 
@@ -212,22 +266,27 @@ impl Layout {
         match part {
             Part::Ids => u64::from(self.names) * 4,
             Part::Nodes => u64::from(self.words) * 4,
-            Part::Offsets => (u64::from(self.segments) + 1) * 4,
-            Part::Dictionary => u64::from(self.dictionary_bytes),
+            Part::Offsets => {
+                (u64::from(self.segments) + 1) * if self.form.has_wide_offsets { 8 } else { 4 }
+            }
+            Part::Dictionary => self.dictionary_bytes,
+            Part::Ordinals if self.form.has_paired_ids => u64::from(self.names) * 8,
             Part::Ordinals => u64::from(self.next_id) * 4,
             Part::Header => HEADER_BYTES as u64,
-            Part::Footer => FOOTER_BYTES as u64,
+            Part::Footer => self.form.footer_bytes() as u64,
         }
     }
 
     fn len_bytes(&self) -> u64 {
-        self.start(Part::Footer) + FOOTER_BYTES as u64
+        self.start(Part::Footer).saturating_add(self.section_bytes(Part::Footer))
     }
 
     fn start(&self, part: Part) -> u64 {
         let before = PARTS.iter().take_while(|&&other| other != part);
-        let sections = before.map(|&other| self.section_bytes(other).next_multiple_of(8));
-        HEADER_BYTES as u64 + sections.sum::<u64>()
+        // A dictionary may claim any length.
+        let filled = |bytes: u64| bytes.checked_next_multiple_of(8).unwrap_or(u64::MAX);
+        let sections = before.map(|&other| filled(self.section_bytes(other)));
+        sections.fold(HEADER_BYTES as u64, u64::saturating_add)
     }
 
     /// Where a section lies. Only for a file of [`Self::len_bytes`], which fits memory.
@@ -271,6 +330,15 @@ impl Layout {
             crc32c::crc32c(&bytes[range.start..range.end.next_multiple_of(8)])
         })
     }
+}
+
+/// Magic and checksum of a footer, which are its last 12 bytes.
+fn check_footer(footer: &[u8]) -> Result<(), IndexError> {
+    let (fields, ends) = footer.split_at(footer.len() - 12);
+    if ends[4..] != MAGIC {
+        return Err(IndexError::Magic { part: Part::Footer });
+    }
+    check_crc(fields, word(ends, 0), Part::Footer)
 }
 
 fn check_crc(bytes: &[u8], expected: u32, part: Part) -> Result<(), IndexError> {

@@ -1,7 +1,7 @@
 //! Checks all of a sealed index, not only that its bytes are those that were written.
 
 use super::layout::{IndexError, Layout, Part};
-use super::{Head, IndexView, Node};
+use super::{IndexView, Node};
 use std::collections::{HashMap, HashSet};
 
 /// Checks every checksum and everything that readers rely on. Takes memory for the distinct
@@ -63,7 +63,7 @@ fn check_nodes(view: &IndexView<'_>, layout: &Layout) -> Result<u32, IndexError>
     let mut series = 0;
     while offset < layout.words {
         let node = view.node(offset);
-        let words = Head(view.word(offset)).words() as u64;
+        let words = view.head(offset).words() as u64;
         let end = u64::from(offset) + words;
         ensure(end <= u64::from(layout.words), Part::Nodes, offset)?;
         let is_top = offset == layout.root;
@@ -116,8 +116,16 @@ fn check_ids(view: &IndexView<'_>, layout: &Layout) -> Result<(), IndexError> {
         let back = id.and_then(|id| view.ordinal(id));
         ensure(back == Some(ordinal), Part::Ids, ordinal)?;
     }
-    let known = (0..layout.next_id).filter(|&id| view.ordinal(id).is_some()).count();
     let last = layout.next_id.checked_sub(1);
     let has_last = last.is_none_or(|last| view.ordinal(last).is_some());
-    ensure(known == layout.names as usize && has_last, Part::Ordinals, layout.next_id)
+    // In pairs there are as many ids as names, and each was just found: none is beyond the last
+    // if that is where it belongs.
+    let is_complete = match view.paired_ids() {
+        Some(ids) => ids.clone().is_sorted_by(|a, b| a < b) && ids.last() == last,
+        None => {
+            let known = (0..layout.next_id).filter(|&id| view.ordinal(id).is_some());
+            known.count() == layout.names as usize
+        }
+    };
+    ensure(has_last && is_complete, Part::Ordinals, layout.next_id)
 }

@@ -102,9 +102,11 @@ pub(super) fn find_one(
     let pattern = if query.is_empty() { b"*" } else { query };
     match api.db.find(pattern, Dialect::Carbon, limits) {
         Ok(nodes) => Ok(Ok(nodes)),
-        Err(error @ (FindError::Deadline { .. } | FindError::Memory { .. })) => {
-            Err(Refusal::find(error, &api.limits))
-        }
+        Err(
+            error @ (FindError::Deadline { .. }
+            | FindError::Memory { .. }
+            | FindError::TooLarge { .. }),
+        ) => Err(Refusal::find(error, &api.limits)),
         Err(FindError::TooMany { limit, .. }) => Err(Refusal::too_many_names(limit)),
         Err(error) => Ok(Err(Malformed(format!("{}: {error}", String::from_utf8_lossy(query))))),
     }

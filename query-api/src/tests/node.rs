@@ -98,6 +98,29 @@ async fn a_malformed_glob_fails_alone() {
     assert!(status == 400 && text.starts_with(prefix), "{text}");
 }
 
+/// A pattern that would take very much memory is the asker's mistake, also beside another one.
+#[tokio::test]
+async fn a_glob_that_stands_for_too_much_is_refused() {
+    let store = store();
+    let glob = "%7Ba.b,c.d%7D".repeat(13);
+    let reason = "braces with dots stand for more than 4096 patterns";
+    for uri in [
+        format!("/metrics/find/?query={glob}"),
+        format!("/metrics/find/?query={glob}&query=top"),
+        format!("/metrics/list_query/?target={glob}"),
+        render(&glob),
+    ] {
+        let bad = get(&store.node(), &uri).await;
+        let (status, text) = bad.refused();
+        assert!(status == 400 && text.contains(reason), "{uri}: {status} {text}");
+    }
+    for uri in [format!("/metrics/find?query={glob}"), format!("/render?target={glob}&format=json")]
+    {
+        let bad = get(&store.graphite(), &uri).await;
+        assert!(bad.status == 400 && bad.text().contains(reason), "{uri}: {}", bad.text());
+    }
+}
+
 #[tokio::test]
 async fn an_empty_query_is_a_star() {
     let answer = get(&store().node(), "/metrics/find/?query=").await;

@@ -131,6 +131,15 @@ impl<W: Word> BitAutomaton<W> {
         }
     }
 
+    /// Bytes of memory that it takes besides its own.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let sets = self.steps.iter().map(|(_, step)| match step {
+            Step::In(set) => size_of_val(&set.ranges[..]),
+            Step::Is(_) | Step::Any => 0,
+        });
+        size_of_val(&*self.arrive) + size_of_val(&self.steps[..]) + sets.sum::<usize>()
+    }
+
     fn arrive(&self, symbol: char) -> W {
         let arrive = self.arrive.get(symbol as usize).copied();
         arrive.unwrap_or_else(|| {

@@ -7,7 +7,7 @@ pub(super) type Alternative = Vec<Vec<Item>>;
 
 /// How much braces may stand for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Budget {
+pub(super) struct Bounds {
     /// Most alternatives.
     pub(super) alternatives: usize,
     /// Most items and literal bytes in all of them together.
@@ -15,14 +15,14 @@ pub(super) struct Budget {
 }
 
 /// Every way to read `items` with the choices that `picks` selects replaced by one of their
-/// branches, and the others left as they are; `None` when that is more than the budget.
+/// branches, and the others left as they are; `None` when that is more than the bounds allow.
 pub(super) fn expand(
     items: &[Item],
     picks: fn(&Choice) -> bool,
-    budget: Budget,
+    bounds: Bounds,
 ) -> Option<Vec<Alternative>> {
     let mut expansion = Expansion::new();
-    expansion.read(items, picks, budget)?;
+    expansion.read(items, picks, bounds)?;
     Some(expansion.alternatives)
 }
 
@@ -38,12 +38,12 @@ impl Expansion {
         Self { alternatives: vec![vec![Vec::new()]], size: 1 }
     }
 
-    fn read(&mut self, items: &[Item], picks: fn(&Choice) -> bool, budget: Budget) -> Option<()> {
+    fn read(&mut self, items: &[Item], picks: fn(&Choice) -> bool, bounds: Bounds) -> Option<()> {
         for item in items {
             match item {
                 Item::Choice(choice) if picks(choice) => {
-                    let ends = Self::ends(choice, picks, budget)?;
-                    self.join(&ends, budget)?;
+                    let ends = Self::ends(choice, picks, bounds)?;
+                    self.join(&ends, bounds)?;
                 }
                 item => {
                     self.alternatives.iter_mut().for_each(|nodes| append(nodes, item));
@@ -51,7 +51,7 @@ impl Expansion {
                 }
             }
             // What is written out once may be as long as the pattern itself.
-            if self.alternatives.len() > 1 && self.size > budget.size {
+            if self.alternatives.len() > 1 && self.size > bounds.size {
                 return None;
             }
         }
@@ -59,14 +59,14 @@ impl Expansion {
     }
 
     /// All branches of a choice.
-    fn ends(choice: &Choice, picks: fn(&Choice) -> bool, budget: Budget) -> Option<Self> {
+    fn ends(choice: &Choice, picks: fn(&Choice) -> bool, bounds: Bounds) -> Option<Self> {
         let mut ends = Self { alternatives: Vec::new(), size: 0 };
         for branch in &choice.branches {
             let mut end = Self::new();
-            end.read(branch, picks, budget)?;
+            end.read(branch, picks, bounds)?;
             ends.alternatives.append(&mut end.alternatives);
             ends.size += end.size;
-            if ends.alternatives.len() > budget.alternatives || ends.size > budget.size {
+            if ends.alternatives.len() > bounds.alternatives || ends.size > bounds.size {
                 return None;
             }
         }
@@ -74,7 +74,7 @@ impl Expansion {
     }
 
     /// Each alternative goes on with each of the ends.
-    fn join(&mut self, ends: &Self, budget: Budget) -> Option<()> {
+    fn join(&mut self, ends: &Self, bounds: Bounds) -> Option<()> {
         // Written in place, for patterns of very many braces with nothing to choose in them.
         if let [end] = &ends.alternatives[..] {
             self.alternatives.iter_mut().for_each(|nodes| extend(nodes, end));
@@ -83,7 +83,7 @@ impl Expansion {
         }
         let (starts, ways) = (self.alternatives.len(), ends.alternatives.len());
         let size = self.size.checked_mul(ways)?.checked_add(ends.size.checked_mul(starts)?)?;
-        if starts.checked_mul(ways)? > budget.alternatives || size > budget.size {
+        if starts.checked_mul(ways)? > bounds.alternatives || size > bounds.size {
             return None;
         }
         let joined = self.alternatives.iter().flat_map(|start| {

@@ -1,19 +1,25 @@
 //! The test of one path node, in the cheapest form that its items allow.
 
 use super::bits::BitAutomaton;
-use super::expand::{Budget, expand};
+use super::expand::{Bounds, expand};
 use super::parse::{Choice, Item, symbols};
 use crate::index::Dialect;
 use memchr::memmem;
 use regex_automata::meta::Regex;
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Dot, Hir, Look, Repetition};
 
-/// Literals that a node may stand for.
-const LITERALS: Budget = Budget { alternatives: 1 << 17, size: 1 << 23 };
+/// Texts that a node may stand for; more are an automaton.
+const TEXTS_MAX: usize = 1 << 17;
+/// Most memory of them.
+const TEXTS_BYTES_MAX: usize = 8 << 20;
+/// What a text takes besides its bytes, with what allocators round up.
+const TEXT_BYTES: usize = size_of::<Vec<u8>>() + 16;
 /// More never fits a word.
-const SEQUENCES: Budget = Budget { alternatives: 64, size: 512 };
+const SEQUENCES: Bounds = Bounds { alternatives: 64, size: 512 };
 /// Most memory of a compiled automaton, in bytes.
 const AUTOMATON_BYTES: usize = 4 << 20;
+/// What a compiled automaton may take to keep the states that it has met, in bytes.
+const AUTOMATON_CACHE_BYTES: usize = 512 << 10;
 
 /// What a path node must be.
 #[derive(Debug, Clone)]
@@ -47,20 +53,86 @@ enum Form {
 }
 
 impl NodeTest {
-    /// The test for these items, which hold no dot. `None` when it would be too large.
-    pub(super) fn compile(items: &[Item], dialect: Dialect) -> Option<Self> {
-        if is_literal(items)
-            && let Some(texts) = expand(items, all, LITERALS)
-        {
-            let mut texts: Vec<Vec<u8>> = texts.into_iter().map(text).collect();
-            texts.sort_unstable();
-            texts.dedup();
-            return Some(Self::Texts(texts));
+    /// The test for these items, which hold no dot, in at most `left_bytes` of memory.
+    ///
+    /// # Errors
+    /// What of it is too large.
+    pub(super) fn compile(
+        items: &[Item],
+        dialect: Dialect,
+        left_bytes: usize,
+    ) -> Result<Self, &'static str> {
+        if let Some(texts) = texts(items, left_bytes.min(TEXTS_BYTES_MAX)) {
+            return Ok(Self::Texts(texts));
         }
         let skips_tagged = dialect == Dialect::Graphite && !names_tag_mark(items);
-        let form = Form::compile(items, dialect)?;
+        let form =
+            Form::compile(items, dialect).ok_or("a node's automaton needs more than 4 MiB")?;
         let (prefix, keyword) = (prefix(items, dialect), keyword(items, dialect));
-        Some(Self::Shape(Shape { form, prefix, keyword, skips_tagged }))
+        let test = Self::Shape(Shape { form, prefix, keyword, skips_tagged });
+        if test.memory_bytes() > left_bytes {
+            return Err("texts and automata of its nodes take more than 32 MiB");
+        }
+        Ok(test)
+    }
+
+    /// Bytes of memory that it takes.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let more = match self {
+            Self::Texts(texts) => texts.iter().map(|text| TEXT_BYTES + text.len()).sum(),
+            Self::Shape(shape) => {
+                shape.form.memory_bytes() + shape.prefix.len() + shape.keyword.len()
+            }
+        };
+        size_of::<Self>() + more
+    }
+}
+
+/// The texts that the items stand for, sorted; `None` when they stand for others than texts, or
+/// for too many.
+fn texts(items: &[Item], bytes_max: usize) -> Option<Vec<Vec<u8>>> {
+    let Ways { texts, bytes } = Ways::of(items)?;
+    let memory_bytes = texts.checked_mul(TEXT_BYTES)?.checked_add(bytes)?;
+    if texts > TEXTS_MAX || memory_bytes > bytes_max {
+        return None;
+    }
+    let bounds = Bounds { alternatives: TEXTS_MAX, size: usize::MAX };
+    let mut texts: Vec<Vec<u8>> = expand(items, all, bounds)?.into_iter().map(text).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    Some(texts)
+}
+
+/// How many texts items stand for, and how long they are together.
+struct Ways {
+    texts: usize,
+    bytes: usize,
+}
+
+impl Ways {
+    /// Worked out without making any; `None` for items that stand for others than texts.
+    fn of(items: &[Item]) -> Option<Self> {
+        let mut all = Self { texts: 1, bytes: 0 };
+        for item in items {
+            let ways = match item {
+                Item::Literal(text) => Self { texts: 1, bytes: text.len() },
+                Item::Choice(choice) => {
+                    let mut ways = Self { texts: 0, bytes: 0 };
+                    for branch in &choice.branches {
+                        let branch = Self::of(branch)?;
+                        ways.texts = ways.texts.saturating_add(branch.texts);
+                        ways.bytes = ways.bytes.saturating_add(branch.bytes);
+                    }
+                    ways
+                }
+                Item::One | Item::Many | Item::Set(_) | Item::Dot => return None,
+            };
+            let (before, after) =
+                (all.bytes.saturating_mul(ways.texts), ways.bytes.saturating_mul(all.texts));
+            all.bytes = before.saturating_add(after);
+            all.texts = all.texts.saturating_mul(ways.texts);
+        }
+        Some(all)
     }
 }
 
@@ -125,6 +197,17 @@ impl Form {
         automaton(&items, dialect).map(|regex| Self::Automaton(dialect, Box::new(regex)))
     }
 
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Any => 0,
+            Self::Affixes { prefix, suffix } => prefix.len() + suffix.len(),
+            Self::Contains(finder) => size_of_val(&**finder) + finder.needle().len(),
+            Self::Narrow(automaton) => automaton.memory_bytes(),
+            Self::Wide(automaton) => automaton.memory_bytes(),
+            Self::Automaton(_, regex) => regex.memory_usage() + AUTOMATON_CACHE_BYTES,
+        }
+    }
+
     fn matches(&self, text: &[u8]) -> bool {
         match self {
             Self::Any => true,
@@ -169,7 +252,9 @@ fn keyword(items: &[Item], dialect: Dialect) -> Vec<u8> {
 /// A regular automaton over the symbols, written as UTF-8.
 fn automaton(items: &[Item], dialect: Dialect) -> Option<Regex> {
     let whole = [Hir::look(Look::Start), sequence(items, dialect), Hir::look(Look::End)];
-    let config = Regex::config().nfa_size_limit(Some(AUTOMATON_BYTES));
+    let config = Regex::config()
+        .nfa_size_limit(Some(AUTOMATON_BYTES))
+        .hybrid_cache_capacity(AUTOMATON_CACHE_BYTES);
     Regex::builder().configure(config).build_from_hir(&Hir::concat(whole.into())).ok()
 }
 
@@ -198,14 +283,6 @@ fn sequence(items: &[Item], dialect: Dialect) -> Hir {
 
 fn all(_: &Choice) -> bool {
     true
-}
-
-fn is_literal(items: &[Item]) -> bool {
-    items.iter().all(|item| match item {
-        Item::Literal(_) => true,
-        Item::Choice(choice) => choice.branches.iter().all(|branch| is_literal(branch)),
-        Item::One | Item::Many | Item::Set(_) | Item::Dot => false,
-    })
 }
 
 fn names_tag_mark(items: &[Item]) -> bool {

@@ -5,7 +5,7 @@
 //! | `*` | any run within a node | same; `**` alone in a node: any depth |
 //! | `?`, sets | one byte | one character |
 //! | `[^x]` | negation within 0x20..=0x7e without `*` | the characters `^` and `x` |
-//! | `[!x]` | negation, as above (`[!]` is a `!`) | negation |
+//! | `[!x]` | the characters `!` and `x` | negation |
 //! | `[a-]`, `[-a]` | literal dash | literal dash |
 //! | `[*]` | any byte | a literal star |
 //! | `{a,b.c}` | alternatives, nested, also with dots | same |
@@ -22,6 +22,8 @@ use std::sync::Arc;
 
 /// Longest pattern in bytes.
 const LEN_MAX: usize = 1 << 20;
+/// Most wildcards, braces, commas and dots: each may become a node or an alternative.
+const MARKS_MAX: usize = 1 << 17;
 /// Deepest nesting of braces.
 const DEPTH_MAX: usize = 100;
 
@@ -103,14 +105,15 @@ pub(super) fn parse(text: &[u8], dialect: Dialect) -> Result<Vec<Item>, FindErro
         position: mistake.position,
         reason: mistake.reason,
     };
+    let too_large = |reason| FindError::TooLarge { pattern: shown(text), reason };
     if text.len() > LEN_MAX {
-        return Err(FindError::Pattern {
-            pattern: shown(text),
-            position: LEN_MAX,
-            reason: "the pattern is longer than 1 MiB",
-        });
+        return Err(too_large("the pattern is longer than 1 MiB"));
     }
     let mut tokens = Tokenizer::new(text, dialect).tokens().map_err(error)?;
+    let marks = tokens.iter().filter(|(_, token)| !matches!(token, Token::Byte(_)));
+    if marks.count() > MARKS_MAX {
+        return Err(too_large("it has more than 131072 wildcards, braces, commas and dots"));
+    }
     pair_braces(&mut tokens, dialect).map_err(error)?;
     Items { tokens: tokens.into_iter() }.sequence(0).map(|(items, _)| items).map_err(error)
 }
@@ -215,11 +218,7 @@ impl<'a> Tokenizer<'a> {
         if self.at == node_end {
             return mistake(opening, "broken range syntax");
         }
-        let is_negated = match self.text[self.at] {
-            b'^' => true,
-            b'!' => self.at + 1 < node_end && self.text[self.at + 1] != b']',
-            _ => false,
-        };
+        let is_negated = self.text[self.at] == b'^';
         self.at += usize::from(is_negated);
         let first = self.at;
         let mut set = SetBuilder::default();

@@ -1,6 +1,8 @@
 //! The index as a whole: beside a plain model, beside a brute-force matcher, under many threads.
 
 #[cfg(not(miri))] // too slow there
+mod memory;
+#[cfg(not(miri))] // too slow there
 mod passing;
 
 use super::*;
@@ -34,24 +36,29 @@ fn seal_bytes(mut names: Vec<(&[u8], SeriesId)>) -> Vec<u8> {
     for (path, id) in names {
         builder.push(path, id.0).unwrap();
     }
-    let append = &mut |bytes: &[u8]| {
-        file.extend_from_slice(bytes);
-        Ok::<(), PushError>(())
-    };
-    builder.finish(append).unwrap();
+    builder.finish(&mut into(&mut file)).unwrap();
     file
+}
+
+/// Takes what is written of a file.
+fn into(file: &mut Vec<u8>) -> impl FnMut(&[u8]) -> Result<(), PushError> {
+    |bytes| {
+        file.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// The new base that is made of what a seal gave.
+fn written(sealing: &Sealing) -> SealedIndex {
+    let mut file = Vec::new();
+    sealing.write(&mut into(&mut file)).unwrap();
+    SealedIndex::open(FileBytes::owned(file)).unwrap()
 }
 
 /// The index that a start would find after all names of this one, with ids below `end`, were
 /// sealed.
 pub(super) fn sealed_over(index: &Index, end: SeriesId) -> Index {
-    let mut file = Vec::new();
-    let append = &mut |bytes: &[u8]| {
-        file.extend_from_slice(bytes);
-        Ok::<(), PushError>(())
-    };
-    index.begin_seal(end).write(append).unwrap();
-    let base = SealedIndex::open(FileBytes::owned(file)).unwrap();
+    let base = written(&index.begin_seal(end));
     base.verify().unwrap();
     Index::over(base, end)
 }
@@ -475,13 +482,7 @@ fn finds_are_right_while_names_come_and_go() {
         scope.spawn(|| {
             while !is_done.load(Ordering::Acquire) {
                 let sealing = index.begin_seal(SeriesId(*next_id.lock().unwrap()));
-                let mut file = Vec::new();
-                let append = &mut |bytes: &[u8]| {
-                    file.extend_from_slice(bytes);
-                    Ok::<(), PushError>(())
-                };
-                sealing.write(append).unwrap();
-                index.finish_seal(SealedIndex::open(FileBytes::owned(file)).unwrap());
+                index.finish_seal(written(&sealing));
             }
         });
         for round in 0..20 {

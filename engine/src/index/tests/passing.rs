@@ -3,15 +3,14 @@
 //!
 //! `SILVERBACK_PATTERNS` says how many, `SILVERBACK_SEED` which: see `docs/testing.md`.
 
+use super::written;
 use crate::index::naive::{self, Part};
 use crate::index::*;
-use crate::storage::FileBytes;
 use parking_lot::Mutex;
-use proptest::collection::{btree_set, vec};
+use proptest::collection::btree_set;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use silverback_formats::index::PushError;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
@@ -34,6 +33,8 @@ struct World {
     stay: Vec<String>,
     passing: Vec<String>,
     next_id: Mutex<u32>,
+    /// Those that were removed, and when: the how-manieth.
+    removed: Mutex<HashMap<SeriesId, usize>>,
     is_done: AtomicBool,
 }
 
@@ -48,6 +49,7 @@ impl World {
             stay: stay.iter().cloned().collect(),
             passing: passing.difference(stay).cloned().collect(),
             next_id: Mutex::new(stay.len() as u32),
+            removed: Mutex::default(),
             is_done: AtomicBool::new(false),
         }
     }
@@ -60,7 +62,11 @@ impl World {
                 return;
             }
             let id = SeriesId(*next_id);
-            *next_id += u32::from(self.index.insert(name.as_bytes(), id) == id);
+            let removals = self.removed.lock().len();
+            let first = self.index.insert(name.as_bytes(), id);
+            let removed = self.removed.lock().get(&first).copied();
+            assert!(removed.is_none_or(|at| at >= removals), "{name} is a series that is gone");
+            *next_id += u32::from(first == id);
         }
     }
 
@@ -71,8 +77,12 @@ impl World {
             if self.is_done.load(Ordering::Acquire) {
                 return;
             }
-            if let Some(id) = self.index.lookup(name.as_bytes()) {
-                self.index.remove(id);
+            if let Some(id) = self.index.lookup(name.as_bytes())
+                && self.index.remove(id)
+            {
+                let mut removed = self.removed.lock();
+                let at = removed.len();
+                removed.insert(id, at);
             }
         }
     }
@@ -81,13 +91,7 @@ impl World {
     fn seal(&self) {
         while !self.is_done.load(Ordering::Acquire) {
             let sealing = self.index.begin_seal(SeriesId(*self.next_id.lock()));
-            let mut file = Vec::new();
-            let append = &mut |bytes: &[u8]| {
-                file.extend_from_slice(bytes);
-                Ok::<(), PushError>(())
-            };
-            sealing.write(append).unwrap();
-            self.index.finish_seal(SealedIndex::open(FileBytes::owned(file)).unwrap());
+            self.index.finish_seal(written(&sealing));
         }
     }
 
@@ -147,17 +151,18 @@ fn random_patterns_are_right_while_names_come_and_go() {
         let names = btree_set(naive::name(), 1..30).new_tree(&mut runner).unwrap().current();
         let passing = btree_set(naive::name(), 1..30).new_tree(&mut runner).unwrap().current();
         let all: BTreeSet<String> = names.union(&passing).cloned().collect();
-        let asked: Vec<(String, Vec<Part>)> = (0..PATTERNS_A_WORLD)
-            .map(|_| {
-                // Not as a filter: a runner counts what those reject, and gives up.
-                let parts = || vec(naive::part(), 1..9).new_tree(&mut runner).unwrap().current();
-                let mut parts = std::iter::repeat_with(parts).filter(|p| naive::is_plain(p));
-                let parts = parts.next().expect("one in two is plain");
+        let mut asked = Vec::new();
+        for _ in 0..PATTERNS_A_WORLD {
+            // Not as a filter: a runner counts what those reject, and gives up.
+            let parts = || naive::pattern().new_tree(&mut runner).unwrap().current();
+            let mut parts = std::iter::repeat_with(parts).filter(|parts| naive::is_small(parts));
+            let parts = parts.next().expect("most are small");
+            for dialect in [Dialect::Carbon, Dialect::Graphite] {
                 let mut text = String::new();
-                naive::write(&parts, &mut text);
-                (text, parts)
-            })
-            .collect();
+                naive::write(dialect, &parts, &mut text);
+                asked.push((dialect, text, parts.clone()));
+            }
+        }
         let world = World::new(&names, &passing);
         std::thread::scope(|scope| {
             if !world.passing.is_empty() {
@@ -167,14 +172,12 @@ fn random_patterns_are_right_while_names_come_and_go() {
             scope.spawn(|| world.seal());
             // The others end when this one does, by its end or by a failure.
             let _end = Ending(&world.is_done);
-            for (text, pattern) in &asked {
-                world.check(text, pattern, Dialect::Carbon, &all);
-                world.check(text, pattern, Dialect::Graphite, &all);
+            for (dialect, text, pattern) in &asked {
+                world.check(text, pattern, *dialect, &all);
             }
         });
-        for (text, pattern) in asked.iter().take(5) {
-            world.check_at_rest(text, pattern, Dialect::Carbon);
-            world.check_at_rest(text, pattern, Dialect::Graphite);
+        for (dialect, text, pattern) in asked.iter().take(10) {
+            world.check_at_rest(text, pattern, *dialect);
         }
     }
 }
