@@ -3,21 +3,27 @@
 //! They run the index itself, with blocks of one or three entries and tables of two, so that a
 //! few names reach every kind of growth.
 
-use super::LiveIndex;
 use super::blocks::{Blocks, Inserted, Root};
 use super::door::Door;
 use super::leaves::Order;
 use super::sync::pin;
+use super::{Index, LiveIndex, SealedIndex, Sealing};
 use crate::series::SeriesId;
+use crate::storage::FileBytes;
 use ::loom::thread;
+use silverback_formats::index::PushError;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Runs `body` in every order with at most five preemptions: all known bugs of such
 /// protocols show with fewer, and the run takes seconds.
 fn model(body: impl Fn() + Send + Sync + 'static) {
+    model_within(5, body);
+}
+
+fn model_within(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
     let mut builder = ::loom::model::Builder::new();
-    builder.preemption_bound = Some(5);
+    builder.preemption_bound = Some(preemptions);
     builder.max_branches = 100_000;
     builder.check(body);
 }
@@ -216,5 +222,94 @@ fn no_insert_is_lost_behind_the_door() {
         let inserted = thread.join().unwrap();
         assert_eq!(sealed, Vec::from_iter(inserted));
         assert!(part.1.enter().is_none());
+    });
+}
+
+/// Preemptions in the models of the whole index, whose operations are longer.
+const WHOLE: usize = 3;
+
+fn written(sealing: &Sealing) -> SealedIndex {
+    let mut file = Vec::new();
+    let append = &mut |bytes: &[u8]| {
+        file.extend_from_slice(bytes);
+        Ok::<(), PushError>(())
+    };
+    sealing.write(append).unwrap();
+    SealedIndex::open(FileBytes::owned(file)).unwrap()
+}
+
+/// A name that is inserted while all names are sealed is in the new base or above it, once.
+#[test]
+fn an_insert_beside_a_seal_is_not_lost() {
+    model_within(WHOLE, || {
+        let index = Arc::new(Index::new());
+        let other = Arc::clone(&index);
+        let thread = thread::spawn(move || {
+            assert_eq!(other.insert(b"a", SeriesId(0)), SeriesId(0));
+            assert_eq!(other.lookup(b"a"), Some(SeriesId(0)));
+        });
+        let sealing = index.begin_seal(SeriesId(0));
+        index.finish_seal(written(&sealing));
+        thread.join().unwrap();
+        assert_eq!((index.lookup(b"a"), index.len()), (Some(SeriesId(0)), 1));
+    });
+}
+
+/// A series that is removed while all names are sealed is gone, also where the new base was
+/// written with it.
+#[test]
+fn a_removal_beside_a_seal_stands() {
+    model_within(WHOLE, || {
+        let index = Arc::new(Index::new());
+        index.insert(b"a", SeriesId(0));
+        let other = Arc::clone(&index);
+        let thread = thread::spawn(move || {
+            assert!(other.remove(SeriesId(0)));
+            assert!(!other.has(SeriesId(0)));
+        });
+        let sealing = index.begin_seal(SeriesId(1));
+        index.finish_seal(written(&sealing));
+        thread.join().unwrap();
+        assert!(!index.has(SeriesId(0)) && !index.remove(SeriesId(0)));
+        assert_eq!((index.lookup(b"a"), index.len()), (None, 0));
+    });
+}
+
+/// While a seal ends, a series is removed and its name comes back: under its new id, once.
+#[test]
+fn a_name_comes_back_while_a_seal_ends() {
+    model_within(WHOLE, || {
+        let index = Arc::new(Index::new());
+        index.insert(b"a", SeriesId(0));
+        let base = written(&index.begin_seal(SeriesId(1)));
+        let other = Arc::clone(&index);
+        let thread = thread::spawn(move || {
+            assert!(other.remove(SeriesId(0)));
+            assert_eq!(other.insert(b"a", SeriesId(1)), SeriesId(1));
+        });
+        let found = index.lookup(b"a");
+        index.finish_seal(base);
+        thread.join().unwrap();
+        assert!(found.is_none_or(|id| id.0 < 2));
+        assert_eq!((index.lookup(b"a"), index.len()), (Some(SeriesId(1)), 1));
+        assert!(!index.has(SeriesId(0)));
+    });
+}
+
+/// An insert and a removal of one name while a seal ends: what the insert answers is there, unless
+/// the removal came later.
+#[test]
+fn an_insert_and_a_removal_beside_a_seal_agree() {
+    model_within(WHOLE, || {
+        let index = Arc::new(Index::new());
+        index.insert(b"a", SeriesId(0));
+        let base = written(&index.begin_seal(SeriesId(1)));
+        let other = Arc::clone(&index);
+        let thread = thread::spawn(move || other.insert(b"a", SeriesId(1)));
+        index.finish_seal(base);
+        assert!(index.remove(SeriesId(0)));
+        let inserted = thread.join().unwrap();
+        let expected = (inserted == SeriesId(1)).then_some(inserted);
+        assert_eq!((index.lookup(b"a"), index.len()), (expected, usize::from(expected.is_some())));
     });
 }

@@ -3,9 +3,9 @@
 //! A bitmap of fixed size rather than a compressed set: it is changed in place, without a lock,
 //! while readers look; an eighth of a byte a name, and only where something is removed.
 
+use super::sync::{AtomicU32, AtomicU64, Ordering};
 use std::ops::Range;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 const BITS: u32 = u64::BITS;
 

@@ -31,12 +31,11 @@ use super::live::LiveIndex;
 use super::merged::Merged;
 use super::report::{Report, Watch, collect};
 use super::sealed::SealedIndex;
+use super::sync::{ArcSwap, Mutex, yield_now};
 use super::tags::{Completion, TagFilter, Tags, is_tagged};
 use super::{FindLimits, Found, NodeKind};
 use crate::error::FindError;
 use crate::series::SeriesId;
-use arc_swap::ArcSwap;
-use parking_lot::Mutex;
 use silverback_formats::index::{IndexBuilder, PushError};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -62,7 +61,7 @@ pub struct Index {
     /// Whether a thread of its own enters them: then questions wait for it.
     tags_awaited: AtomicBool,
     /// Held while they are entered; the tagged series that were there at first beside the base.
-    tags_loading: Mutex<Vec<SeriesId>>,
+    tags_loading: parking_lot::Mutex<Vec<SeriesId>>,
 }
 
 #[derive(Debug, Clone)]
@@ -123,7 +122,7 @@ impl Index {
             tags: Tags::default(),
             tags_loaded,
             tags_awaited: AtomicBool::new(false),
-            tags_loading: Mutex::default(),
+            tags_loading: parking_lot::Mutex::default(),
         }
     }
 
@@ -198,7 +197,7 @@ impl Index {
                 return insert(&parts);
             }
             drop(parts);
-            std::thread::yield_now();
+            yield_now();
         }
     }
 
