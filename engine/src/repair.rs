@@ -21,7 +21,10 @@ impl Inner {
     pub(crate) fn repair_logs(&self) -> Result<usize, SealError> {
         let (root, storage) = (&self.folders.root, &*self.options.storage);
         let mut repaired = 0;
-        if !self.damaged_series(&self.disk.lock())?.is_empty() {
+        let disk = self.disk.lock();
+        let is_damaged = disk.series_log.lacks_names() || !self.damaged_series(&disk)?.is_empty();
+        drop(disk);
+        if is_damaged {
             self.repair_series_log()?;
             repaired += 1;
         }
@@ -34,11 +37,12 @@ impl Inner {
         Ok(repaired)
     }
 
-    /// Damaged files of the series log, which nobody changes while the lock is held.
-    fn damaged_series(&self, _disk: &Disk) -> Result<Vec<PathBuf>, FileError> {
+    /// Damaged files of the series log, which nobody changes while the lock is held. Where names are
+    /// missing, a damaged end may look like a torn one: then it is all files.
+    fn damaged_series(&self, disk: &Disk) -> Result<Vec<PathBuf>, FileError> {
         let storage = &*self.options.storage;
         let mut files = series_log::read(storage, &self.folders.root, &mut Nobody)?;
-        files.retain(|file| !file.damage.is_empty());
+        files.retain(|file| disk.series_log.lacks_names() || !file.damage.is_empty());
         Ok(files.into_iter().map(|file| file.path).collect())
     }
 

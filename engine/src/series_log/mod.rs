@@ -40,6 +40,8 @@ pub(crate) struct SeriesLog {
     segments: Segments,
     /// Ids below this one are in the log.
     next_id: u32,
+    /// Whether names are missing that were in it.
+    lacks_names: bool,
 }
 
 impl SeriesLog {
@@ -56,7 +58,7 @@ impl SeriesLog {
             Ok(())
         };
         let (segments, damage) = Segments::open(storage, dir, from, &mut take)?;
-        Ok((Self { segments, next_id }, damage))
+        Ok((Self { segments, next_id, lacks_names: false }, damage))
     }
 
     /// Position after the last byte of the log.
@@ -77,7 +79,13 @@ impl SeriesLog {
 
     /// Skips ids whose names are lost with a damaged part of the log.
     pub(crate) fn skip_to(&mut self, id: u32) {
+        self.lacks_names |= self.next_id < id;
         self.next_id = self.next_id.max(id);
+    }
+
+    /// Whether names are missing that were in it, until it is rewritten.
+    pub(crate) fn lacks_names(&self) -> bool {
+        self.lacks_names
     }
 
     /// The files that all of the log is in; none of them is ever changed from now on.
@@ -131,6 +139,7 @@ impl SeriesLog {
             append(&removals(&nameless))?;
             write_names((in_index, next_id), name, |bytes, _| append(bytes))
         })?;
+        self.lacks_names = false;
         Ok(position)
     }
 }
