@@ -167,6 +167,11 @@ pub(crate) trait Store: Debug + Send + Sync {
         let _ = db;
     }
 
+    /// Numbers of the blocks that are listed, and whose file was put aside or is gone.
+    fn lost(&self) -> Vec<u64> {
+        Vec::new()
+    }
+
     /// What was found damaged since the database was opened.
     fn damage(&self) -> Vec<Damage>;
 

@@ -279,6 +279,10 @@ impl Store for BlockStore {
         }
     }
 
+    fn lost(&self) -> Vec<u64> {
+        self.lost.load().iter().map(|lost| lost.number).collect()
+    }
+
     fn damage(&self) -> Vec<Damage> {
         self.blocks.load().iter().flat_map(|block| block.damage()).collect()
     }
