@@ -30,6 +30,21 @@ impl Block {
         ids
     }
 
+    /// Calls `visit` with the series of each chunk of every so manieth page, so that those are
+    /// `pages_max` at most, and says how manieth. Damaged pages are left out, and noted.
+    pub(crate) fn sample_ids(&self, pages_max: u32, mut visit: impl FnMut(u32)) -> u32 {
+        let stride = self.index.pages.div_ceil(pages_max.max(1)).max(1);
+        for page in (0..self.index.pages).step_by(stride as usize) {
+            let entry = self.index.page(&self.bytes, page);
+            let bytes = self.page(page, &entry);
+            let walked = bytes.and_then(|bytes| entry.for_each(bytes, |id, _| visit(id)));
+            if let Err(error) = walked {
+                self.report(error.offset(), error.to_string());
+            }
+        }
+        stride
+    }
+
     /// Where bytes of this block lie in its file.
     pub(crate) fn offset_of(&self, bytes: &[u8]) -> Option<u64> {
         let (file, part) = (self.bytes.as_ptr_range(), bytes.as_ptr_range());

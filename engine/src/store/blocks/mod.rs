@@ -8,6 +8,7 @@ mod repair;
 mod sources;
 mod too_old;
 
+use compact::Compacting;
 pub(crate) use compact::Eagerness;
 
 use super::{Sealed, Store};
@@ -52,9 +53,8 @@ pub(crate) struct BlockStore {
     next_block: AtomicU64,
     /// Below all blocks: files that are not in blocks yet.
     old: ArcSwapOption<OldFiles>,
-    /// Held while blocks are merged or expire: how many blocks there were, and the number of the next, when
-    /// nothing was to be merged.
-    compacting: Mutex<Option<(usize, u64)>>,
+    /// Held while blocks are merged or expire.
+    compacting: Mutex<Compacting>,
     /// Blocks, by number, that are past their time, and until when (Unix seconds) they stay.
     held: Mutex<BTreeMap<u64, i64>>,
 }
@@ -70,7 +70,7 @@ impl BlockStore {
         old: Option<OldFiles>,
     ) -> Self {
         let blocks = ArcSwap::from_pointee(BlockSet::new(blocks));
-        let (old, compacting) = (ArcSwapOption::new(old.map(Arc::new)), Mutex::new(None));
+        let (old, compacting) = (ArcSwapOption::new(old.map(Arc::new)), Mutex::default());
         let (lost, next_block) = (ArcSwap::from_pointee(lost), AtomicU64::new(next_block));
         Self { storage, dir, blocks, lost, next_block, old, compacting, held: Mutex::default() }
     }

@@ -1,5 +1,5 @@
 //! Many blocks → one: fewer to ask, in the shortest codec, without what was deleted, has expired
-//! or was overwritten.
+//! or was overwritten. One block → a smaller one, when much of it was deleted.
 //!
 //! The merged block is written under a temporary name, synced and renamed as any other. One edit
 //! of the manifest lists it and unlists its parts; readers get the new set; then the parts are
@@ -7,6 +7,7 @@
 //! next start removes; or, when it comes between naming and listing, all of them, which say the
 //! same. What was begun is begun again.
 
+mod dead;
 mod plan;
 
 pub(crate) use plan::Eagerness;
@@ -20,6 +21,7 @@ use crate::error::FileError;
 use crate::head::FullChunk;
 use crate::inner::{Inner, quarantine};
 use crate::series::SeriesId;
+use dead::DeadSeries;
 use silverback_formats::block::BlockKind;
 use silverback_formats::chunk::Chunk;
 use silverback_formats::manifest::BlockEntry;
@@ -32,6 +34,14 @@ use std::time::{Duration, Instant};
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// Slots from which on a chunk is as long as it needs to be.
 const SLOTS_ENOUGH: u32 = 4096;
+
+/// What is known of the blocks, so that it is not looked for again.
+#[derive(Debug, Default)]
+pub(super) struct Compacting {
+    /// How many blocks there were, and the number of the next, when nothing was to be merged.
+    idle: Option<(usize, u64)>,
+    dead: DeadSeries,
+}
 
 /// Why a merge ended without a block.
 pub(super) enum Unmerged {
@@ -56,17 +66,20 @@ impl BlockStore {
         eagerness: Eagerness,
         is_stopped: &dyn Fn() -> bool,
     ) -> Result<bool, FileError> {
-        let mut idle = self.compacting.lock();
+        let mut compacting = self.compacting.lock();
         let all: Vec<Arc<Block>> = self.blocks.load().iter().cloned().collect();
         // To plan may mean to look into all of them, and they seldom change.
         let seen = (all.len(), self.next_block.load(Ordering::Relaxed));
-        if eagerness == Eagerness::Patient && *idle == Some(seen) {
-            return Ok(false);
-        }
-        let Some(parts) = plan::next(&all, db.options.block_duration_s, eagerness) else {
-            *idle = Some(seen);
-            return Ok(false);
+        let is_known = eagerness == Eagerness::Patient && compacting.idle == Some(seen);
+        let parts = match is_known {
+            true => None,
+            false => plan::next(&all, db.options.block_duration_s, eagerness),
         };
+        if parts.is_none() {
+            compacting.idle = Some(seen);
+        }
+        let shrinks = || compacting.dead.next(db, &all, eagerness).map(|at| vec![all[at].clone()]);
+        let Some(parts) = parts.or_else(shrinks) else { return Ok(false) };
         let started = monotonic();
         match self.merge(db, &parts, is_stopped) {
             Ok(adds) => {
