@@ -137,7 +137,7 @@ pub(crate) fn events(
     storage: &dyn Storage,
     path: PathBuf,
 ) -> Result<JobFile<(), DamagedFile>, FileError> {
-    let bytes = match storage.read(&path) {
+    let bytes = match storage.read_through(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Ok(file(path, 0, Vec::new()));
@@ -163,10 +163,12 @@ fn index(
     let Some(entry) = state.index else { return Ok(None) };
     let path = base::path(&folders.index, entry.number);
     let damage = match base::open(storage, &folders.index, &entry) {
-        Ok(index) => index.verify().err().map(|error| {
-            let reason = error.to_string();
-            Damage { path: path.clone(), offset: 0, reason }
-        }),
+        Ok(index) => {
+            let read =
+                index.check_readable().map_err(|error| format!("it cannot be read: {error}"));
+            let checked = read.and_then(|()| index.verify().map_err(|error| error.to_string()));
+            checked.err().map(|reason| Damage { path: path.clone(), offset: 0, reason })
+        }
         Err(OpenBaseError::Damaged(damage)) => Some(damage),
         Err(OpenBaseError::Io(error)) => return Err(error),
     };

@@ -35,12 +35,7 @@ impl Block {
     pub(crate) fn sample_ids(&self, pages_max: u32, mut visit: impl FnMut(u32)) -> u32 {
         let stride = self.index.pages.div_ceil(pages_max.max(1)).max(1);
         for page in (0..self.index.pages).step_by(stride as usize) {
-            let entry = self.index.page(&self.bytes, page);
-            let bytes = self.page(page, &entry);
-            let walked = bytes.and_then(|bytes| entry.for_each(bytes, |id, _| visit(id)));
-            if let Err(error) = walked {
-                self.report(error.offset(), error.to_string());
-            }
+            self.walk_page(page, |id, _| visit(id));
         }
         stride
     }
@@ -57,15 +52,12 @@ impl<'a> ChunkCursor<'a> {
     /// The series of the chunk that comes next.
     pub(crate) fn peek(&mut self) -> Option<u32> {
         while self.chunks.is_empty() && self.next_page < self.block.index.pages {
-            let entry = self.block.index.page(&self.block.bytes, self.next_page);
-            self.next_page += 1;
-            let page = self.block.page(self.next_page - 1, &entry);
             let chunks = &mut self.chunks;
-            let walked = page
-                .and_then(|page| entry.for_each(page, |id, bytes| chunks.push_back((id, bytes))));
-            if let Err(error) = walked {
+            let is_good =
+                self.block.walk_page(self.next_page, |id, bytes| chunks.push_back((id, bytes)));
+            self.next_page += 1;
+            if !is_good {
                 self.chunks.clear();
-                self.block.report(error.offset(), error.to_string());
             }
         }
         self.chunks.front().map(|(id, _)| *id)
