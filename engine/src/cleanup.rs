@@ -2,7 +2,8 @@
 //!
 //! A pass gathers the series that a rule is for, looks at them at a pace, and deletes those whose
 //! newest sample is older than their rule allows. What decides is the time of the samples, not
-//! when they came; a series with samples in memory is not looked at.
+//! when they came, and of one that only a coarse archive still has the end of its slot; a series with
+//! samples in memory is not looked at.
 //!
 //! What was received must not be lost by it, so the last look at a series and its deletion happen
 //! while no sample can come in between; to keep that short, they are few at a time. And a clock

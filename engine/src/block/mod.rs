@@ -155,16 +155,19 @@ impl Block {
         whole
     }
 
-    /// Whether it has a chunk of series `id` that ends at `since_s` (Unix seconds) or later, or
-    /// cannot tell because of damage.
+    /// Whether it has a chunk of series `id` whose last slot ends after `since_s` (Unix seconds), so
+    /// that it may be of a sample from then, or cannot tell because of damage.
     pub(crate) fn has_since(&self, id: u32, since_s: i64) -> bool {
-        let mut found = false;
         let step_s = self.entry.step_s;
+        if i64::from(self.entry.max_s) + i64::from(step_s) <= since_s {
+            return false;
+        }
+        let mut found = false;
         let whole = self.chunks(id, |bytes| {
             found |= Chunk::parse(bytes, step_s).map_or(true, |chunk| {
                 let header = chunk.header();
-                let slots = i64::from(header.slots() - 1) * i64::from(step_s);
-                i64::from(header.start_s()) + slots >= since_s
+                let slots = i64::from(header.slots()) * i64::from(step_s);
+                i64::from(header.start_s()) + slots > since_s
             });
         });
         found || !whole

@@ -138,8 +138,8 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// None of those is left.
     fn forget_old_files(&self) {}
 
-    /// Whether files hold a sample of a series of `since_s` (Unix seconds) or later, or cannot
-    /// tell.
+    /// Whether files hold a sample of a series that may be of `since_s` (Unix seconds) or later, by
+    /// the end of its slot, or cannot tell.
     fn has_since(&self, db: &Inner, id: SeriesId, since_s: i64) -> bool;
 
     /// Deletes files that hold nothing within retention any more, after what is to be kept of them

@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 const DAY_S: i64 = 86_400;
 
-/// `tmp.` goes after a day, `old.` after ten.
+/// `tmp.` goes after a day, `old.` after ten, `coarse.` after 60 hours.
 fn options(bench: &Bench, storage: &MemoryStorage, store: StoreOptions) -> Options {
-    let rule = |pattern, days: i64| CleanupRule {
+    let rule = |pattern, hours: i64| CleanupRule {
         pattern: Pattern::parse(pattern).unwrap(),
-        not_updated_for_s: u32::try_from(days * DAY_S).unwrap(),
+        not_updated_for_s: u32::try_from(hours * 3600).unwrap(),
         line: 1,
     };
-    let rules = vec![rule("^tmp\\.", 1), rule("^old\\.", 10)];
+    let rules = vec![rule("^tmp\\.", 24), rule("^old\\.", 240), rule("^coarse\\.", 60)];
     let cleanup = CleanupOptions {
         rules: CleanupRules::compile("rules", rules).unwrap(),
         own_prefix: b"own.".to_vec(),
@@ -144,4 +144,33 @@ fn what_comes_meanwhile_is_not_lost() {
     for at in 0..SERIES {
         assert_eq!(last(&db, &name(at), 600).into_values().collect::<Vec<_>>(), [2.0], "{at}");
     }
+}
+
+/// Of a point that only a coarse archive still has nobody knows when in its slot it was.
+fn a_point_in_a_coarse_slot_may_be_its_last(store: StoreOptions) {
+    let bench = Bench::with_aggregation("60s:1d,1d:1y", "average", "0");
+    let storage = MemoryStorage::new();
+    let db = Db::open(options(&bench, &storage, store)).unwrap();
+    let last_s = NOW_S - NOW_S % DAY_S + 23 * 3600;
+    bench.clock.set(last_s);
+    put(&db, "coarse.a", last_s, 1.0);
+    for (hours, left) in [(30, 2), (49, 2), (60, 2), (62, 1)] {
+        bench.clock.set(last_s + hours * 3600);
+        put(&db, "keep.a", last_s + hours * 3600, 1.0);
+        db.seal().unwrap();
+        db.expire().unwrap();
+        assert_eq!(db.clean_up().unwrap(), 2 - left, "after {hours} hours");
+        assert_eq!(names(&db).len(), left, "after {hours} hours");
+    }
+}
+
+#[test]
+fn a_point_in_a_coarse_slot_of_blocks_may_be_its_last() {
+    a_point_in_a_coarse_slot_may_be_its_last(StoreOptions::Blocks);
+}
+
+#[test]
+fn a_point_in_a_coarse_slot_of_a_whisper_file_may_be_its_last() {
+    let store = StoreOptions::Whisper(Box::new(WhisperOptions::new("/wsp")));
+    a_point_in_a_coarse_slot_may_be_its_last(store);
 }

@@ -264,8 +264,7 @@ impl Store for BlockStore {
         if self.read_old(db, id).map_or(true, |old| old.is_some()) {
             return true;
         }
-        let blocks = self.blocks.load();
-        blocks.within(since_s, i64::MAX).any(|block| block.has_since(id.0, since_s))
+        self.blocks.load().iter().any(|block| block.has_since(id.0, since_s))
     }
 
     fn work(&self, db: &Inner, stop: &Receiver<()>) {
