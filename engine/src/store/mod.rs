@@ -103,7 +103,7 @@ pub(crate) trait Store: Debug + Send + Sync {
         Ok(())
     }
 
-    /// Whether there are such samples of a series.
+    /// Whether there are such samples of a series, or some that an import has gathered.
     fn holds(&self, id: SeriesId) -> bool {
         let _ = id;
         false
@@ -116,6 +116,16 @@ pub(crate) trait Store: Debug + Send + Sync {
 
     /// Shows readers what was sealed. The head still holds it.
     fn publish(&self, sealed: Sealed);
+
+    /// Notes that an import gathers samples of a series.
+    fn begin_import(&self, id: SeriesId) {
+        let _ = id;
+    }
+
+    /// Notes that it has none of these series any more, each once for each time that it began.
+    fn end_import(&self, ids: &[SeriesId]) {
+        let _ = ids;
+    }
 
     /// Takes over chunks, sorted by series and time: durable and visible when this returns.
     fn import(&self, db: &Inner, chunks: &[Gathered]) -> Result<(), ImportError> {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 const DAY_S: i64 = 86_400;
 
 /// `tmp.` goes after a day, `old.` after ten, `coarse.` after 60 hours.
-fn options(bench: &Bench, storage: &MemoryStorage, store: StoreOptions) -> Options {
+pub(crate) fn options(bench: &Bench, storage: &MemoryStorage, store: StoreOptions) -> Options {
     let rule = |pattern, hours: i64| CleanupRule {
         pattern: Pattern::parse(pattern).unwrap(),
         not_updated_for_s: u32::try_from(hours * 3600).unwrap(),

@@ -57,6 +57,8 @@ pub(crate) struct BlockStore {
     compacting: Mutex<Compacting>,
     /// Blocks, by number, that are past their time, and until when (Unix seconds) they stay.
     held: Mutex<BTreeMap<u64, i64>>,
+    /// Series of which imports have gathered samples, and how often.
+    importing: Mutex<BTreeMap<SeriesId, u32>>,
 }
 
 impl BlockStore {
@@ -72,7 +74,8 @@ impl BlockStore {
         let blocks = ArcSwap::from_pointee(BlockSet::new(blocks));
         let (old, compacting) = (ArcSwapOption::new(old.map(Arc::new)), Mutex::default());
         let (lost, next_block) = (ArcSwap::from_pointee(lost), AtomicU64::new(next_block));
-        Self { storage, dir, blocks, lost, next_block, old, compacting, held: Mutex::default() }
+        let (held, importing) = (Mutex::default(), Mutex::default());
+        Self { storage, dir, blocks, lost, next_block, old, compacting, held, importing }
     }
 
     /// Values by the main roll-ups.
@@ -249,6 +252,25 @@ impl Store for BlockStore {
 
     fn repair(&self, db: &Inner) -> Result<usize, FileError> {
         self.salvage(db)
+    }
+
+    fn holds(&self, id: SeriesId) -> bool {
+        self.importing.lock().contains_key(&id)
+    }
+
+    fn begin_import(&self, id: SeriesId) {
+        *self.importing.lock().entry(id).or_insert(0) += 1;
+    }
+
+    fn end_import(&self, ids: &[SeriesId]) {
+        let mut importing = self.importing.lock();
+        for id in ids {
+            if let Some(times) = importing.get_mut(id).filter(|times| **times > 1) {
+                *times -= 1;
+            } else {
+                importing.remove(id);
+            }
+        }
     }
 
     fn has_slots(&self, id: SeriesId, step_s: u32, kind: BlockKind, chunks: &[FullChunk]) -> bool {
