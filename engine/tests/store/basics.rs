@@ -168,7 +168,11 @@ fn expired_blocks_are_deleted_and_retention_holds_at_read() {
     assert_eq!(last(&db, "e", 86_400).len(), 1);
     bench.clock.set(NOW_S + 3661);
     assert_eq!(last(&db, "e", 86_400).len(), 0);
-    assert_eq!((db.expire().unwrap(), blocks()), (1, 0));
+    // Time passes where samples come in.
+    assert_eq!((db.expire().unwrap(), blocks()), (0, 1));
+    put(&db, "f", NOW_S + 3661, 1.0);
+    db.seal().unwrap();
+    assert_eq!((db.expire().unwrap(), blocks()), (1, 1));
     drop(db);
     let db = bench.open(&storage);
     assert_eq!(db.damage(), []);
@@ -206,6 +210,24 @@ fn a_clock_that_jumps_ahead_deletes_nothing_that_is_new() {
 }
 
 #[test]
+/// Nor what is kept for less than a day: its oldest quarter at most.
+#[test]
+fn a_clock_that_jumps_ahead_leaves_most_of_a_short_archive() {
+    let (bench, storage) = (Bench::new("60s:8h"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    for hours in [7, 5, 3, 0] {
+        bench.clock.set(NOW_S - hours * 3600);
+        put(&db, "s", NOW_S - hours * 3600, 1.0);
+        db.seal().unwrap();
+    }
+    bench.clock.set(NOW_S + 20 * 365 * 86_400);
+    assert_eq!(db.expire().unwrap(), 1);
+    db.compact().unwrap();
+    assert_eq!(db.expire().unwrap(), 0);
+    bench.clock.set(NOW_S + 60);
+    assert_eq!(last(&db, "s", 8 * 3600).len(), 3);
+}
+
 fn long_chunks_and_wide_gaps_come_back() {
     let (bench, storage) = (Bench::new("1s:30d"), MemoryStorage::new());
     let db = bench.open(&storage);

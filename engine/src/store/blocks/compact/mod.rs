@@ -13,7 +13,7 @@ mod plan;
 pub(crate) use plan::Eagerness;
 
 use super::BlockStore;
-use super::expire::kept_s;
+use super::expire::{Passed, kept_s};
 use crate::block::{Batch, Block, ChunkCursor, ChunkEncoder, Tier, block_name, discard};
 use crate::clock::monotonic;
 use crate::counters::add;
@@ -109,14 +109,14 @@ impl BlockStore {
         let (step_s, kind, keep_s) = (last.step_s, last.kind, last.keep_s);
         let tier = Tier { step_s, kind, aside: false, keep_s };
         let mut batch = Batch::new(&self.storage, &self.dir, &self.next_block, last.order);
-        let now_s = self.passed_s(db.options.clock.now_s());
+        let passed = self.passed(db.options.clock.now_s());
         let mut merger = Merger::new(parts);
         let pace = Pace::new(db.options.compaction_bytes_per_s);
         // A series whose name was lost is not one that was deleted.
         let keeps_unnamed = !db.damage.is_empty();
         while let Some(id) = merger.next_series()? {
             if keeps_unnamed || db.index.has(SeriesId(id)) {
-                let oldest_s = oldest_s(db, SeriesId(id), last, now_s);
+                let oldest_s = oldest_s(db, SeriesId(id), last, passed);
                 for chunk in merger.chunks(oldest_s)? {
                     batch.push(tier, id, (chunk.first_s, chunk.last_s), &chunk.bytes)?;
                 }
@@ -168,14 +168,14 @@ impl BlockStore {
 
 /// Samples of a series before this (Unix seconds) are left out. Those of which a coarser archive
 /// is still to be made stay: the whole block is let go when that is done.
-fn oldest_s(db: &Inner, id: SeriesId, block: &BlockEntry, now_s: i64) -> i64 {
+fn oldest_s(db: &Inner, id: SeriesId, block: &BlockEntry, passed: Passed) -> i64 {
     let Some(policy) = db.policy(id) else { return i64::MIN };
     let entry = db.policies.entry(policy);
     if entry.policy.archives.iter().any(|archive| archive.step_s > block.step_s) {
         return i64::MIN;
     }
     let kept_s = i64::from(block.keep_s).max(kept_s(&entry, block.step_s));
-    now_s - kept_s - i64::from(block.step_s)
+    passed.by_s(kept_s) - kept_s - i64::from(block.step_s)
 }
 
 /// Goes through blocks series by series.
