@@ -31,10 +31,9 @@ impl Inner {
                 }
             }
         }
-        // What is gone is gone for good, whatever became of the rest.
-        if deleted > 0 || failed.is_some() {
-            self.sync_wal()?;
-        }
+        // What is gone is gone for good, whatever became of the rest; and so is what an earlier call
+        // deleted that failed.
+        self.sync_wal()?;
         failed.map_or(Ok(deleted), Err)
     }
 
