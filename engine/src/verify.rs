@@ -8,8 +8,8 @@ use crate::inner::Folders;
 use crate::job::{JobEvent, JobFile};
 use crate::log_file;
 use crate::manifest::{self, Found, State};
-use crate::series_log;
 use crate::series::SeriesId;
+use crate::series_log;
 use crate::storage::Storage;
 use crate::wal::recovery::{self, Replay};
 use silverback_formats::event::{Event, KIND_EVENT};
@@ -163,12 +163,10 @@ fn index(
     let Some(entry) = state.index else { return Ok(None) };
     let path = base::path(&folders.index, entry.number);
     let damage = match base::open(storage, &folders.index, &entry) {
-        Ok(index) => {
-            let read =
-                index.check_readable().map_err(|error| format!("it cannot be read: {error}"));
-            let checked = read.and_then(|()| index.verify().map_err(|error| error.to_string()));
-            checked.err().map(|reason| Damage { path: path.clone(), offset: 0, reason })
-        }
+        Ok(index) => index.verify().err().map(|error| {
+            let reason = error.to_string();
+            Damage { path: path.clone(), offset: 0, reason }
+        }),
         Err(OpenBaseError::Damaged(damage)) => Some(damage),
         Err(OpenBaseError::Io(error)) => return Err(error),
     };

@@ -33,14 +33,6 @@ impl SealedIndex {
         Ok(Self { bytes, layout, removed: Removed::default() })
     }
 
-    /// Makes sure that all of the file can be read; see [`FileBytes::check_readable`].
-    ///
-    /// # Errors
-    /// What the system says when it cannot be.
-    pub fn check_readable(&self) -> std::io::Result<()> {
-        self.bytes.check_readable(0..self.bytes.len())
-    }
-
     /// Reads all of the file and checks everything that the answers rest on.
     ///
     /// # Errors
