@@ -94,7 +94,7 @@ fn a_log_that_cannot_be_read_is_named() {
         let faulty = FaultyStorage::new(Arc::new(memory.after_kill()));
         let path = file(&memory, ends);
         faulty.wear_out(&path, 30..31);
-        let error = Db::open(bench.options(Arc::new(faulty))).unwrap_err();
+        let error = Db::open(bench.options(Arc::new(faulty))).map(drop).unwrap_err();
         assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     }
 }
