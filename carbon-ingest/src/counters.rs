@@ -77,6 +77,8 @@ counters! {
     refused_too_old,
     /// Points without a value.
     refused_not_a_number,
+    /// Points of new names when no more series can be made.
+    refused_too_many_series,
     /// Connections open now.
     connections_active,
     /// Connections accepted, those closed since included.
@@ -129,6 +131,7 @@ impl ReceiverCounters {
         self.refused_bad_time.add(refused.bad_time);
         self.refused_too_old.add(refused.too_old);
         self.refused_not_a_number.add(refused.not_a_number);
+        self.refused_too_many_series.add(refused.too_many_series);
     }
 }
 

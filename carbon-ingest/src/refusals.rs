@@ -76,8 +76,17 @@ impl RefusalLog {
         refused: &Refused,
         example: impl FnOnce() -> Option<(&'a [u8], silverback_engine::Refusal)>,
     ) {
-        let Refused { no_schema, bad_name, bad_tags, bad_time, too_old, not_a_number } = *refused;
-        let count = no_schema + bad_name + bad_tags + bad_time + too_old + not_a_number;
+        let Refused {
+            no_schema,
+            bad_name,
+            bad_tags,
+            bad_time,
+            too_old,
+            not_a_number,
+            too_many_series,
+        } = *refused;
+        let names = no_schema + bad_name + bad_tags + too_many_series;
+        let count = names + bad_time + too_old + not_a_number;
         if count == 0 {
             return;
         }
@@ -94,6 +103,7 @@ impl RefusalLog {
                 bad_time,
                 too_old,
                 not_a_number,
+                too_many_series,
                 left_out,
                 name,
                 reason,

@@ -55,6 +55,8 @@ pub struct Refused {
     pub too_old: usize,
     /// The value is NaN.
     pub not_a_number: usize,
+    /// The name is new, and no id is left: the database has had 2^32 - 1 series in its life.
+    pub too_many_series: usize,
 }
 
 /// Why a point is refused: the reasons that [`Refused`] counts.
@@ -79,6 +81,9 @@ pub enum Refusal {
     /// See [`Refused::not_a_number`].
     #[error("the value is NaN")]
     NotANumber,
+    /// See [`Refused::too_many_series`].
+    #[error("the database has had 4294967295 series: export those that are left to a new one")]
+    TooManySeries,
 }
 
 /// Buffers of one append, reused.
@@ -243,6 +248,9 @@ impl Inner {
         let reach_s = match known.and_then(|id| self.head.policy(id.0)) {
             Some(policy) => self.policies.entry(policy).reach_s,
             None => match self.policy_of_new(&name) {
+                Some(_) if free_id(*self.next_id.lock(), 0).is_none() => {
+                    return Some(Refusal::TooManySeries);
+                }
                 Some(policy) => policy.reach_s(),
                 None => return Some(Refusal::NoSchema),
             },
@@ -311,6 +319,7 @@ impl Inner {
             Some(row) => Ok(SeriesId(row.id)),
             None if refused.bad_name > 0 => Err(Refusal::BadName),
             None if refused.bad_tags > 0 => Err(Refusal::BadTags),
+            None if refused.too_many_series > 0 => Err(Refusal::TooManySeries),
             None => Err(Refusal::NoSchema),
         })
     }
@@ -354,8 +363,10 @@ impl Inner {
             refused.no_schema += 1;
             return REFUSED;
         };
-        let id = next_id + u32::try_from(new.len()).expect("a batch is small");
-        assert!(id < REFUSED, "a database holds fewer than 2^32 series");
+        let Some(id) = free_id(next_id, new.len()) else {
+            refused.too_many_series += 1;
+            return REFUSED;
+        };
         let policy = self.policies.of_rules(&policy);
         new.push(NewSeries { name: name.to_vec(), hash, policy });
         new_ids.insert(name.to_vec(), id);
@@ -404,6 +415,7 @@ impl Inner {
         add(&counters.refused_bad_time, refused.bad_time);
         add(&counters.refused_too_old, refused.too_old);
         add(&counters.refused_nan, refused.not_a_number);
+        add(&counters.refused_too_many, refused.too_many_series);
         match error {
             None => {}
             Some(AppendError::Full { .. } | AppendError::FullOfPoints { .. }) => {
@@ -412,6 +424,13 @@ impl Inner {
             Some(_) => add(&counters.append_errors, 1),
         }
     }
+}
+
+/// The id of the series that is created after so many others; `None` when all were given away, for
+/// none is given twice.
+pub(crate) fn free_id(next_id: u32, new: usize) -> Option<u32> {
+    let id = next_id.checked_add(u32::try_from(new).ok()?)?;
+    (id < REFUSED).then_some(id)
 }
 
 /// Why a name cannot be a series'.
@@ -436,5 +455,32 @@ pub(crate) fn canonical(name: &[u8], tags: bool) -> Result<Cow<'_, [u8]>, BadNam
             Ok(normal) => Ok(Cow::Owned(normal.into_owned())),
             Err(_) => Err(BadName::Tags),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Refusal;
+    use crate::storage::MemoryStorage;
+    use crate::{Db, Options};
+    use silverback_formats::carbon::Point;
+    use std::sync::Arc;
+
+    #[test]
+    fn when_all_ids_were_given_away_new_names_are_refused_and_known_ones_go_on() {
+        let storage = Arc::new(MemoryStorage::new());
+        let options = Options { background: false, storage, ..Options::new("/db") };
+        let db = Db::open(options).unwrap();
+        let point = |name: &'static [u8]| Point { name, time_s: db.now_s(), value: 1.0 };
+        db.append(&[point(b"known")]).unwrap();
+        *db.inner().next_id.lock() = u32::MAX;
+        let appended = db.append(&[point(b"new"), point(b"known"), point(b"newer")]).unwrap();
+        assert_eq!((appended.stored, appended.refused.too_many_series), (1, 2));
+        assert_eq!(db.refusal(&point(b"new")), Some(Refusal::TooManySeries));
+        assert_eq!(db.refusal(&point(b"known")), None);
+        assert!(matches!(db.inner().ensure_series(b"new"), Ok(Err(Refusal::TooManySeries))));
+        let counters = db.counters();
+        assert!(counters.contains(&("refused.tooManySeries", 2.0)), "{counters:?}");
+        assert_eq!(db.series_count(), 1);
     }
 }

@@ -1,5 +1,5 @@
-//! The database's own threads: one syncs the WAL, one makes new files of the index, one does what
-//! the store wants done.
+//! The database's own threads: one syncs the WAL, one makes its next segments, one makes new files of
+//! the index, one does what the store wants done.
 //!
 //! They end when the handle is dropped, which waits for them. One that panics is told of at once,
 //! counted, and begins again after a pause: nothing that it does may stay undone for good.
@@ -14,6 +14,10 @@ use std::time::Duration;
 
 /// Before a thread that panicked begins again.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// Between two looks whether segments of the WAL are to be made ahead, and after a failure.
+const PREPARE_EVERY: Duration = Duration::from_millis(100);
+const PREPARE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Running threads.
 #[derive(Debug)]
@@ -42,6 +46,8 @@ impl Background {
         if !inner.options.cleanup.rules.is_empty() {
             background.spawn("silverback-cleanup", inner, &stopped, crate::cleanup::work)?;
         }
+        // Apart from the syncs: one that does not end must not keep the log from going on.
+        background.spawn("silverback-log", inner, &stopped, prepare)?;
         if !inner.options.wal_sync_interval.is_zero() {
             background.spawn("silverback-sync", inner, &stopped, sync)?;
         }
@@ -104,9 +110,19 @@ fn sync(inner: &Inner, stopped: &Receiver<()>) {
     while wait(stopped, inner.options.wal_sync_interval) {
         // A failure is logged and counted where it is decided.
         let _ = inner.sync_wal();
-        if let Err(error) = inner.wal.prepare_in_time() {
-            tracing::warn!("cannot prepare the next segment of the WAL: {error}");
-        }
+    }
+}
+
+fn prepare(inner: &Inner, stopped: &Receiver<()>) {
+    let mut pause = Duration::ZERO;
+    while wait(stopped, pause) {
+        pause = match inner.wal.prepare_ahead() {
+            Ok(()) => PREPARE_EVERY,
+            Err(error) => {
+                tracing::warn!("cannot prepare the next segment of the WAL: {error}");
+                PREPARE_AGAIN
+            }
+        };
     }
 }
 

@@ -88,6 +88,9 @@ pub(crate) fn open(
     if bytes.len() as u64 != entry.len_bytes {
         return Err(damaged(format!("it has {} bytes, not {}", bytes.len(), entry.len_bytes)));
     }
+    if let Err(error) = bytes.check_readable(0..bytes.len()) {
+        return Err(damaged(format!("it cannot be read: {error}")));
+    }
     // All of it is read once: an index that does not find a name would give it another id, and
     // hide what is stored under the first one.
     match SealedIndex::open(bytes).and_then(|base| base.check().map(|()| base)) {

@@ -46,6 +46,8 @@ counters! {
         refused_too_old => "refused.tooOld",
         /// Points refused: NaN.
         refused_nan => "refused.notANumber",
+        /// Points refused: no id is left for a new series.
+        refused_too_many => "refused.tooManySeries",
         /// Batches that could not be written to the WAL.
         append_errors => "wal.appendErrors",
         /// Batches that were not taken because the head was full.

@@ -20,14 +20,21 @@ const BATCH_SERIES: usize = 1024;
 impl Inner {
     /// See [`Db::delete`](crate::Db::delete).
     pub(crate) fn delete(&self, ids: &[SeriesId]) -> Result<usize, DeleteError> {
-        let mut deleted = 0;
+        let (mut deleted, mut failed) = (0, None);
         for ids in ids.chunks(BATCH_SERIES) {
-            deleted += self.delete_batch(ids)?;
+            match self.delete_batch(ids) {
+                Ok(batch) => deleted += batch,
+                Err(DeleteError::Closed) => return Err(DeleteError::Closed),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
         }
-        if deleted > 0 {
-            self.sync_wal()?;
-        }
-        Ok(deleted)
+        // What is gone is gone for good, whatever became of the rest; and so is what an earlier call
+        // deleted that failed.
+        self.sync_wal()?;
+        failed.map_or(Ok(deleted), Err)
     }
 
     /// Deletes those of some series, at most a batch, that have no samples outside of files, and
@@ -81,6 +88,9 @@ impl Inner {
         removed_into(&here, &mut bytes);
         frame::finish(start, &mut bytes);
         self.wal.append(&bytes)?;
+        // From here on all of them are gone, whatever becomes of their files: a series that stayed
+        // would take points that the next start drops.
+        let mut failed = None;
         let mut name = Vec::new();
         for id in here.iter().copied().map(SeriesId) {
             name.clear();
@@ -90,14 +100,14 @@ impl Inner {
             // Last: who finds it gone resolves its name again.
             self.head.remove_series(id.0);
             // What was written of it meanwhile.
-            if with_files {
-                self.store.remove(&name)?;
+            if with_files && let Err(error) = self.store.remove(&name) {
+                failed.get_or_insert(error);
             }
         }
         let deleted = here.len();
         self.removed.lock().extend(here);
         crate::counters::add(&self.counters.deleted, deleted);
-        Ok(deleted)
+        failed.map_or(Ok(deleted), |error| Err(error.into()))
     }
 
     fn remove_stored(&self, ids: &[u32]) -> Result<(), DeleteError> {

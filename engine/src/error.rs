@@ -165,8 +165,8 @@ pub enum FetchError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeleteError {
-    /// A file could not be removed, or the write-ahead log not be written or synced; try again
-    /// when the disk is well.
+    /// A file could not be removed, or the write-ahead log not be written or synced; some of the
+    /// series may be gone. Try again when the disk is well.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file, or the WAL segment.

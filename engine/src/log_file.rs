@@ -99,7 +99,7 @@ impl LogFile {
         each: &mut TakeFrame<'_>,
     ) -> Result<(Self, Vec<Damage>), FileError> {
         let io = |source| FileError { path: path.clone(), source };
-        let bytes = match storage.read(&path) {
+        let bytes = match storage.read_through(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok((Self::new(storage, path, kind, 0), Vec::new()));

@@ -85,7 +85,7 @@ pub(crate) enum Found {
 /// Reads the manifest in `dir`.
 pub(crate) fn read(storage: &dyn Storage, dir: &Path) -> Result<Found, FileError> {
     let path = path(dir);
-    let bytes = match storage.read(&path) {
+    let bytes = match storage.read_through(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
         Err(source) => return Err(FileError { path, source }),

@@ -125,9 +125,15 @@ fn link(inner: &Inner, to: &Folders, linked: &mut Linked<'_>) -> Result<State, F
     for file in disk.series_log.closed_files()? {
         linked.link(&file, &to.root.join(file.file_name().expect("a file has a name")))?;
     }
+    let lost = inner.store.lost();
     for number in state.blocks.keys() {
         let name = block_name(*number);
-        linked.link(&from.blocks.join(&name), &to.blocks.join(&name))?;
+        match linked.link(&from.blocks.join(&name), &to.blocks.join(&name)) {
+            // It stays listed: who opens the snapshot is told of it as well.
+            Err(error)
+                if error.source.kind() == io::ErrorKind::NotFound && lost.contains(number) => {}
+            linked => linked?,
+        }
     }
     if let Some(index) = state.index {
         linked

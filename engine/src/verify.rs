@@ -137,7 +137,7 @@ pub(crate) fn events(
     storage: &dyn Storage,
     path: PathBuf,
 ) -> Result<JobFile<(), DamagedFile>, FileError> {
-    let bytes = match storage.read(&path) {
+    let bytes = match storage.read_through(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Ok(file(path, 0, Vec::new()));

@@ -19,6 +19,7 @@
 //! Version 1 had neither kind nor order; its header ends after the number, with its checksum.
 
 use crate::varint;
+use std::ops::Range;
 use thiserror::Error;
 
 /// Payload at which a page is closed.
@@ -397,6 +398,20 @@ pub struct PageEntry {
 }
 
 impl BlockIndex {
+    /// Where header and footer lie in a file of this length.
+    #[must_use]
+    pub fn ends(len_bytes: usize) -> [Range<usize>; 2] {
+        [0..HEADER_BYTES.min(len_bytes), len_bytes.saturating_sub(FOOTER_BYTES)..len_bytes]
+    }
+
+    /// Where the page table lies by what the footer says; neither is checked.
+    #[must_use]
+    pub fn table(bytes: &[u8]) -> Range<usize> {
+        let Some((rest, footer)) = bytes.split_last_chunk::<FOOTER_BYTES>() else { return 0..0 };
+        let offset = usize::try_from(u64_at(footer, 0)).unwrap_or(usize::MAX);
+        offset.min(rest.len())..rest.len()
+    }
+
     /// Opens a block: checks header, footer and page table, not the pages.
     ///
     /// # Errors
@@ -477,12 +492,18 @@ impl BlockIndex {
 }
 
 impl PageEntry {
+    /// Where the page lies in the file.
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        self.offset..self.offset + self.len
+    }
+
     /// The page's bytes, checked against its checksum when `check` is set.
     ///
     /// # Errors
     /// When the page is not as it was written.
     pub fn bytes<'a>(&self, file: &'a [u8], check: Check) -> Result<&'a [u8], BlockError> {
-        let page = &file[self.offset..self.offset + self.len];
+        let page = &file[self.range()];
         if check == Check::Checksum {
             check_crc(page, self.crc, self.offset, Part::Page)?;
         }

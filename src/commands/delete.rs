@@ -17,7 +17,8 @@ use std::io::Write;
     silverback delete --match 'servers.web07.**'\n  \
     silverback delete --tags \"seriesByTag('host=web07', 'dc=~east')\" \
     --server http://127.0.0.1:8082\n\n\
-    Without --server the server must not run. The space is given back when blocks are merged.")]
+    Without --server the server must not run. The space is given back when blocks are\n\
+    merged, or by silverback compact.")]
 pub(crate) struct Delete {
     /// Series whose name matches, several times for several patterns; ** is any number of nodes
     #[arg(long = "match", value_name = "GLOB", required_unless_present = "tags")]
@@ -78,7 +79,7 @@ impl Delete {
         let calls: Vec<&str> = self.tags.iter().map(String::as_str).collect();
         let usage = |error: SelectionError| CommandError::Usage(error.to_string());
         let selection = Selection::parse(&globs, &calls).map_err(usage)?;
-        let purpose = Purpose { source: true, dry_run: false, now_s: None };
+        let purpose = Purpose { source: true, dry_run: self.dry_run, now_s: None };
         let db = database::open_any(self.database.load()?, purpose)?;
         let series = selection.series(&db, &FindLimits::default()).map_err(usage)?;
         let mut deleted = 0;

@@ -208,3 +208,33 @@ fn without_a_server_and_with_bad_places() {
     check(&["backup", "--to", text(&to), "--config", text(&config)], 0);
     check(&["restore", "--from", text(&to), "--to", text(&back)], 0);
 }
+
+#[test]
+fn a_lost_block_stops_no_backup() {
+    let (node, now_s) = (Node::start(EXTRA), now_s() / 60 * 60);
+    for round in 0..2 {
+        send(&node, round, now_s);
+        let wanted = round as usize;
+        node.wait_for("a block", |node| blocks(&node.folder().join("data")) > wanted);
+    }
+    let folder = node.kill();
+    let mut found: Vec<PathBuf> = fs::read_dir(folder.path().join("data/blocks"))
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "block"))
+        .collect();
+    found.sort_unstable();
+    // A footer that is gone: the next start puts the block aside.
+    let bytes = fs::read(&found[0]).unwrap();
+    fs::write(&found[0], &bytes[..bytes.len() / 2]).unwrap();
+    let node = Node::start_in(folder, EXTRA);
+    assert_eq!(fs::read_dir(node.folder().join("data/quarantine")).unwrap().count(), 1);
+    let then = sum(&node, now_s);
+    let place = tempfile::tempdir().unwrap();
+    let (to, back) = (place.path().join("backup"), place.path().join("back"));
+    check(&["backup", "--to", text(&to), "--server", &url(&node)], 0);
+    check(&["restore", "--from", text(&to), "--to", text(&back)], 0);
+    // What is missing there is told as it is here.
+    check(&["verify", text(&back)], 1);
+    assert_eq!(sum(&over(&back), now_s), then);
+}

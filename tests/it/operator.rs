@@ -4,7 +4,9 @@ use crate::support::http;
 use crate::support::node::{Node, run};
 use crate::support::now_s;
 use serde_json::Value;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// An admin API on a port that the system chooses.
 const ADMIN: &str = "[admin]\nenabled = true\nlisten = \"127.0.0.1:0\"\n[tags]\nenabled = true\n";
@@ -55,6 +57,21 @@ fn file_in(folder: &Path) -> String {
     folder.join("silverback.toml").to_str().unwrap().to_owned()
 }
 
+/// Paths and contents of all files below a folder.
+fn files_below(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_below(&path));
+        } else {
+            let bytes = fs::read(&path).unwrap();
+            files.insert(path, bytes);
+        }
+    }
+    files
+}
+
 fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -85,7 +102,9 @@ fn series_are_deleted_while_the_node_serves() {
 fn series_are_deleted_while_no_node_runs() {
     let (config, folder) = stop(node_with(&["web.one", "web.two", "db.one"]));
     let delete = |more: &[&str]| check(&[&["delete", "--config", &config], more].concat(), 0);
+    let before = files_below(folder.path());
     let told = lines(&delete(&["--match", "web.*", "--json", "--dry-run"]));
+    assert_eq!(files_below(folder.path()), before, "a dry run changes nothing");
     assert_eq!(told.len(), 2);
     assert!(told.iter().all(|line| line["status"] == "would delete"));
     assert_eq!(delete(&["--match", "web.*"]), "deleted 2 series\n");

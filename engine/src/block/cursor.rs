@@ -30,6 +30,16 @@ impl Block {
         ids
     }
 
+    /// Calls `visit` with the series of each chunk of every so manieth page, so that those are
+    /// `pages_max` at most, and says how manieth. Damaged pages are left out, and noted.
+    pub(crate) fn sample_ids(&self, pages_max: u32, mut visit: impl FnMut(u32)) -> u32 {
+        let stride = self.index.pages.div_ceil(pages_max.max(1)).max(1);
+        for page in (0..self.index.pages).step_by(stride as usize) {
+            self.walk_page(page, |id, _| visit(id));
+        }
+        stride
+    }
+
     /// Where bytes of this block lie in its file.
     pub(crate) fn offset_of(&self, bytes: &[u8]) -> Option<u64> {
         let (file, part) = (self.bytes.as_ptr_range(), bytes.as_ptr_range());
@@ -42,15 +52,12 @@ impl<'a> ChunkCursor<'a> {
     /// The series of the chunk that comes next.
     pub(crate) fn peek(&mut self) -> Option<u32> {
         while self.chunks.is_empty() && self.next_page < self.block.index.pages {
-            let entry = self.block.index.page(&self.block.bytes, self.next_page);
-            self.next_page += 1;
-            let page = self.block.page(self.next_page - 1, &entry);
             let chunks = &mut self.chunks;
-            let walked = page
-                .and_then(|page| entry.for_each(page, |id, bytes| chunks.push_back((id, bytes))));
-            if let Err(error) = walked {
+            let is_good =
+                self.block.walk_page(self.next_page, |id, bytes| chunks.push_back((id, bytes)));
+            self.next_page += 1;
+            if !is_good {
                 self.chunks.clear();
-                self.block.report(error.offset(), error.to_string());
             }
         }
         self.chunks.front().map(|(id, _)| *id)

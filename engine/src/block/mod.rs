@@ -1,8 +1,10 @@
 //! Sealed blocks: immutable files that hold the chunks of many series for one tier.
 //!
-//! A tier is a step and how long it is kept. A block is mapped as a whole; a page is checked
-//! against its checksum before its first use. A page that fails is reported once, by file and
-//! offset, and left out; the rest of the block is served.
+//! A tier is a step and how long it is kept. A block is mapped as a whole; a page is read by a
+//! call, so that an error of the disk is told, and checked against its checksum before its first
+//! use. A page that fails is reported once, by file and offset, and left out; the rest of the block
+//! is served. Merges, expiry and verification go through all pages, and do so for each of them
+//! again.
 
 mod batch;
 mod cursor;
@@ -22,6 +24,7 @@ use silverback_formats::block::{BlockError, BlockIndex, Check, PageEntry};
 use silverback_formats::chunk::Chunk;
 use silverback_formats::manifest::BlockEntry;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -47,6 +50,20 @@ pub(crate) enum OpenBlockError {
     Damaged(Damage),
 }
 
+/// A part that cannot be used.
+#[derive(Debug)]
+struct BadPart {
+    /// Where in the file the trouble is.
+    offset: u64,
+    reason: String,
+}
+
+impl From<BlockError> for BadPart {
+    fn from(error: BlockError) -> Self {
+        Self { offset: error.offset(), reason: error.to_string() }
+    }
+}
+
 impl Block {
     /// Opens the block of `entry` and checks all but its pages.
     pub(crate) fn open(
@@ -66,6 +83,7 @@ impl Block {
             }
             Err(source) => return Err(OpenBlockError::Io(FileError { path, source })),
         };
+        check_outline(&bytes).map_err(|bad| damaged(bad.offset, bad.reason))?;
         let index = BlockIndex::open(&bytes).map_err(|error| match error {
             BlockError::Version { .. } => newer(&error),
             _ => damaged(error.offset(), error.to_string()),
@@ -80,6 +98,9 @@ impl Block {
     /// Opens a block file that nobody vouches for; `None` when it is not a whole block.
     pub(crate) fn open_unlisted(storage: &dyn Storage, path: &Path) -> io::Result<Option<Self>> {
         let bytes = storage.read(path)?;
+        if check_outline(&bytes).is_err() {
+            return Ok(None);
+        }
         match BlockIndex::open(&bytes) {
             Ok(index) => Ok(Some(Self::new(path.to_path_buf(), bytes, index))),
             Err(error @ BlockError::Version { .. }) => {
@@ -122,11 +143,11 @@ impl Block {
             if entry.first_id > id {
                 break;
             }
-            match self.page(page, &entry).and_then(|bytes| entry.chunks(bytes, id)) {
+            match self.page(page, &entry).and_then(|bytes| Ok(entry.chunks(bytes, id)?)) {
                 Ok(chunks) => chunks.into_iter().for_each(&mut visit),
-                Err(error) => {
+                Err(BadPart { offset, reason }) => {
                     whole = false;
-                    self.report(error.offset(), error.to_string());
+                    self.report(offset, reason);
                 }
             }
             page += 1;
@@ -134,16 +155,19 @@ impl Block {
         whole
     }
 
-    /// Whether it has a chunk of series `id` that ends at `since_s` (Unix seconds) or later, or
-    /// cannot tell because of damage.
+    /// Whether it has a chunk of series `id` whose last slot ends after `since_s` (Unix seconds), so
+    /// that it may be of a sample from then, or cannot tell because of damage.
     pub(crate) fn has_since(&self, id: u32, since_s: i64) -> bool {
-        let mut found = false;
         let step_s = self.entry.step_s;
+        if i64::from(self.entry.max_s) + i64::from(step_s) <= since_s {
+            return false;
+        }
+        let mut found = false;
         let whole = self.chunks(id, |bytes| {
             found |= Chunk::parse(bytes, step_s).map_or(true, |chunk| {
                 let header = chunk.header();
-                let slots = i64::from(header.slots() - 1) * i64::from(step_s);
-                i64::from(header.start_s()) + slots >= since_s
+                let slots = i64::from(header.slots()) * i64::from(step_s);
+                i64::from(header.start_s()) + slots > since_s
             });
         });
         found || !whole
@@ -152,11 +176,7 @@ impl Block {
     /// Checks every page and says what is damaged.
     pub(crate) fn verify(&self) -> Vec<Damage> {
         for page in 0..self.index.pages {
-            let entry = self.index.page(&self.bytes, page);
-            let checked = entry.bytes(&self.bytes, Check::Checksum);
-            if let Err(error) = checked.and_then(|page| entry.for_each(page, |_, _| {})) {
-                self.report(error.offset(), error.to_string());
-            }
+            self.walk_page(page, |_, _| {});
         }
         self.damage()
     }
@@ -178,30 +198,37 @@ impl Block {
         let step_s = self.entry.step_s;
         let mut values = Vec::new();
         for page in 0..self.index.pages {
-            let entry = self.index.page(&self.bytes, page);
-            let checked = entry.bytes(&self.bytes, Check::Checksum);
-            let walked = checked.and_then(|page| {
-                entry.for_each(page, |id, bytes| {
-                    values.clear();
-                    let decoded = Chunk::parse(bytes, step_s).and_then(|chunk| {
-                        chunk.values_into(&mut values)?;
-                        Ok(*chunk.header())
-                    });
-                    match decoded {
-                        Ok(header) => {
-                            let slots = (header.slots() - 1).saturating_mul(step_s);
-                            let first_s = header.start_s();
-                            visit(id, (first_s, first_s.saturating_add(slots)), bytes);
-                        }
-                        Err(error) => {
-                            let offset = self.offset_of(bytes).unwrap_or(0);
-                            self.report(offset, format!("chunk of series {id}: {error}"));
-                        }
+            self.walk_page(page, |id, bytes| {
+                values.clear();
+                let decoded = Chunk::parse(bytes, step_s).and_then(|chunk| {
+                    chunk.values_into(&mut values)?;
+                    Ok(*chunk.header())
+                });
+                match decoded {
+                    Ok(header) => {
+                        let slots = (header.slots() - 1).saturating_mul(step_s);
+                        let first_s = header.start_s();
+                        visit(id, (first_s, first_s.saturating_add(slots)), bytes);
                     }
-                })
+                    Err(error) => {
+                        let offset = self.offset_of(bytes).unwrap_or(0);
+                        self.report(offset, format!("chunk of series {id}: {error}"));
+                    }
+                }
             });
-            if let Err(error) = walked {
-                self.report(error.offset(), error.to_string());
+        }
+    }
+
+    /// Calls `visit` with id and bytes of each chunk of a page, which is read and checked again.
+    /// Whether all is good; damage is noted.
+    fn walk_page<'a>(&'a self, page: u32, visit: impl FnMut(u32, &'a [u8])) -> bool {
+        let entry = self.index.page(&self.bytes, page);
+        let read = self.page_anew(page, &entry);
+        match read.and_then(|bytes| Ok(entry.for_each(bytes, visit)?)) {
+            Ok(()) => true,
+            Err(BadPart { offset, reason }) => {
+                self.report(offset, reason);
+                false
             }
         }
     }
@@ -222,15 +249,51 @@ impl Block {
         damage.push(new);
     }
 
-    fn page(&self, page: u32, entry: &PageEntry) -> Result<&[u8], BlockError> {
-        let (word, bit) = (&self.good_pages[page as usize / 64], 1 << (page % 64));
-        let known = word.load(Ordering::Relaxed) & bit != 0;
-        let bytes = entry.bytes(&self.bytes, if known { Check::Known } else { Check::Checksum })?;
-        if !known {
-            word.fetch_or(bit, Ordering::Relaxed);
+    /// The bytes of a page, read and checked before their first use.
+    fn page(&self, page: u32, entry: &PageEntry) -> Result<&[u8], BadPart> {
+        let (word, bit) = self.good_page(page);
+        if word.load(Ordering::Relaxed) & bit == 0 {
+            return self.page_anew(page, entry);
         }
-        Ok(bytes)
+        Ok(entry.bytes(&self.bytes, Check::Known)?)
     }
+
+    /// The same, whatever is known of it. One that was bad is not tried again: a disk may try for
+    /// long.
+    fn page_anew(&self, page: u32, entry: &PageEntry) -> Result<&[u8], BadPart> {
+        let (range, offset) = (entry.range(), entry.range().start as u64);
+        let known = self.damage.lock().iter().find(|known| known.offset == offset).cloned();
+        let checked = match known {
+            Some(Damage { reason, .. }) => Err(BadPart { offset, reason }),
+            None => self.bytes.check_readable(range).map_err(|error| unreadable(offset, &error)),
+        };
+        let bytes = checked.and_then(|()| Ok(entry.bytes(&self.bytes, Check::Checksum)?));
+        let (word, bit) = self.good_page(page);
+        match bytes.is_ok() {
+            true => word.fetch_or(bit, Ordering::Relaxed),
+            false => word.fetch_and(!bit, Ordering::Relaxed),
+        };
+        bytes
+    }
+
+    /// Where is noted that a page is good: a word, and the bit in it.
+    fn good_page(&self, page: u32) -> (&AtomicU64, u64) {
+        (&self.good_pages[page as usize / 64], 1 << (page % 64))
+    }
+}
+
+/// Makes sure that all but the pages can be read.
+fn check_outline(bytes: &FileBytes) -> Result<(), BadPart> {
+    let check = |range: Range<usize>| {
+        let offset = range.start as u64;
+        bytes.check_readable(range).map_err(|error| unreadable(offset, &error))
+    };
+    BlockIndex::ends(bytes.len()).into_iter().try_for_each(check)?;
+    check(BlockIndex::table(bytes))
+}
+
+fn unreadable(offset: u64, error: &io::Error) -> BadPart {
+    BadPart { offset, reason: format!("it cannot be read: {error}") }
 }
 
 fn entry_of(index: &BlockIndex, bytes: &[u8]) -> BlockEntry {

@@ -6,6 +6,9 @@
 //! an imported one of its slot, and a coarse slot is computed anew when the database gets a
 //! point in it. A series that is imported again replaces the earlier import.
 //!
+//! A series whose samples are gathered is not cleaned up for having none. One that somebody deletes
+//! meanwhile stays deleted, and its samples are left out.
+//!
 //! A crash loses what was not committed. Whoever imports many files asks
 //! [`Importer::holds`] first, and so goes on where he was.
 //!
@@ -74,6 +77,10 @@ pub enum ImportError {
         "it is not removed when its points are in blocks: the rules keep less than it does ({0})"
     )]
     Cut(String),
+    /// The series was deleted while its points were on their way into blocks; import it again if it
+    /// is wanted.
+    #[error("its series was deleted meanwhile")]
+    Deleted,
     /// The name could not be written to the log.
     #[error(transparent)]
     Append(#[from] AppendError),
@@ -101,7 +108,10 @@ impl ImportError {
 
     /// Whether the next file may fare better.
     fn is_of_one_file(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::File(_) | Self::Mixed | Self::Cut(_))
+        matches!(
+            self,
+            Self::Refused(_) | Self::File(_) | Self::Mixed | Self::Cut(_) | Self::Deleted
+        )
     }
 }
 
@@ -119,6 +129,8 @@ pub struct Importer<'a> {
     inner: &'a Inner,
     gathered: Vec<Gathered>,
     bytes: usize,
+    /// The series of those, which the store was told of.
+    ids: Vec<SeriesId>,
 }
 
 impl<'a> Importer<'a> {
@@ -129,7 +141,7 @@ impl<'a> Importer<'a> {
     }
 
     pub(crate) fn of(inner: &'a Inner) -> Self {
-        Self { inner, gathered: Vec::new(), bytes: 0 }
+        Self { inner, gathered: Vec::new(), bytes: 0, ids: Vec::new() }
     }
 
     /// Gathers a series, which is created unless it is there.
@@ -137,17 +149,33 @@ impl<'a> Importer<'a> {
     /// # Errors
     /// When there can be no such series, or it cannot be logged.
     pub fn add(&mut self, series: ImportSeries) -> Result<SeriesId, ImportError> {
-        let id = self.inner.ensure_series(&series.name)??;
-        self.gather(id, series);
-        Ok(id)
+        loop {
+            let id = self.inner.ensure_series(&series.name)??;
+            if self.hold(id) {
+                self.gather(id, series);
+                return Ok(id);
+            }
+        }
     }
 
     /// Gathers what was read of the series that was `id` then. False when that was deleted since:
     /// it stays so.
     pub(crate) fn add_to(&mut self, id: SeriesId, series: ImportSeries) -> bool {
-        let is_there = self.inner.index.has(id);
+        let is_there = self.hold(id);
         if is_there {
             self.gather(id, series);
+        }
+        is_there
+    }
+
+    /// Keeps a series from being cleaned up until its samples are in blocks; false when it is gone.
+    fn hold(&mut self, id: SeriesId) -> bool {
+        // Who cleans up looks and deletes while nobody else has the gate.
+        let _gate = self.inner.gate.read();
+        let is_there = self.inner.index.has(id);
+        if is_there {
+            self.inner.store.begin_import(id);
+            self.ids.push(id);
         }
         is_there
     }
@@ -177,29 +205,44 @@ impl<'a> Importer<'a> {
         self.bytes >= GATHERED_BYTES_MAX
     }
 
-    /// Makes the series that were gathered durable and shows them to readers. After an error
-    /// they are gathered still.
+    /// Makes the series that were gathered durable and shows them to readers, and gives those that
+    /// were deleted since, which are left out. After an error they are gathered still.
     ///
     /// # Errors
     /// When a block cannot be written, and when the database is closed or has no blocks.
-    pub fn commit(&mut self) -> Result<(), ImportError> {
+    pub fn commit(&mut self) -> Result<Vec<SeriesId>, ImportError> {
         let inner = self.inner;
+        self.gathered.retain(|gathered| inner.index.has(SeriesId(gathered.id)));
         if self.gathered.is_empty() {
             // Names alone.
             inner.name_series()?;
-            return Ok(());
+        } else {
+            self.gathered.sort_by_key(|gathered| (gathered.id, gathered.chunk.first_s));
+            inner.store.import(inner, &self.gathered)?;
         }
-        self.gathered.sort_by_key(|gathered| (gathered.id, gathered.chunk.first_s));
-        inner.store.import(inner, &self.gathered)?;
         self.gathered.clear();
         self.bytes = 0;
-        Ok(())
+        let ids = self.release();
+        Ok(ids.into_iter().filter(|&id| !inner.index.has(id)).collect())
+    }
+
+    /// Nothing is gathered any more of the series at hand, which are given.
+    fn release(&mut self) -> Vec<SeriesId> {
+        let ids = std::mem::take(&mut self.ids);
+        self.inner.store.end_import(&ids);
+        ids
     }
 
     /// Whether the blocks hold all points of a series already: an earlier import went so far.
     #[must_use]
     pub fn holds(db: &Db, series: &ImportSeries) -> bool {
         holds(db.inner(), series)
+    }
+}
+
+impl Drop for Importer<'_> {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 

@@ -12,6 +12,7 @@ use crate::job::{JobEvent, JobFile};
 use crate::options::WhisperOptions;
 use crate::series::SeriesId;
 use crate::whisper_dir::{FileKind, Limiter};
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -208,8 +209,8 @@ struct Committer<'a, 'b> {
     folder: &'a Folder,
     options: &'a ImportOptions,
     each: &'b mut dyn FnMut(ImportEvent) -> ControlFlow<()>,
-    /// Files since the last commit.
-    done: Vec<(Vec<u8>, Told)>,
+    /// Files since the last commit, with their series.
+    done: Vec<(Vec<u8>, SeriesId, Told)>,
     /// When that was.
     committed: Instant,
 }
@@ -242,13 +243,13 @@ impl Committer<'_, '_> {
             }
             Ok(Ready::Series(series, id, told)) => {
                 let added = match id {
-                    Some(id) => Ok(self.importer.add_to(id, series)),
-                    None => self.importer.add(series).map(|_| true),
+                    Some(id) => Ok(self.importer.add_to(id, series).then_some(id)),
+                    None => self.importer.add(series).map(Some),
                 };
                 match added {
-                    Ok(false) => return Ok(ControlFlow::Continue(())),
-                    Ok(true) => {
-                        self.done.push((name.to_vec(), told));
+                    Ok(None) => return Ok(ControlFlow::Continue(())),
+                    Ok(Some(id)) => {
+                        self.done.push((name.to_vec(), id, told));
                         let since = monotonic().duration_since(self.committed);
                         if self.importer.is_full() || since >= COMMIT_EVERY {
                             return self.commit();
@@ -265,11 +266,14 @@ impl Committer<'_, '_> {
     }
 
     fn commit(&mut self) -> Result<ControlFlow<()>, ImportError> {
-        self.importer.commit()?;
+        let deleted: HashSet<SeriesId> = self.importer.commit()?.into_iter().collect();
         self.committed = monotonic();
         let mut flow = ControlFlow::Continue(());
-        for (name, told) in std::mem::take(&mut self.done) {
-            let outcome = self.finish(&name, &told).map(|()| ImportOutcome::Imported);
+        for (name, id, told) in std::mem::take(&mut self.done) {
+            let outcome = match deleted.contains(&id) {
+                true => Err(ImportError::Deleted),
+                false => self.finish(&name, &told).map(|()| ImportOutcome::Imported),
+            };
             if self.tell(&name, told, outcome).is_break() {
                 flow = ControlFlow::Break(());
             }

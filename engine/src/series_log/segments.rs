@@ -76,8 +76,11 @@ pub(crate) fn read(
     let mut files = Vec::new();
     for begin in begins {
         let path = path(dir, begin);
-        let bytes = storage.read(&path).map_err(|source| FileError { path, source })?;
-        files.push((begin, bytes));
+        let bytes = storage.read(&path).and_then(|bytes| {
+            bytes.check_readable(0..bytes.len().min(frame::HEADER_BYTES))?;
+            Ok(bytes)
+        });
+        files.push((begin, bytes.map_err(|source| FileError { path, source })?));
     }
     let begins_log = |(begin, bytes): &(u64, FileBytes)| {
         frame::header_number(LogKind::Series, bytes) == Ok(number(*begin) | BEGINS_LOG)
@@ -100,7 +103,7 @@ pub(crate) fn read(
 fn read_segment(
     dir: &Path,
     (begin, next): (u64, Option<u64>),
-    bytes: &[u8],
+    bytes: &FileBytes,
     from: u64,
     each: &mut TakeFrame<'_>,
 ) -> Result<Segment, FileError> {
@@ -108,6 +111,9 @@ fn read_segment(
     let place = |position: u64| usize::try_from(position - begin + FIRST).unwrap_or(usize::MAX);
     let limit = next.map_or(usize::MAX, place);
     let range = place(from.max(begin)).min(limit)..limit;
+    let wanted = range.start.min(bytes.len())..limit.min(bytes.len());
+    let readable = bytes.check_readable(wanted);
+    readable.map_err(|source| FileError { path: path.clone(), source })?;
     let log_file::Found { len_bytes, damage } =
         log_file::read(&path, LogKind::Series, bytes, range, each)?;
     let end = begin + (len_bytes as u64).saturating_sub(FIRST);
@@ -222,7 +228,8 @@ impl Segments {
         let mut merged = Vec::new();
         for at in first..self.closed.len() {
             let path = path(&self.dir, self.closed[at]);
-            let bytes = self.storage.read(&path).map_err(|source| FileError { path, source })?;
+            let bytes = self.storage.read_through(&path);
+            let bytes = bytes.map_err(|source| FileError { path, source })?;
             let end = next_of(at) - self.closed[at] + FIRST;
             let from = if at == first { 0 } else { FIRST };
             let Some(bytes) = bytes.get(from as usize..end as usize) else {

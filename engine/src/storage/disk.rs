@@ -1,12 +1,12 @@
 //! Files on the machine's disk.
 
-use super::{Access, FileBytes, FileLock, InPlaceFile, Storage, StorageFile, Walked};
+use super::{Access, FileBytes, FileLock, InPlaceFile, Readable, Storage, StorageFile, Walked};
 use rustix::fs::OFlags;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::fs::{self, DirEntry, File, FileType, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +16,9 @@ use std::time::Duration;
 const LOCK_TRIES: usize = 20;
 /// Pause between two tries.
 const LOCK_PAUSE: Duration = Duration::from_millis(2);
+
+/// Bytes that are read at a time to see whether they can be.
+const CHECK_BYTES: usize = 32 << 10;
 
 /// The machine's file system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,7 +44,7 @@ impl Storage for DiskStorage {
         if file.metadata()?.len() == 0 {
             return Ok(FileBytes::owned(Vec::new()));
         }
-        Ok(FileBytes::mapped(map(&file)?))
+        Ok(FileBytes::mapped(map(&file)?, Arc::new(file)))
     }
 
     fn len_bytes(&self, path: &Path) -> io::Result<u64> {
@@ -366,6 +369,19 @@ impl StorageFile for DiskFile {
     }
 }
 
+impl Readable for File {
+    fn check(&self, range: Range<usize>) -> io::Result<()> {
+        let mut piece = [0; CHECK_BYTES];
+        let mut at = range.start;
+        while at < range.end {
+            let len = CHECK_BYTES.min(range.end - at);
+            self.read_exact_at(&mut piece[..len], at as u64)?;
+            at += len;
+        }
+        Ok(())
+    }
+}
+
 #[expect(unsafe_code, reason = "mapping a file is the one unsafe act of the storage")]
 fn map(file: &File) -> io::Result<memmap2::Mmap> {
     // SAFETY: a map is sound as long as nobody changes or shortens the file under it. `read` is
@@ -465,5 +481,20 @@ mod tests {
         DiskStorage.sync_filesystem(dir.path()).unwrap();
         let error = DiskStorage.remove_dir(dir.path()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::DirectoryNotEmpty);
+    }
+
+    #[test]
+    fn bytes_are_asked_for_before_they_are_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, vec![7; 3 * CHECK_BYTES + 1]).unwrap();
+        let bytes = DiskStorage.read(&path).unwrap();
+        for range in [0..bytes.len(), 5..5, bytes.len() - 1..bytes.len(), 1..CHECK_BYTES + 2] {
+            bytes.check_readable(range).unwrap();
+        }
+        // Shortened under the map, which whoever looks at it would not survive.
+        fs::File::options().write(true).open(&path).unwrap().set_len(CHECK_BYTES as u64).unwrap();
+        bytes.check_readable(0..CHECK_BYTES).unwrap();
+        bytes.check_readable(CHECK_BYTES - 1..CHECK_BYTES + 1).unwrap_err();
     }
 }

@@ -1,10 +1,10 @@
-//! A storage whose writes and syncs fail on demand.
+//! A storage whose writes, syncs and reads fail on demand.
 
-use super::{Access, FileBytes, FileLock, InPlaceFile, Storage, StorageFile, Walked};
+use super::{Access, FileBytes, FileLock, InPlaceFile, Readable, Storage, StorageFile, Walked};
 use parking_lot::Mutex;
 use std::fmt::Debug;
 use std::io;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -54,12 +54,18 @@ impl FaultyStorage {
 
     /// Sets what goes wrong from now on.
     pub fn set(&self, fault: Fault) {
-        *self.switch.0.lock() = State { fault, later: None };
+        *self.switch.state.lock() = State { fault, later: None };
     }
 
     /// Sets what goes wrong once so many more calls have changed something on the disk.
     pub fn set_after(&self, changes: u64, fault: Fault) {
-        *self.switch.0.lock() = State { fault: Fault::None, later: Some((changes, fault)) };
+        *self.switch.state.lock() = State { fault: Fault::None, later: Some((changes, fault)) };
+    }
+
+    /// Makes bytes of a finished file unreadable for good, as bad sectors are: to read them is an
+    /// I/O error.
+    pub fn wear_out(&self, path: &Path, range: Range<usize>) {
+        self.switch.worn.lock().push((path.to_path_buf(), range));
     }
 
     fn wrap(&self, inner: Arc<dyn StorageFile>) -> Arc<dyn StorageFile> {
@@ -68,7 +74,28 @@ impl FaultyStorage {
 }
 
 #[derive(Debug, Default)]
-struct Switch(Mutex<State>);
+struct Switch {
+    state: Mutex<State>,
+    /// Bytes of files that cannot be read.
+    worn: Mutex<Vec<(PathBuf, Range<usize>)>>,
+}
+
+/// A file that may have such bytes.
+#[derive(Debug)]
+struct WornFile {
+    path: PathBuf,
+    switch: Arc<Switch>,
+}
+
+impl Readable for WornFile {
+    fn check(&self, range: Range<usize>) -> io::Result<()> {
+        let worn = self.switch.worn.lock();
+        let is_hit = |(path, bad): &(PathBuf, Range<usize>)| {
+            *path == self.path && bad.start < range.end && range.start < bad.end
+        };
+        if worn.iter().any(is_hit) { Err(broken()) } else { Ok(()) }
+    }
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -80,7 +107,7 @@ struct State {
 impl Switch {
     /// What goes wrong with the change that is to be made now.
     fn change(&self) -> Fault {
-        let state = &mut *self.0.lock();
+        let state = &mut *self.state.lock();
         match &mut state.later {
             Some((0, later)) => {
                 state.fault = *later;
@@ -140,7 +167,7 @@ impl Switch {
                 Err(io::ErrorKind::StorageFull.into())
             }
             Fault::Killed { torn_bytes } => {
-                self.0.lock().fault = Fault::Killed { torn_bytes: 0 };
+                self.state.lock().fault = Fault::Killed { torn_bytes: 0 };
                 let whole = torn_bytes >= bytes.len();
                 write(torn(if whole { torn_bytes } else { page(torn_bytes) }))?;
                 Err(killed())
@@ -149,7 +176,7 @@ impl Switch {
     }
 
     fn read(&self) -> io::Result<()> {
-        match self.0.lock().fault {
+        match self.state.lock().fault {
             Fault::Killed { .. } => Err(killed()),
             Fault::None | Fault::Full { .. } | Fault::Sync | Fault::Broken | Fault::ReadOnly => {
                 Ok(())
@@ -179,7 +206,8 @@ impl Storage for FaultyStorage {
 
     fn read(&self, path: &Path) -> io::Result<FileBytes> {
         self.switch.read()?;
-        self.inner.read(path)
+        let (path, switch) = (path.to_path_buf(), Arc::clone(&self.switch));
+        Ok(self.inner.read(&path)?.asking(Arc::new(WornFile { path, switch })))
     }
 
     fn len_bytes(&self, path: &Path) -> io::Result<u64> {

@@ -11,11 +11,13 @@
 //! | [`MemoryStorage`] | by tests: keeps synced and unsynced bytes apart, so that a power cut can be played |
 //! | [`FaultyStorage`] | by tests: another storage whose writes or syncs fail on demand |
 
+mod bytes;
 mod disk;
 mod faulty;
 pub mod in_place;
 mod memory;
 
+pub use bytes::{FileBytes, Readable};
 pub use disk::DiskStorage;
 pub use faulty::{Fault, FaultyStorage};
 pub use in_place::{Access, FileLock, InPlaceFile, Walked};
@@ -24,7 +26,7 @@ pub use memory::{MemoryStorage, Unsynced};
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::io;
-use std::ops::{ControlFlow, Deref};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -54,6 +56,17 @@ pub trait Storage: Send + Sync + Debug {
     /// What the system says.
     fn len_bytes(&self, path: &Path) -> io::Result<u64> {
         Ok(self.read(path)?.len() as u64)
+    }
+
+    /// The same of a file that is about to be read as a whole: a part that the disk cannot read is
+    /// an error here; see [`FileBytes::check_readable`].
+    ///
+    /// # Errors
+    /// What the system says.
+    fn read_through(&self, path: &Path) -> io::Result<FileBytes> {
+        let bytes = self.read(path)?;
+        bytes.check_readable(0..bytes.len())?;
+        Ok(bytes)
     }
 
     /// Renames a file, replacing one of the new name. Durable after [`Storage::sync_dir`].
@@ -204,37 +217,4 @@ pub trait StorageFile: Send + Sync + Debug {
     /// # Errors
     /// What the system says.
     fn truncate(&self, len_bytes: u64) -> io::Result<()>;
-}
-
-/// The bytes of a finished file; holds the file open as long as it lives.
-#[derive(Debug, Clone)]
-pub struct FileBytes(Bytes);
-
-#[derive(Debug, Clone)]
-enum Bytes {
-    Mapped(Arc<memmap2::Mmap>),
-    Owned(Arc<Vec<u8>>),
-}
-
-impl FileBytes {
-    /// Bytes held in memory.
-    #[must_use]
-    pub fn owned(bytes: Vec<u8>) -> Self {
-        Self(Bytes::Owned(Arc::new(bytes)))
-    }
-
-    fn mapped(map: memmap2::Mmap) -> Self {
-        Self(Bytes::Mapped(Arc::new(map)))
-    }
-}
-
-impl Deref for FileBytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match &self.0 {
-            Bytes::Mapped(map) => map,
-            Bytes::Owned(bytes) => bytes,
-        }
-    }
 }

@@ -103,7 +103,7 @@ pub(crate) trait Store: Debug + Send + Sync {
         Ok(())
     }
 
-    /// Whether there are such samples of a series.
+    /// Whether there are such samples of a series, or some that an import has gathered.
     fn holds(&self, id: SeriesId) -> bool {
         let _ = id;
         false
@@ -116,6 +116,16 @@ pub(crate) trait Store: Debug + Send + Sync {
 
     /// Shows readers what was sealed. The head still holds it.
     fn publish(&self, sealed: Sealed);
+
+    /// Notes that an import gathers samples of a series.
+    fn begin_import(&self, id: SeriesId) {
+        let _ = id;
+    }
+
+    /// Notes that it has none of these series any more, each once for each time that it began.
+    fn end_import(&self, ids: &[SeriesId]) {
+        let _ = ids;
+    }
 
     /// Takes over chunks, sorted by series and time: durable and visible when this returns.
     fn import(&self, db: &Inner, chunks: &[Gathered]) -> Result<(), ImportError> {
@@ -138,8 +148,8 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// None of those is left.
     fn forget_old_files(&self) {}
 
-    /// Whether files hold a sample of a series of `since_s` (Unix seconds) or later, or cannot
-    /// tell.
+    /// Whether files hold a sample of a series that may be of `since_s` (Unix seconds) or later, by
+    /// the end of its slot, or cannot tell.
     fn has_since(&self, db: &Inner, id: SeriesId, since_s: i64) -> bool;
 
     /// Deletes files that hold nothing within retention any more, after what is to be kept of them
@@ -165,6 +175,11 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// goes on in the background.
     fn finish(&self, db: &Inner) {
         let _ = db;
+    }
+
+    /// Numbers of the blocks that are listed, and whose file was put aside or is gone.
+    fn lost(&self) -> Vec<u64> {
+        Vec::new()
     }
 
     /// What was found damaged since the database was opened.

@@ -11,8 +11,9 @@
 //! write begins a new segment, and nothing counts as durable until the owner has sealed the head,
 //! which makes the samples durable by another way.
 //!
-//! Creating a segment takes two syncs, so it is done ahead ([`Wal::prepare`]) and appending never
-//! waits for it as long as the background work keeps up.
+//! Creating a segment takes two syncs, so a thread of its own does it ahead
+//! ([`Wal::prepare_ahead`]): while a disk does not answer, appending goes on for as many segments
+//! as are ready, and then waits.
 
 pub(crate) mod recovery;
 
@@ -20,6 +21,7 @@ use crate::error::FileError;
 use crate::storage::{Storage, StorageFile};
 use parking_lot::Mutex;
 use silverback_formats::frame::{self, LogKind};
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,27 +30,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Size at which a segment is closed.
 const SEGMENT_BYTES: u64 = 64 << 20;
 
+/// Segments that are made ahead, so that so many times [`SEGMENT_BYTES`] can be appended while the
+/// disk does not answer.
+const READY_MAX: usize = 4;
+
 /// The log as it is written.
 #[derive(Debug)]
 pub(crate) struct Wal {
     storage: Arc<dyn Storage>,
     dir: PathBuf,
     open: Mutex<Open>,
-    /// Taken after `open` where both are.
-    next: Mutex<Next>,
+    /// Held while a segment is created: the number of the next. Taken after `open` where both are.
+    next: Mutex<u64>,
+    /// Segments after the open one, the next first; each is put there with the lock of `next`.
+    ready: Mutex<VecDeque<Segment>>,
     /// Held while syncing.
     synced: Mutex<Synced>,
     written_bytes: AtomicU64,
     /// `written_bytes` at the last call of [`Wal::drop_below`].
     dropped_bytes: AtomicU64,
-}
-
-/// The segment after the open one.
-#[derive(Debug)]
-struct Next {
-    /// Its number, or when it is ready the one after it.
-    number: u64,
-    ready: Option<Segment>,
 }
 
 #[derive(Debug)]
@@ -88,12 +88,12 @@ impl Wal {
     ) -> Result<Self, FileError> {
         let Segment { file, len_bytes, .. } = create_segment(&*storage, &dir, segment)?;
         let open = Open { segment, file, len_bytes, broken: false, unsynced };
-        let next = Next { number: segment + 1, ready: None };
         let wal = Self {
             storage,
             dir,
             open: Mutex::new(open),
-            next: Mutex::new(next),
+            next: Mutex::new(segment + 1),
+            ready: Mutex::default(),
             synced: Mutex::default(),
             written_bytes: AtomicU64::new(1),
             dropped_bytes: AtomicU64::new(1),
@@ -128,23 +128,30 @@ impl Wal {
 
     /// Creates the next segment, unless it is there, so that turning to it costs nothing.
     pub(crate) fn prepare(&self) -> Result<(), FileError> {
-        let next = &mut *self.next.lock();
-        if next.ready.is_none() {
-            next.ready = Some(create_segment(&*self.storage, &self.dir, next.number)?);
-            next.number += 1;
+        self.prepare_up_to(1)
+    }
+
+    /// Creates as many as are wanted ahead.
+    pub(crate) fn prepare_ahead(&self) -> Result<(), FileError> {
+        self.prepare_up_to(READY_MAX)
+    }
+
+    fn prepare_up_to(&self, count: usize) -> Result<(), FileError> {
+        // Whoever finds enough does not wait for one that is being created.
+        while self.ready.lock().len() < count {
+            let mut next = self.next.lock();
+            if self.ready.lock().len() < count {
+                let segment = create_segment(&*self.storage, &self.dir, *next)?;
+                *next += 1;
+                self.ready.lock().push_back(segment);
+            }
         }
         Ok(())
     }
 
-    /// The same once the open segment is half full.
-    pub(crate) fn prepare_in_time(&self) -> Result<(), FileError> {
-        let is_time = self.open.lock().len_bytes >= SEGMENT_BYTES / 2;
-        if is_time { self.prepare() } else { Ok(()) }
-    }
-
     fn rotate_locked(&self, open: &mut Open) -> Result<(), FileError> {
         self.prepare()?;
-        let ready = self.next.lock().ready.take();
+        let ready = self.ready.lock().pop_front();
         let Segment { number: segment, file, len_bytes } = ready.expect("it was just prepared");
         let closed = std::mem::replace(&mut open.file, file);
         open.unsynced.push((open.segment, closed));

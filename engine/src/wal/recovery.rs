@@ -64,8 +64,9 @@ pub(crate) fn replay(
         }
         expected = Some(segment + 1);
         let before = replayed.damage.len();
-        let bytes =
-            storage.read(&path).map_err(|source| FileError { path: path.clone(), source })?;
+        let bytes = storage
+            .read_through(&path)
+            .map_err(|source| FileError { path: path.clone(), source })?;
         if let Err(error @ FrameError::Version { .. }) = frame::header_number(LogKind::Wal, &bytes)
         {
             return Err(FileError::newer(&path, &error));
@@ -88,8 +89,9 @@ pub(crate) fn newest_s(
     let mut newest_s = 0;
     for segment in all.into_iter().filter(|segment| wanted.contains(segment)) {
         let path = dir.join(segment_name(segment));
-        let bytes =
-            storage.read(&path).map_err(|source| FileError { path: path.clone(), source })?;
+        let bytes = storage
+            .read_through(&path)
+            .map_err(|source| FileError { path: path.clone(), source })?;
         let taken_s = |step: Step<'_>| match step {
             Step::Frame { kind: KIND_SAMPLES, payload, .. } => {
                 Some(Samples::new(payload).ok()?.now_s())

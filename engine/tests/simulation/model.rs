@@ -212,12 +212,14 @@ impl Model {
     /// What is past its retention may be gone since `now_s`, and what it had overwritten be seen:
     /// that of the rules by which it came, unless `rule` has its step for longer.
     pub(crate) fn expire(&mut self, now_s: i64, rule: Rule) {
-        // Time does not pass where no samples come.
-        let now_s = now_s.min(self.newest_s + 86_400);
+        // Time does not pass where no samples come, but for a part of what is kept.
+        let passed_s = |keep_s: i64| now_s.min(self.newest_s + (keep_s / 4).min(86_400));
         for series in self.series.values_mut() {
             for (slot_s, slot) in &mut series.slots {
                 let keep_s = |entry: &Entry| entry.keep_s.max(rule.finest_s);
-                if slot.writes.iter().any(|entry| slot_s.saturating_add(keep_s(entry)) <= now_s) {
+                let is_past =
+                    |entry: &Entry| slot_s.saturating_add(keep_s(entry)) <= passed_s(keep_s(entry));
+                if slot.writes.iter().any(is_past) {
                     slot.doubt(NONE);
                 }
             }

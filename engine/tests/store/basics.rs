@@ -95,6 +95,7 @@ fn points_are_refused_by_reason() {
         bad_name: 3,
         bad_tags: 1,
         no_schema: 0,
+        too_many_series: 0,
     };
     assert_eq!(appended.refused, expected);
     assert_eq!(db.series_count(), 1);
@@ -168,11 +169,15 @@ fn expired_blocks_are_deleted_and_retention_holds_at_read() {
     assert_eq!(last(&db, "e", 86_400).len(), 1);
     bench.clock.set(NOW_S + 3661);
     assert_eq!(last(&db, "e", 86_400).len(), 0);
-    assert_eq!((db.expire().unwrap(), blocks()), (1, 0));
+    // Time passes where samples come in.
+    assert_eq!((db.expire().unwrap(), blocks()), (0, 1));
+    put(&db, "f", NOW_S + 3661, 1.0);
+    db.seal().unwrap();
+    assert_eq!((db.expire().unwrap(), blocks()), (1, 1));
     drop(db);
     let db = bench.open(&storage);
     assert_eq!(db.damage(), []);
-    assert_eq!(db.series_count(), 1, "the series is known by name still");
+    assert_eq!(db.series_count(), 2, "the series is known by name still");
 }
 
 /// What was sealed while the clock was ahead does not make it later than it is.
@@ -203,6 +208,24 @@ fn a_clock_that_jumps_ahead_deletes_nothing_that_is_new() {
     assert_eq!(db.expire().unwrap(), 0);
     bench.clock.set(NOW_S + 60);
     assert_eq!(last(&db, "new", 600).len(), 1);
+}
+
+/// Nor what is kept for less than a day: its oldest quarter at most.
+#[test]
+fn a_clock_that_jumps_ahead_leaves_most_of_a_short_archive() {
+    let (bench, storage) = (Bench::new("60s:8h"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    for hours in [7, 5, 3, 0] {
+        bench.clock.set(NOW_S - hours * 3600);
+        put(&db, "s", NOW_S - hours * 3600, 1.0);
+        db.seal().unwrap();
+    }
+    bench.clock.set(NOW_S + 20 * 365 * 86_400);
+    assert_eq!(db.expire().unwrap(), 1);
+    db.compact().unwrap();
+    assert_eq!(db.expire().unwrap(), 0);
+    bench.clock.set(NOW_S + 60);
+    assert_eq!(last(&db, "s", 8 * 3600).len(), 3);
 }
 
 #[test]

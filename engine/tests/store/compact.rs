@@ -3,7 +3,7 @@
 use crate::support::{Bench, NOW_S, last, put};
 use parking_lot::Mutex;
 use silverback_engine::Db;
-use silverback_engine::storage::MemoryStorage;
+use silverback_engine::storage::{MemoryStorage, Storage};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -94,6 +94,30 @@ fn what_is_deleted_or_has_expired_is_left_out() {
     db.compact().unwrap();
     let chunks = db.counters().into_iter().find(|(name, _)| *name == "block.chunks").unwrap().1;
     assert_eq!(chunks, 1.0);
+}
+
+#[test]
+fn a_merged_block_gives_back_the_space_of_what_is_deleted() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let db = filled(&bench, &storage);
+    db.compact().unwrap();
+    let ids = ["a.b", "m;k=v"].map(|name| db.series(name.as_bytes()).unwrap());
+    let bytes = |storage: &MemoryStorage| {
+        let of_one = storage.read(&blocks(storage)[0]).unwrap();
+        (blocks(storage).len(), of_one.len())
+    };
+    let before = bytes(&storage);
+    assert_eq!((before.0, db.compact().unwrap()), (1, 0));
+    db.delete(&ids).unwrap();
+    let expected = read(&db);
+    // After a start it is not forgotten either.
+    drop(db);
+    let db = bench.open(&storage);
+    assert_eq!((db.compact().unwrap(), read(&db)), (1, expected.clone()));
+    let after = bytes(&storage);
+    assert!(after.0 == 1 && after.1 < before.1 * 2 / 3, "{before:?} {after:?}");
+    assert_eq!((db.compact().unwrap(), db.verify()), (0, vec![]));
+    assert_eq!(read(&bench.open(&storage.after_kill())), expected);
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn expected(i: usize, slot: i64) -> f64 {
 }
 
 /// Sealed samples, then samples in the WAL.
-fn filled(bench: &Bench) -> MemoryStorage {
+pub(crate) fn filled(bench: &Bench) -> MemoryStorage {
     let storage = MemoryStorage::new();
     let db = bench.open(&storage);
     let first = NOW_S - NOW_S % 60 - SLOTS * 60;
@@ -50,7 +50,7 @@ fn torn(db: &Db) -> f64 {
     counters.iter().find(|(name, _)| *name == "wal.tornBytes").unwrap().1
 }
 
-fn file(storage: &MemoryStorage, ends: &str) -> PathBuf {
+pub(crate) fn file(storage: &MemoryStorage, ends: &str) -> PathBuf {
     let paths = storage.paths();
     let mut of_kind = paths.iter().filter(|path| path.to_str().unwrap().ends_with(ends));
     of_kind.next().unwrap_or_else(|| panic!("no {ends} in {paths:?}")).clone()

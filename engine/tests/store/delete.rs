@@ -2,8 +2,11 @@
 
 use crate::support::{Bench, NOW_S, last, put};
 use parking_lot::Mutex;
-use silverback_engine::storage::MemoryStorage;
-use silverback_engine::{Db, DeleteError, Dialect, FetchError, FetchRange, FindLimits, SeriesId};
+use silverback_engine::storage::{Fault, FaultyStorage, MemoryStorage, Storage};
+use silverback_engine::{
+    Db, DeleteError, Dialect, FetchError, FetchRange, FindLimits, Options, SeriesId, StoreOptions,
+    WhisperOptions,
+};
 use silverback_formats::carbon::Point;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -197,4 +200,50 @@ fn points_that_come_while_their_series_is_deleted_are_not_lost() {
 fn delete_all(db: &Db) -> usize {
     let ids: Vec<SeriesId> = matching(db, "s.*").into_iter().map(|(_, id)| id).collect();
     db.delete(&ids).unwrap()
+}
+
+/// Whatever call to the disk is the last one that works: what is gone stays gone, and what is there
+/// keeps the points that it takes.
+#[test]
+fn a_deletion_that_fails_half_way_is_one_all_the_same() {
+    const NAMES: [&str; 3] = ["a.b", "a.c", "d"];
+    let bench = Bench::new("60s:1d");
+    let mut half_way = 0;
+    for changes in 0.. {
+        let memory = MemoryStorage::new();
+        let faulty = FaultyStorage::new(Arc::new(memory.clone()));
+        let open = |storage: Arc<dyn Storage>| {
+            let store = StoreOptions::Whisper(Box::new(WhisperOptions::new("/wsp")));
+            Db::open(Options { store, ..bench.options(storage) }).unwrap()
+        };
+        let db = open(Arc::new(faulty.clone()));
+        NAMES.iter().for_each(|name| put(&db, name, NOW_S - 120, 1.0));
+        db.seal().unwrap();
+        let ids = NAMES.map(|name| db.series(name.as_bytes()).unwrap());
+        faulty.set_after(changes, Fault::Broken);
+        let outcome = db.delete(&ids);
+        faulty.set(Fault::None);
+        let left = || NAMES.map(|name| db.series(name.as_bytes()));
+        let then = left();
+        half_way += usize::from(outcome.is_err() && then == [None; 3]);
+        assert!(then == [None; 3] || then.iter().all(Option::is_some), "{changes}: {then:?}");
+        let started = open(Arc::new(memory.after_kill()));
+        assert_eq!(NAMES.map(|name| started.series(name.as_bytes())), then, "{changes}");
+        drop(started);
+
+        // A seal drops the log that says so.
+        db.seal().unwrap();
+        let started = open(Arc::new(memory.after_kill()));
+        assert_eq!(NAMES.map(|name| started.series(name.as_bytes())), then, "{changes}, sealed");
+        NAMES.iter().for_each(|name| put(&db, name, NOW_S, 2.0));
+        let started = open(Arc::new(memory.after_kill()));
+        for name in NAMES {
+            let newest = last(&started, name, 60).into_values().next();
+            assert_eq!(newest, Some(2.0), "{changes}: {name}");
+        }
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    assert!(half_way >= 3, "{half_way} failed after the log had it");
 }

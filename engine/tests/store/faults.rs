@@ -2,7 +2,7 @@
 
 use crate::support::{Bench, NOW_S, last, put};
 use silverback_engine::storage::{Fault, FaultyStorage, MemoryStorage};
-use silverback_engine::{AppendError, Db};
+use silverback_engine::{AppendError, Db, Options};
 use silverback_formats::carbon::Point;
 use std::sync::Arc;
 
@@ -191,6 +191,55 @@ fn a_sync_that_does_not_end_holds_nobody_up() {
             drop(goes_on);
             assert!(work.join().unwrap());
         });
+    }
+}
+
+/// Nor do points wait where the segment of the log is full that was open when it began, for the next
+/// ones were made ahead.
+#[test]
+fn a_sync_that_does_not_end_holds_nobody_up_when_a_segment_is_full() {
+    const NAME_BYTES: usize = 16 << 10;
+    const SEGMENT_BYTES: usize = 64 << 20;
+    let bench = Bench::new("60s:1d");
+    let memory = MemoryStorage::new();
+    let options = bench.options(Arc::new(memory.clone()));
+    // It syncs when it is told to.
+    let wal_sync_interval = std::time::Duration::from_secs(86_400);
+    let db = Db::open(Options { background: true, wal_sync_interval, ..options }).unwrap();
+    let segments = || memory.paths().iter().filter(|path| path.starts_with("/db/wal")).count();
+    put(&db, "s", NOW_S, 1.0);
+    while segments() < 5 {
+        std::thread::yield_now();
+    }
+    let (began, begins) = std::sync::mpsc::channel();
+    let (goes_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let may_go_on = parking_lot::Mutex::new(may_go_on);
+    memory.before_each_sync(move |_| {
+        let _ = began.send(());
+        let _ = may_go_on.lock().recv();
+    });
+    std::thread::scope(|scope| {
+        let sync = scope.spawn(|| db.sync().is_ok());
+        begins.recv().unwrap();
+        let (done, is_done) = std::sync::mpsc::channel();
+        let db = &db;
+        scope.spawn(move || {
+            // Each new name is in the log as a whole.
+            for at in 0..SEGMENT_BYTES / NAME_BYTES + 100 {
+                let name = format!("{at:0>width$}", width = NAME_BYTES - 1);
+                put(db, &name, NOW_S, 1.0);
+            }
+            let _ = done.send(());
+        });
+        // No bound on time, but an end for a test that fails.
+        let is_done = is_done.recv_timeout(std::time::Duration::from_secs(1200)).is_ok();
+        drop(goes_on);
+        assert!(is_done, "points wait for the disk");
+        assert!(sync.join().unwrap());
+    });
+    // Those that it took are made good.
+    while segments() < 6 {
+        std::thread::yield_now();
     }
 }
 

@@ -292,3 +292,29 @@ fn snapshots_are_removed_whole_and_names_are_plain() {
     let db = Db::open(Options { store, ..options }).unwrap();
     assert!(matches!(db.snapshot("one"), Err(SnapshotError::NoBlocks)));
 }
+
+#[test]
+fn a_lost_block_stops_no_snapshot_and_is_told_of_in_it() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    for minute in 0..3 {
+        put(&db, "a.b", NOW_S - minute * 60, 1.0);
+        db.seal().unwrap();
+    }
+    db.close().unwrap();
+    let mut blocks = storage.paths();
+    blocks.retain(|path| path.starts_with("/db/blocks"));
+    // One whose footer is damaged is put aside at the next start.
+    storage.damage(&blocks[1], |bytes| *bytes.last_mut().unwrap() ^= 1);
+    let db = bench.open(&storage);
+    assert_eq!((db.damage().len(), storage.paths().contains(&blocks[1])), (1, false));
+    let then = contents(&db);
+    let path = db.snapshot("one").unwrap().path;
+    let snapshot = open_at(&bench, &storage, &path);
+    let damage = snapshot.damage();
+    assert!(damage.len() == 1 && damage[0].reason.contains("missing"), "{damage:?}");
+    assert_eq!((contents(&snapshot), then.1["a.b"].len()), (then, 2));
+    // A file that should be there is another matter.
+    storage.remove(&blocks[0]).unwrap();
+    assert!(matches!(db.snapshot("two"), Err(SnapshotError::Io { .. })));
+}

@@ -34,8 +34,10 @@ use silverback_formats::manifest::BlockEntry;
 use std::iter;
 use std::sync::Arc;
 
-/// Blocks expire by the clock, but by no later time than this long after the newest sample.
+/// Blocks expire by the clock, but by no later time than this long after the newest sample,
 const EXPIRE_AHEAD_S_MAX: i64 = 86_400;
+/// and this part of the time that they are kept.
+const EXPIRE_AHEAD_OF_KEPT: i64 = 4;
 /// Bytes of blocks that go together, unless one alone has more.
 const GROUP_BYTES: u64 = 1 << 28;
 
@@ -53,19 +55,19 @@ impl BlockStore {
             return Ok(expired);
         }
         // The clock may have been ahead at the last seal, and be right again.
-        let Some(settled_s) = db.settled_s().map(|settled_s| self.passed_s(settled_s.min(now_s)))
-        else {
+        let Some(settled_s) = db.settled_s().map(|settled_s| settled_s.min(now_s)) else {
             return Ok(expired);
         };
+        let settled = self.passed(settled_s);
         loop {
             let group = self.past(settled_s);
-            if group.is_empty() {
+            let Some(keep_s) = group.iter().map(|block| block.entry().keep_s).min() else {
                 return Ok(expired);
-            }
-            if self.hold(db, &group, settled_s) {
+            };
+            if self.hold(db, &group, settled) {
                 continue;
             }
-            match self.expire_group(db, &group, settled_s, is_stopped) {
+            match self.expire_group(db, &group, settled.by_s(keep_s.into()), is_stopped) {
                 Ok(bytes) => {
                     expired += group.len();
                     add(&db.counters.expired_blocks, group.len());
@@ -77,21 +79,20 @@ impl BlockStore {
         }
     }
 
-    /// The time (Unix seconds) by which blocks expire. A clock that jumps years ahead must not
-    /// delete everything: where no samples come in, time does not pass.
-    pub(super) fn passed_s(&self, now_s: i64) -> i64 {
+    /// How far time has passed for what is stored.
+    pub(super) fn passed(&self, now_s: i64) -> Passed {
         let (blocks, lost) = (self.blocks.load(), self.lost.load());
         let entries = blocks.iter().map(|block| block.entry()).chain(lost.iter());
         let newest_s = entries.map(|entry| i64::from(entry.max_s)).max();
-        now_s.min(newest_s.unwrap_or(0) + EXPIRE_AHEAD_S_MAX)
+        Passed { now_s, newest_s: newest_s.unwrap_or(0) }
     }
 
     /// Forgets blocks whose files are damaged or gone, once they are past their time.
     fn expire_lost(&self, db: &Inner) -> Result<usize, FileError> {
-        let now_s = self.passed_s(db.options.clock.now_s());
+        let passed = self.passed(db.options.clock.now_s());
         let mut disk = db.disk.lock();
         let lost = self.lost.load();
-        let past = lost.iter().filter(|lost| is_past(lost, now_s)).map(|lost| lost.number);
+        let past = lost.iter().filter(|lost| passed.is_past(lost)).map(|lost| lost.number);
         let past: Vec<u64> = past.collect();
         if past.is_empty() {
             return Ok(0);
@@ -105,7 +106,7 @@ impl BlockStore {
     /// Holds those of these blocks that have samples which the rules of today keep longer than
     /// those they were sealed by, and says whether there are any. They are asked for again when
     /// that time is over.
-    fn hold(&self, db: &Inner, group: &[Arc<Block>], settled_s: i64) -> bool {
+    fn hold(&self, db: &Inner, group: &[Arc<Block>], settled: Passed) -> bool {
         let mut held = self.held.lock();
         let listed = self.blocks.load();
         held.retain(|&number, _| listed.iter().any(|block| block.entry().number == number));
@@ -116,7 +117,7 @@ impl BlockStore {
             let policies = ids.filter_map(|id| db.policy(id)).map(|id| db.policies.entry(id));
             let kept_s = policies.map(|policy| kept_s(&policy, entry.step_s)).max().unwrap_or(0);
             let until_s = i64::from(entry.max_s) + i64::from(entry.step_s) + kept_s;
-            if until_s >= settled_s {
+            if until_s >= settled.by_s(entry.keep_s.into()) {
                 held.insert(entry.number, until_s);
                 is_any = true;
             }
@@ -126,11 +127,14 @@ impl BlockStore {
 
     /// Blocks of one step that are past their time, those of the finest step first.
     fn past(&self, now_s: i64) -> Vec<Arc<Block>> {
-        let (blocks, now_s) = (self.blocks.load(), self.passed_s(now_s));
+        let (blocks, passed) = (self.blocks.load(), self.passed(now_s));
         let held = self.held.lock();
-        let is_held = |number| held.get(&number).is_some_and(|&until_s| until_s >= now_s);
-        let is_past =
-            |block: &&Arc<Block>| is_past(block.entry(), now_s) && !is_held(block.entry().number);
+        let is_past = |block: &&Arc<Block>| {
+            let entry = block.entry();
+            let now_s = passed.by_s(entry.keep_s.into());
+            let is_held = held.get(&entry.number).is_some_and(|&until_s| until_s >= now_s);
+            passed.is_past(entry) && !is_held
+        };
         let past = || blocks.iter().filter(is_past);
         let step_s = past().map(|block| block.entry().step_s).min();
         let mut bytes = 0;
@@ -191,9 +195,27 @@ impl BlockStore {
     }
 }
 
-/// Whether all samples of a block are past their time.
-fn is_past(entry: &BlockEntry, now_s: i64) -> bool {
-    i64::from(entry.max_s) + i64::from(entry.step_s) + i64::from(entry.keep_s) < now_s
+/// How far time has passed. A clock that jumps far ahead must not delete everything: where no
+/// samples come in, time does not pass, but for a small part of what is kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Passed {
+    /// The clock, Unix seconds.
+    now_s: i64,
+    /// The newest sample.
+    newest_s: i64,
+}
+
+impl Passed {
+    /// The time (Unix seconds) by which goes what is kept for so many seconds.
+    pub(super) fn by_s(self, keep_s: i64) -> i64 {
+        self.now_s.min(self.newest_s + EXPIRE_AHEAD_S_MAX.min(keep_s / EXPIRE_AHEAD_OF_KEPT))
+    }
+
+    /// Whether all samples of a block are past their time.
+    fn is_past(self, entry: &BlockEntry) -> bool {
+        let keep_s = i64::from(entry.keep_s);
+        i64::from(entry.max_s) + i64::from(entry.step_s) + keep_s < self.by_s(keep_s)
+    }
 }
 
 /// Seconds that samples of this step count for archives of no longer steps.

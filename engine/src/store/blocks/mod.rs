@@ -8,6 +8,7 @@ mod repair;
 mod sources;
 mod too_old;
 
+use compact::Compacting;
 pub(crate) use compact::Eagerness;
 
 use super::{Sealed, Store};
@@ -52,11 +53,12 @@ pub(crate) struct BlockStore {
     next_block: AtomicU64,
     /// Below all blocks: files that are not in blocks yet.
     old: ArcSwapOption<OldFiles>,
-    /// Held while blocks are merged or expire: how many blocks there were, and the number of the next, when
-    /// nothing was to be merged.
-    compacting: Mutex<Option<(usize, u64)>>,
+    /// Held while blocks are merged or expire.
+    compacting: Mutex<Compacting>,
     /// Blocks, by number, that are past their time, and until when (Unix seconds) they stay.
     held: Mutex<BTreeMap<u64, i64>>,
+    /// Series of which imports have gathered samples, and how often.
+    importing: Mutex<BTreeMap<SeriesId, u32>>,
 }
 
 impl BlockStore {
@@ -70,9 +72,10 @@ impl BlockStore {
         old: Option<OldFiles>,
     ) -> Self {
         let blocks = ArcSwap::from_pointee(BlockSet::new(blocks));
-        let (old, compacting) = (ArcSwapOption::new(old.map(Arc::new)), Mutex::new(None));
+        let (old, compacting) = (ArcSwapOption::new(old.map(Arc::new)), Mutex::default());
         let (lost, next_block) = (ArcSwap::from_pointee(lost), AtomicU64::new(next_block));
-        Self { storage, dir, blocks, lost, next_block, old, compacting, held: Mutex::default() }
+        let (held, importing) = (Mutex::default(), Mutex::default());
+        Self { storage, dir, blocks, lost, next_block, old, compacting, held, importing }
     }
 
     /// Values by the main roll-ups.
@@ -251,6 +254,25 @@ impl Store for BlockStore {
         self.salvage(db)
     }
 
+    fn holds(&self, id: SeriesId) -> bool {
+        self.importing.lock().contains_key(&id)
+    }
+
+    fn begin_import(&self, id: SeriesId) {
+        *self.importing.lock().entry(id).or_insert(0) += 1;
+    }
+
+    fn end_import(&self, ids: &[SeriesId]) {
+        let mut importing = self.importing.lock();
+        for id in ids {
+            if let Some(times) = importing.get_mut(id).filter(|times| **times > 1) {
+                *times -= 1;
+            } else {
+                importing.remove(id);
+            }
+        }
+    }
+
     fn has_slots(&self, id: SeriesId, step_s: u32, kind: BlockKind, chunks: &[FullChunk]) -> bool {
         self.find_slots(id, step_s, kind, chunks)
     }
@@ -264,8 +286,7 @@ impl Store for BlockStore {
         if self.read_old(db, id).map_or(true, |old| old.is_some()) {
             return true;
         }
-        let blocks = self.blocks.load();
-        blocks.within(since_s, i64::MAX).any(|block| block.has_since(id.0, since_s))
+        self.blocks.load().iter().any(|block| block.has_since(id.0, since_s))
     }
 
     fn work(&self, db: &Inner, stop: &Receiver<()>) {
@@ -277,6 +298,10 @@ impl Store for BlockStore {
                 return;
             }
         }
+    }
+
+    fn lost(&self) -> Vec<u64> {
+        self.lost.load().iter().map(|lost| lost.number).collect()
     }
 
     fn damage(&self) -> Vec<Damage> {

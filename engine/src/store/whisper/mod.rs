@@ -550,7 +550,8 @@ impl Store for WhisperStore {
         let now_s = db.options.clock.now_s();
         policy.archives.iter().any(|archive| {
             let step_s = i64::from(archive.step_s);
-            // Within the archive, so that it and no coarser one is asked.
+            // The slot that this time is in, too, for its sample may be later. Within the archive, so
+            // that it and no coarser one is asked.
             let from_s = since_s.max(now_s - i64::from(archive.points) * step_s + step_s) - step_s;
             let range = FetchRange { from_s, until_s: now_s, now_s };
             self.fetch(db, id, range).map_or(true, |fetched| {

@@ -8,7 +8,7 @@
 //! no series.
 
 use super::{WhisperStore, rules};
-use crate::append::NewSeries;
+use crate::append::{NewSeries, free_id};
 use crate::clock::monotonic;
 use crate::error::{AppendError, DeleteError, SealError};
 use crate::inner::Inner;
@@ -239,7 +239,7 @@ fn adopt(db: &Inner, names: &[Vec<u8>]) -> Result<usize, AppendError> {
     let mut next_id = db.next_id.lock();
     let mut new: Vec<NewSeries> = Vec::new();
     for name in names {
-        if db.series(name).is_none() {
+        if db.series(name).is_none() && free_id(*next_id, new.len()).is_some() {
             let hash = db.names.hash(name);
             let policy = db.policies.of_rules(&rules::policy(&schema, name));
             new.push(NewSeries { name: name.clone(), hash, policy });

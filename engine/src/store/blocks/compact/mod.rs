@@ -1,5 +1,5 @@
 //! Many blocks → one: fewer to ask, in the shortest codec, without what was deleted, has expired
-//! or was overwritten.
+//! or was overwritten. One block → a smaller one, when much of it was deleted.
 //!
 //! The merged block is written under a temporary name, synced and renamed as any other. One edit
 //! of the manifest lists it and unlists its parts; readers get the new set; then the parts are
@@ -7,12 +7,13 @@
 //! next start removes; or, when it comes between naming and listing, all of them, which say the
 //! same. What was begun is begun again.
 
+mod dead;
 mod plan;
 
 pub(crate) use plan::Eagerness;
 
 use super::BlockStore;
-use super::expire::kept_s;
+use super::expire::{Passed, kept_s};
 use crate::block::{Batch, Block, ChunkCursor, ChunkEncoder, Tier, block_name, discard};
 use crate::clock::monotonic;
 use crate::counters::add;
@@ -20,6 +21,7 @@ use crate::error::FileError;
 use crate::head::FullChunk;
 use crate::inner::{Inner, quarantine};
 use crate::series::SeriesId;
+use dead::DeadSeries;
 use silverback_formats::block::BlockKind;
 use silverback_formats::chunk::Chunk;
 use silverback_formats::manifest::BlockEntry;
@@ -32,6 +34,14 @@ use std::time::{Duration, Instant};
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// Slots from which on a chunk is as long as it needs to be.
 const SLOTS_ENOUGH: u32 = 4096;
+
+/// What is known of the blocks, so that it is not looked for again.
+#[derive(Debug, Default)]
+pub(super) struct Compacting {
+    /// How many blocks there were, and the number of the next, when nothing was to be merged.
+    idle: Option<(usize, u64)>,
+    dead: DeadSeries,
+}
 
 /// Why a merge ended without a block.
 pub(super) enum Unmerged {
@@ -56,17 +66,20 @@ impl BlockStore {
         eagerness: Eagerness,
         is_stopped: &dyn Fn() -> bool,
     ) -> Result<bool, FileError> {
-        let mut idle = self.compacting.lock();
+        let mut compacting = self.compacting.lock();
         let all: Vec<Arc<Block>> = self.blocks.load().iter().cloned().collect();
         // To plan may mean to look into all of them, and they seldom change.
         let seen = (all.len(), self.next_block.load(Ordering::Relaxed));
-        if eagerness == Eagerness::Patient && *idle == Some(seen) {
-            return Ok(false);
-        }
-        let Some(parts) = plan::next(&all, db.options.block_duration_s, eagerness) else {
-            *idle = Some(seen);
-            return Ok(false);
+        let is_known = eagerness == Eagerness::Patient && compacting.idle == Some(seen);
+        let parts = match is_known {
+            true => None,
+            false => plan::next(&all, db.options.block_duration_s, eagerness),
         };
+        if parts.is_none() {
+            compacting.idle = Some(seen);
+        }
+        let shrinks = || compacting.dead.next(db, &all, eagerness).map(|at| vec![all[at].clone()]);
+        let Some(parts) = parts.or_else(shrinks) else { return Ok(false) };
         let started = monotonic();
         match self.merge(db, &parts, is_stopped) {
             Ok(adds) => {
@@ -96,14 +109,14 @@ impl BlockStore {
         let (step_s, kind, keep_s) = (last.step_s, last.kind, last.keep_s);
         let tier = Tier { step_s, kind, aside: false, keep_s };
         let mut batch = Batch::new(&self.storage, &self.dir, &self.next_block, last.order);
-        let now_s = self.passed_s(db.options.clock.now_s());
+        let passed = self.passed(db.options.clock.now_s());
         let mut merger = Merger::new(parts);
         let pace = Pace::new(db.options.compaction_bytes_per_s);
         // A series whose name was lost is not one that was deleted.
         let keeps_unnamed = !db.damage.is_empty();
         while let Some(id) = merger.next_series()? {
             if keeps_unnamed || db.index.has(SeriesId(id)) {
-                let oldest_s = oldest_s(db, SeriesId(id), last, now_s);
+                let oldest_s = oldest_s(db, SeriesId(id), last, passed);
                 for chunk in merger.chunks(oldest_s)? {
                     batch.push(tier, id, (chunk.first_s, chunk.last_s), &chunk.bytes)?;
                 }
@@ -155,14 +168,14 @@ impl BlockStore {
 
 /// Samples of a series before this (Unix seconds) are left out. Those of which a coarser archive
 /// is still to be made stay: the whole block is let go when that is done.
-fn oldest_s(db: &Inner, id: SeriesId, block: &BlockEntry, now_s: i64) -> i64 {
+fn oldest_s(db: &Inner, id: SeriesId, block: &BlockEntry, passed: Passed) -> i64 {
     let Some(policy) = db.policy(id) else { return i64::MIN };
     let entry = db.policies.entry(policy);
     if entry.policy.archives.iter().any(|archive| archive.step_s > block.step_s) {
         return i64::MIN;
     }
     let kept_s = i64::from(block.keep_s).max(kept_s(&entry, block.step_s));
-    now_s - kept_s - i64::from(block.step_s)
+    passed.by_s(kept_s) - kept_s - i64::from(block.step_s)
 }
 
 /// Goes through blocks series by series.

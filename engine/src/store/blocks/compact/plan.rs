@@ -33,7 +33,7 @@ const SLOTS_ENOUGH: u64 = 4096;
 pub(crate) enum Eagerness {
     /// Where it pays.
     Patient,
-    /// Wherever two blocks can become one.
+    /// Wherever two blocks can become one, or one smaller.
     Forced,
 }
 
@@ -58,6 +58,14 @@ pub(super) fn next(
     let least = if eagerness == Eagerness::Forced { 2 } else { FAN };
     let run = |wanted: Key| run(blocks, |block| key(block) == Some(wanted), least, eagerness);
     keys.into_iter().find_map(run)
+}
+
+/// Whether what is made of the block at this place alone may stand where that will.
+pub(super) fn can_move(blocks: &[Arc<Block>], at: usize) -> bool {
+    let mut run = Run::default();
+    run.push(at, blocks[at].entry());
+    run.settle(blocks);
+    !run.parts.is_empty()
 }
 
 /// Level of a block by the time that it spans; `None` when it is not merged any more.
