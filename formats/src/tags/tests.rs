@@ -58,11 +58,11 @@ fn check(tags: &Tags) -> Vec<u8> {
         later.map(|(key, ids)| (key.clone(), ids.clone())).collect()
     };
     for (tag, value) in &places {
-        let found = rest(&view, view.from_value(tag, value).unwrap()).unwrap();
+        let found = rest(&view, view.seek_value(tag, value).unwrap()).unwrap();
         assert_eq!(found, from(&|t, v| (t, v) >= (&**tag, &**value)));
-        let found = rest(&view, view.from_tag(tag).unwrap()).unwrap();
+        let found = rest(&view, view.seek_tag(tag).unwrap()).unwrap();
         assert_eq!(found, from(&|t, _| t >= &**tag));
-        let found = rest(&view, view.after_tag(tag).unwrap()).unwrap();
+        let found = rest(&view, view.seek_after_tag(tag).unwrap()).unwrap();
         assert_eq!(found, from(&|t, _| t > &**tag));
         let values = tags.keys().filter(|(of, _)| of == tag).count();
         assert!(view.values_about(Some(tag)).unwrap() >= values);
@@ -122,7 +122,7 @@ fn read_all(file: &[u8]) -> Result<(RoaringBitmap, Tags), TagsError> {
     let layout = TagsLayout::read(file)?;
     let view = layout.view(file);
     let _ = view.values_about(Some(b"host"))?;
-    let found = rest(&view, view.from_value(b"host", b"web00100")?)?;
+    let found = rest(&view, view.seek_value(b"host", b"web00100")?)?;
     assert!(found.keys().is_sorted());
     Ok((view.all()?, rest(&view, view.first())?))
 }

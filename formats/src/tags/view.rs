@@ -99,26 +99,26 @@ impl<'a> TagsView<'a> {
     ///
     /// # Errors
     /// When a block on the way is damaged.
-    pub fn from_value(&self, tag: &[u8], value: &[u8]) -> Result<Cursor<'a>, TagsError> {
+    pub fn seek_value(&self, tag: &[u8], value: &[u8]) -> Result<Cursor<'a>, TagsError> {
         let mut key = Vec::with_capacity(tag.len() + 1 + value.len());
         key_into(tag, value, &mut key);
-        self.from_key(&key)
+        self.seek(&key)
     }
 
     /// The keys of tags that begin with `prefix`, and of all later ones.
     ///
     /// # Errors
     /// When a block on the way is damaged.
-    pub fn from_tag(&self, prefix: &[u8]) -> Result<Cursor<'a>, TagsError> {
-        self.from_key(prefix)
+    pub fn seek_tag(&self, prefix: &[u8]) -> Result<Cursor<'a>, TagsError> {
+        self.seek(prefix)
     }
 
     /// The keys of the tags after this one.
     ///
     /// # Errors
     /// When a block on the way is damaged.
-    pub fn after_tag(&self, tag: &[u8]) -> Result<Cursor<'a>, TagsError> {
-        self.from_key(&[tag, &[SEPARATOR + 1]].concat())
+    pub fn seek_after_tag(&self, tag: &[u8]) -> Result<Cursor<'a>, TagsError> {
+        self.seek(&[tag, &[SEPARATOR + 1]].concat())
     }
 
     /// About how many values a tag has, or all tags together: some blocks' worth more at most.
@@ -169,7 +169,7 @@ impl<'a> TagsView<'a> {
         set::decode(bytes, count).map_err(|fault| TagsError::at(at, fault))
     }
 
-    fn from_key(&self, key: &[u8]) -> Result<Cursor<'a>, TagsError> {
+    fn seek(&self, key: &[u8]) -> Result<Cursor<'a>, TagsError> {
         let mut cursor = self.cursor(self.block_of(key)?);
         while cursor.advance()? {
             if *cursor.key >= *key {

@@ -14,6 +14,9 @@ const FEW: usize = 4096;
 /// Appends the name of a series; false when it is gone.
 pub(in crate::index) type PathInto<'a> = &'a dyn Fn(SeriesId, &mut Vec<u8>) -> bool;
 
+/// Takes tag, value, and who has it.
+type Push<'a, E> = &'a mut dyn FnMut(&[u8], &[u8], RoaringBitmap) -> Result<(), E>;
+
 /// What passes a filter.
 enum Passing {
     These(RoaringBitmap),
@@ -121,7 +124,7 @@ impl Layers<'_> {
     pub(in crate::index) fn write<E: From<AskError>>(
         &self,
         watch: &mut Watch<'_>,
-        push: &mut dyn FnMut(&[u8], &[u8], RoaringBitmap) -> Result<(), E>,
+        push: Push<'_, E>,
     ) -> Result<(), E> {
         let mut next = self.next_tag(b"", None)?;
         while let Some(tag) = next {

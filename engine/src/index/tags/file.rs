@@ -73,7 +73,7 @@ impl TagFile {
     /// Who has a value.
     pub(super) fn with(&self, tag: &[u8], value: &[u8]) -> Result<Option<Ids>, Damage> {
         let find = || {
-            let mut cursor = self.view().from_value(tag, value)?;
+            let mut cursor = self.view().seek_value(tag, value)?;
             let is_any = cursor.advance()?;
             let entry = cursor.entry();
             Ok((is_any && entry.tag == tag && entry.value == value).then_some(entry.ids))
@@ -91,8 +91,8 @@ impl TagFile {
         let find = || {
             let view = self.view();
             let mut cursor = match after {
-                Some(after) => view.after_tag(after)?,
-                None => view.from_tag(prefix)?,
+                Some(after) => view.seek_after_tag(after)?,
+                None => view.seek_tag(prefix)?,
             };
             let is_any = cursor.advance()?;
             let tag = cursor.entry().tag;

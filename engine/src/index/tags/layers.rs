@@ -142,7 +142,7 @@ impl<'a> Layers<'a> {
     fn runs<'q>(&'q self, tag: &'q [u8], prefix: &'q [u8]) -> Result<Vec<Run<'q>>, AskError> {
         let mut runs = Vec::with_capacity(self.tables.len() + 1);
         if let Some(file) = self.file {
-            let cursor = file.view().from_value(tag, prefix);
+            let cursor = file.view().seek_value(tag, prefix);
             let cursor = cursor.map_err(|error| file.damage(error))?;
             let mut sealed = SealedRun { file, cursor, tag, prefix, is_over: false };
             sealed.advance()?;
