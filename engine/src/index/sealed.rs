@@ -86,7 +86,9 @@ impl SealedIndex {
     /// Takes a series out, for good. False when no series has this id.
     pub fn remove(&self, id: SeriesId) -> bool {
         let mut path = Vec::new();
-        self.path_into(id, &mut path);
+        if self.tags.may_have_any() {
+            self.path_into(id, &mut path);
+        }
         let ordinal = self.view().ordinal(id.0).filter(|&ordinal| ordinal < self.layout.names);
         let is_new = ordinal.is_some_and(|ordinal| self.removed.insert(ordinal, self.layout.names));
         if is_new {

@@ -17,6 +17,15 @@ pub(in crate::index) enum Source {
     Tables(Tags),
 }
 
+impl Source {
+    fn len(&self) -> usize {
+        match self {
+            Self::File(file) => file.len(),
+            Self::Tables(tags) => tags.len(),
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(in crate::index) struct SealedTags {
@@ -72,11 +81,13 @@ impl SealedTags {
 
     /// How many series have tags, as far as is known.
     pub(in crate::index) fn len(&self) -> usize {
-        let all = self.source.load().as_deref().map_or(0, |source| match source {
-            Source::File(file) => file.len(),
-            Source::Tables(tags) => tags.len(),
-        });
+        let all = self.source.load().as_deref().map_or(0, Source::len);
         all.saturating_sub(self.removed.read().len() as usize)
+    }
+
+    /// Whether there may be series with tags.
+    pub(in crate::index) fn may_have_any(&self) -> bool {
+        self.source.load().as_deref().is_none_or(|source| source.len() > 0)
     }
 
     pub(in crate::index) fn memory_bytes(&self) -> usize {
