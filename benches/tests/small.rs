@@ -132,6 +132,22 @@ fn index() {
     check(&["index", "--names", &names, "--queries", &queries, "--restart"], 1, &measures);
 }
 
+#[test]
+fn tags_of_the_index() {
+    let measures = [
+        "insert rate",
+        "memory, as allocated",
+        "file of tags",
+        "open and first answer",
+        "open and first answer, without the file",
+        "one host: series",
+        "regular expression: p99",
+        "values that begin with: p50",
+        "from open to the first answer",
+    ];
+    check(&["index", "--tagged", "3000"], 1, &measures);
+}
+
 fn compressed(folder: &Path, name: &str, text: &str) -> String {
     let level = ruzstd::encoding::CompressionLevel::Fastest;
     let bytes = ruzstd::encoding::compress_to_vec(text.as_bytes(), level);

@@ -12,22 +12,27 @@
 //!    the series log and the next id are taken down. What the log says before that place is in
 //!    the parts that are closed now, and names with ids below that one are too.
 //! 2. What the log does not say yet is appended to it.
-//! 3. The file is written under another name, synced, renamed, and its folder synced.
+//! 3. The file is written under another name, synced, renamed; then one of the tags of its names in
+//!    the same way; and their folder is synced.
 //! 4. The manifest says that it counts; readers get it; the old one is removed.
 //!
 //! What fails is tried again, with the same parts; but for names that do not fit the format, which
 //! fail again each time: these wait for somebody to ask for it, or for the next start.
+//!
+//! The names are the truth about their tags: where the file of tags is missing, as older programs
+//! leave it, or damaged, they are read from the names.
 
 use crate::clock::monotonic;
 use crate::counters::add;
 use crate::error::{Damage, FileError, SealError};
-use crate::index::{SealedIndex, Sealing};
+use crate::index::{SealedIndex, Sealing, TagFile, WriteTagsError};
 use crate::inner::{Inner, quarantine};
 use crate::series::SeriesId;
 use crate::storage::Storage;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use silverback_formats::index::PushError;
 use silverback_formats::manifest::IndexEntry;
+use silverback_formats::tags::{TagsError, mark_of};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -69,6 +74,39 @@ pub(crate) fn path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:010}.index"))
 }
 
+/// Path of the tags of its names.
+pub(crate) fn tags_path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:010}.tags"))
+}
+
+/// Opens the tags of the names in the file that counts; `None` where there are none.
+pub(crate) fn open_tags(
+    storage: &dyn Storage,
+    dir: &Path,
+    number: u64,
+    base: &SealedIndex,
+) -> Result<Option<TagFile>, OpenBaseError> {
+    let path = tags_path(dir, number);
+    let bytes = match storage.read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(OpenBaseError::Io(FileError { path, source })),
+    };
+    match TagFile::open(&path, bytes, base.bytes()) {
+        Ok(tags) => Ok(Some(tags)),
+        Err(error @ TagsError::Version { .. }) => {
+            Err(OpenBaseError::Io(FileError::newer(&path, &error)))
+        }
+        Err(TagsError::Damaged { offset, fault }) => {
+            Err(OpenBaseError::Damaged(Damage { path, offset, reason: fault.to_string() }))
+        }
+        Err(error) => {
+            let reason = error.to_string();
+            Err(OpenBaseError::Damaged(Damage { path, offset: 0, reason }))
+        }
+    }
+}
+
 /// Opens the file that counts.
 pub(crate) fn open(
     storage: &dyn Storage,
@@ -102,14 +140,24 @@ pub(crate) fn open(
     }
 }
 
-/// Enters the tags of the names in the file, and makes new files when they are wanted, until `stop` is closed.
+/// Enters the tags of the names in the logs, and in the file where it has none, and makes new files
+/// when they are wanted, until `stop` is closed.
 pub(crate) fn work(inner: &Inner, stop: &Receiver<()>) {
-    inner.index.load_tags(|| inner.closed.load(Ordering::Acquire));
+    let is_closed = || inner.closed.load(Ordering::Acquire);
+    make_files(inner, stop, &is_closed);
+    // Questions that come still do not wait for this thread.
+    inner.index.load_tags(|| true);
+}
+
+fn make_files(inner: &Inner, stop: &Receiver<()>, is_closed: &dyn Fn() -> bool) {
+    inner.index.load_tags(is_closed);
     let (mut tick, mut not_before, mut failures) = (0_u64, 0, 0);
     // How old a file is that was found at the start is not known: it is taken for new.
     let mut made = monotonic();
     while stop.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
         tick += 1;
+        // Should the file of them have been found damaged.
+        inner.index.load_tags(is_closed);
         if tick < not_before || !inner.wants_base(made.elapsed()) {
             continue;
         }
@@ -213,9 +261,14 @@ impl Inner {
         self.index.finish_seal(base);
         *work = BaseWork::Idle;
         if let Some(old) = old {
-            let path = path(&self.folders.index, old.number);
-            if let Err(error) = self.options.storage.remove(&path) {
-                tracing::warn!("{}: {error}; removed at the next start", path.display());
+            let dir = &self.folders.index;
+            for path in [path(dir, old.number), tags_path(dir, old.number)] {
+                match self.options.storage.remove(&path) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        tracing::warn!("{}: {error}; removed at the next start", path.display());
+                    }
+                    _ => {}
+                }
             }
         }
         Ok(entry)
@@ -249,24 +302,65 @@ impl Inner {
         begun: IndexEntry,
     ) -> Result<(SealedIndex, IndexEntry), WriteError> {
         let (storage, dir) = (&*self.options.storage, &self.folders.index);
-        let (new, path) = (dir.join(UNFINISHED), path(dir, begun.number));
+        let path = path(dir, begun.number);
+        self.write_file(&path, |append| sealing.write(&mut |bytes: &[u8]| append(bytes)))?;
+        let base = SealedIndex::open(storage.read(&path)?);
+        let base = base.map_err(|error| WriteError::Other(error.to_string()))?;
+        let tags = self.write_tags(sealing, begun.number, &base)?;
+        storage.sync_dir(dir)?;
+        let entry = IndexEntry { len_bytes: base.len_bytes() as u64, ..begun };
+        Ok((base.with_tags(tags), entry))
+    }
+
+    /// Writes the tags of the new base's names, of those of the parts that it is made of.
+    fn write_tags(
+        &self,
+        sealing: &Sealing,
+        number: u64,
+        base: &SealedIndex,
+    ) -> Result<TagFile, WriteError> {
+        let (storage, mark) = (&*self.options.storage, mark_of(base.bytes()));
+        let path = tags_path(&self.folders.index, number);
+        loop {
+            // At most twice: what was entered from the names is not found damaged.
+            if !self.index.load_tags(|| self.closed.load(Ordering::Acquire)) {
+                return Err(WriteError::closed());
+            }
+            let written = self.write_file(&path, |append| {
+                match sealing.write_tags(mark, &mut |bytes: &[u8]| append(bytes)) {
+                    Ok(()) => Ok(true),
+                    Err(WriteTagsError::NotLoaded) => Ok(false),
+                    Err(WriteTagsError::Push(error)) => Err(WriteError::Other(error.to_string())),
+                    Err(WriteTagsError::Append(error)) => Err(error),
+                }
+            })?;
+            if written {
+                let opened = TagFile::open(&path, storage.read(&path)?, base.bytes());
+                return opened.map_err(|error| WriteError::Other(error.to_string()));
+            }
+        }
+    }
+
+    /// Writes a file under another name, synced, and gives it its own.
+    fn write_file<T>(
+        &self,
+        path: &Path,
+        write: impl FnOnce(&mut Append<'_>) -> Result<T, WriteError>,
+    ) -> Result<T, WriteError> {
+        let (storage, new) = (&*self.options.storage, self.folders.index.join(UNFINISHED));
         let file = storage.create(&new)?;
-        sealing.write(&mut |bytes| {
+        let written = write(&mut |bytes| {
             if self.closed.load(Ordering::Acquire) {
-                return Err(WriteError::Other("the database is closed".to_owned()));
+                return Err(WriteError::closed());
             }
             Ok(file.append(bytes)?)
         })?;
         file.sync()?;
-        storage.rename(&new, &path)?;
-        storage.sync_dir(dir)?;
-        let base = SealedIndex::open(storage.read(&path)?);
-        let base = base.map_err(|error| WriteError::Other(error.to_string()))?;
-        let entry = IndexEntry { len_bytes: base.len_bytes() as u64, ..begun };
-        Ok((base, entry))
+        storage.rename(&new, path)?;
+        Ok(written)
     }
 
-    /// Reads all of the file and says what is damaged.
+    /// Reads all of the files and says what is damaged.
     pub(crate) fn verify_base(&self) -> Vec<Damage> {
         let known = match &*self.base_work.lock() {
             BaseWork::Damaged(damage) => Some(damage.clone()),
@@ -279,7 +373,8 @@ impl Inner {
             offset: 0,
             reason: error.to_string(),
         });
-        known.or(found).into_iter().collect()
+        let tags = self.index.base().and_then(|base| base.damage_of_tags());
+        known.or(found).into_iter().chain(tags).collect()
     }
 }
 
@@ -295,7 +390,14 @@ enum WriteError {
     Other(String),
 }
 
+/// Takes the next bytes of a file.
+type Append<'a> = dyn FnMut(&[u8]) -> Result<(), WriteError> + 'a;
+
 impl WriteError {
+    fn closed() -> Self {
+        Self::Other("the database is closed".to_owned())
+    }
+
     fn about(self, path: PathBuf) -> FileError {
         let (Self::Full(reason) | Self::Other(reason)) = self;
         FileError { path, source: std::io::Error::other(reason) }

@@ -19,7 +19,7 @@ use crate::wal::recovery::{self, Replayed};
 use crate::wal::{Wal, segment_name};
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
-use silverback_formats::manifest::BlockEntry;
+use silverback_formats::manifest::{BlockEntry, IndexEntry};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
@@ -233,28 +233,62 @@ fn open_base(
     let mut base = None;
     if let Some(entry) = state.index {
         match base::open(storage, &folders.index, &entry) {
-            Ok(opened) => base = Some(opened),
+            Ok(opened) => base = Some(open_tags(storage, folders, entry.number, opened, damage)?),
             Err(OpenBaseError::Io(error)) => return Err(error),
             Err(OpenBaseError::Damaged(found)) => {
-                if let Err(error) = quarantine(storage, &folders.quarantine, &found.path)
-                    && error.kind() != io::ErrorKind::NotFound
-                {
-                    return Err(file_error(&found.path, error));
-                }
-                damage.push(found);
+                put_aside(storage, folders, found, damage)?;
                 // The series log is read from its beginning instead.
                 state.index = None;
             }
         }
     }
-    let listed = state.index.map(|entry| base::path(&folders.index, entry.number));
+    let paths = |entry: IndexEntry| {
+        [base::path(&folders.index, entry.number), base::tags_path(&folders.index, entry.number)]
+    };
+    let listed = state.index.map(paths);
     for name in list(storage, &folders.index)? {
         let path = folders.index.join(name);
-        if Some(&path) != listed.as_ref() {
+        if !listed.iter().flatten().any(|listed| *listed == path) {
             storage.remove(&path).map_err(|source| file_error(&path, source))?;
         }
     }
     Ok(base)
+}
+
+/// Opens the tags of a file of the index. They are read from the names where they are damaged or,
+/// as older programs leave it, missing.
+fn open_tags(
+    storage: &dyn Storage,
+    folders: &Folders,
+    number: u64,
+    base: SealedIndex,
+    damage: &mut Vec<Damage>,
+) -> Result<SealedIndex, FileError> {
+    match base::open_tags(storage, &folders.index, number, &base) {
+        Ok(Some(tags)) => Ok(base.with_tags(tags)),
+        Ok(None) => Ok(base),
+        Err(OpenBaseError::Io(error)) => Err(error),
+        Err(OpenBaseError::Damaged(found)) => {
+            put_aside(storage, folders, found, damage)?;
+            Ok(base)
+        }
+    }
+}
+
+/// Moves a damaged file out of the way, if it is there.
+fn put_aside(
+    storage: &dyn Storage,
+    folders: &Folders,
+    found: Damage,
+    damage: &mut Vec<Damage>,
+) -> Result<(), FileError> {
+    if let Err(error) = quarantine(storage, &folders.quarantine, &found.path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(file_error(&found.path, error));
+    }
+    damage.push(found);
+    Ok(())
 }
 
 /// Adopts whole blocks that are newer than the manifest knows of, and removes all other files

@@ -138,6 +138,10 @@ fn link(inner: &Inner, to: &Folders, linked: &mut Linked<'_>) -> Result<State, F
     if let Some(index) = state.index {
         linked
             .link(&base::path(&from.index, index.number), &base::path(&to.index, index.number))?;
+        let tags = base::tags_path(&from.index, index.number);
+        if linked.storage.read(&tags).is_ok() {
+            linked.link(&tags, &base::tags_path(&to.index, index.number))?;
+        }
     }
     inner.wal.prepare()?;
     let end = inner.wal.rotate()?;

@@ -67,15 +67,16 @@ pub fn verify_folder(
     let (state, manifest) = read_manifest(storage, &folders)?;
     let blocks: Vec<BlockEntry> = state.blocks.values().copied().collect();
     let series = series_log::read(storage, path, &mut Nobody)?;
-    // Manifest, WAL, series log, events; then the index, if there is one, and the blocks.
-    let files = 3 + series.len() + usize::from(state.index.is_some()) + blocks.len();
+    let index = index(storage, &folders, &state)?;
+    // Manifest, WAL, series log, events; then the index and its tags, if there are any, and the
+    // blocks.
+    let files = 3 + series.len() + index.len() + blocks.len();
     if each(JobEvent::Files(files)).is_break() {
         return Ok(());
     }
     let wal = wal(storage, &folders, state.wal_floor)?;
     let series = series.into_iter().map(|segment| file(segment.path, 0, segment.damage));
     let events = events(storage, crate::events::path(path))?;
-    let index = index(storage, &folders, &state)?;
     for file in [manifest, wal].into_iter().chain(series).chain([events]).chain(index) {
         if each(JobEvent::File(file)).is_break() {
             return Ok(());
@@ -155,22 +156,33 @@ fn event_frame(kind: u8, payload: &[u8]) -> Result<(), String> {
     Event::decode(payload).map(drop).map_err(|error| error.to_string())
 }
 
+/// The file of the index and that of its tags, as far as there are some.
 fn index(
     storage: &dyn Storage,
     folders: &Folders,
     state: &State,
-) -> Result<Option<JobFile<(), DamagedFile>>, FileError> {
-    let Some(entry) = state.index else { return Ok(None) };
+) -> Result<Vec<JobFile<(), DamagedFile>>, FileError> {
+    let Some(entry) = state.index else { return Ok(Vec::new()) };
     let path = base::path(&folders.index, entry.number);
-    let damage = match base::open(storage, &folders.index, &entry) {
-        Ok(index) => index.verify().err().map(|error| {
-            let reason = error.to_string();
-            Damage { path: path.clone(), offset: 0, reason }
-        }),
+    let index = match base::open(storage, &folders.index, &entry) {
+        Ok(index) => index,
+        Err(OpenBaseError::Damaged(damage)) => return Ok(vec![file(path, 0, vec![damage])]),
+        Err(OpenBaseError::Io(error)) => return Err(error),
+    };
+    let damage = index.verify().err().map(|error| {
+        let reason = error.to_string();
+        Damage { path: path.clone(), offset: 0, reason }
+    });
+    let mut files = vec![file(path, 0, damage.into_iter().collect())];
+    let damage = match base::open_tags(storage, &folders.index, entry.number, &index) {
+        Ok(None) => return Ok(files),
+        Ok(Some(tags)) => tags.verify().err(),
         Err(OpenBaseError::Damaged(damage)) => Some(damage),
         Err(OpenBaseError::Io(error)) => return Err(error),
     };
-    Ok(Some(file(path, 0, damage.into_iter().collect())))
+    let path = base::tags_path(&folders.index, entry.number);
+    files.push(file(path, 0, damage.into_iter().collect()));
+    Ok(files)
 }
 
 fn verify_blocks(

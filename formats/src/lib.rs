@@ -14,6 +14,7 @@
 //! | [`chunk`] | a sealed stretch of one series: which slots hold a value, and the values |
 //! | [`block`] | a sealed block: pages of chunks of many series |
 //! | [`index`] | the sealed index: all names of a moment |
+//! | [`tags`] | the sealed tags: who has which value of which tag |
 //! | [`manifest`] | what the frames of the manifest hold |
 //! | [`whisper`] | Graphite's own files, one for each series |
 //! | [`reply`] | answers on the wire |
@@ -30,6 +31,7 @@ pub mod gorilla;
 pub mod index;
 pub mod manifest;
 pub mod reply;
+pub mod tags;
 pub mod varint;
 pub mod wal;
 pub mod whisper;

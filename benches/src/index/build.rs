@@ -143,7 +143,7 @@ pub(crate) fn merge_files(old: &Path, new: &Path) -> Result<(), BenchError> {
 }
 
 /// Writes a sealed index, synced.
-fn write(sealing: &Sealing, path: &Path) -> Result<(), BenchError> {
+pub(super) fn write(sealing: &Sealing, path: &Path) -> Result<(), BenchError> {
     let write = || {
         let mut file = std::fs::File::create(path)?;
         sealing.write(&mut |bytes| Ok::<(), WriteError>(file.write_all(bytes)?))?;
@@ -166,7 +166,7 @@ impl From<PushError> for WriteError {
     }
 }
 
-fn open(path: &Path) -> Result<SealedIndex, BenchError> {
+pub(super) fn open(path: &Path) -> Result<SealedIndex, BenchError> {
     let bytes = DiskStorage.read(path).trying(path.display().to_string())?;
     let opened = SealedIndex::open(bytes).map_err(std::io::Error::other);
     opened.trying(path.display().to_string())

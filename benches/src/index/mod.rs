@@ -11,6 +11,7 @@
 //! | [`build`] | live and sealed index: time and bytes |
 //! | [`find`] | patterns by class |
 //! | [`beside`] | inserts, and points, while the heaviest pattern is found |
+//! | [`tags`] | names with tags, made up: what they cost, and questions about them |
 //! | [`restart`] | a whole database with these names, opened again by this process and by a server |
 //! | [`files`] | a server over a whisper file for each name, started again |
 
@@ -19,6 +20,7 @@ mod build;
 mod files;
 mod find;
 mod restart;
+mod tags;
 
 pub(crate) use build::merge_files;
 
@@ -31,11 +33,14 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Flags {
     /// File of names, one a line, each once
-    #[arg(long)]
-    names: PathBuf,
+    #[arg(long, required_unless_present = "tagged", requires = "queries")]
+    names: Option<PathBuf>,
     /// File of patterns, a line as `CLASS`, tab, `PATTERN`
+    #[arg(long, requires = "names")]
+    queries: Option<PathBuf>,
+    /// So many names with tags, which are made up, and questions about tags
     #[arg(long)]
-    queries: PathBuf,
+    tagged: Option<usize>,
     /// Also create a series of each name in a database, and open it again
     #[arg(long)]
     restart: bool,
@@ -47,8 +52,12 @@ pub(crate) struct Flags {
 
 /// Runs all of it `runs` times.
 pub(crate) fn run(flags: &Flags, runs: u16, report: &mut Report) -> Result<(), BenchError> {
-    let names = Names::read(&flags.names)?;
-    let queries = find::Queries::read(&flags.queries)?;
+    if let Some(series) = flags.tagged {
+        (0..runs).try_for_each(|_| tags::run(series, report))?;
+    }
+    let (Some(names), Some(queries)) = (&flags.names, &flags.queries) else { return Ok(()) };
+    let names = Names::read(names)?;
+    let queries = find::Queries::read(queries)?;
     for _ in 0..runs {
         build::live(&names, 2, report)?;
         build::live(&names, 1, report)?;

@@ -48,6 +48,7 @@ use super::blocks::{Blocks, Entry, Inserted, Root};
 use super::leaves::{Below, Leaves, Order, Tree};
 use super::segments::{SegmentId, Segments};
 use super::sync::{AtomicU32, AtomicU64, Guard, Ordering, Padded, pin};
+use super::tags::Tags;
 use super::trail::Trail;
 use crate::series::SeriesId;
 use std::cell::Cell;
@@ -90,6 +91,8 @@ pub struct LiveIndex {
     first_id: SeriesId,
     /// By series id from `first_id` on: `directory << 32 | segment`, 0 where the id has no name.
     names: Arena<AtomicU64>,
+    /// Behind a lock, which only names with tags take.
+    tags: Tags,
 }
 
 impl Default for LiveIndex {
@@ -116,6 +119,7 @@ impl LiveIndex {
             next_directory: Padded(AtomicU64::new(1)),
             first_id,
             names: Arena::new(),
+            tags: Tags::default(),
         };
         index.directories.ensure(TOP.0);
         index
@@ -143,10 +147,14 @@ impl LiveIndex {
             directory = self.enter_directory(&pinned, directory, segment);
         }
         let segment = self.segments.intern(&pinned, last);
-        self.enter_leaf(&pinned, directory, segment, id)
+        let first = self.enter_leaf(&pinned, directory, segment, id);
+        if first == id {
+            self.tags.insert(path, id);
+        }
+        first
     }
 
-    /// A way to enter many paths.
+    /// A way to enter many paths, without their tags.
     pub(super) fn trail(&self) -> Trail<'_> {
         Trail::new(self)
     }
@@ -154,11 +162,16 @@ impl LiveIndex {
     /// Takes a series out, for good: its id must not come back, its path may under another one.
     /// False when no series has this id.
     pub fn remove(&self, id: SeriesId) -> bool {
+        let mut path = Vec::new();
+        if self.tags.len() > 0 {
+            self.path_into(id, &mut path);
+        }
         let name = self.name(id).map_or(0, |name| name.swap(0, Ordering::AcqRel));
         if name != 0 {
             self.count(DirectoryId((name >> 32) as u32), |leaves| {
                 _ = leaves.fetch_sub(1, Ordering::Release)
             });
+            self.tags.remove(&path, id);
         }
         name != 0
     }
@@ -248,6 +261,11 @@ impl LiveIndex {
             + self.segments.memory_bytes()
             + self.directories.memory_bytes()
             + self.names.memory_bytes()
+            + self.tags.memory_bytes()
+    }
+
+    pub(super) fn tags(&self) -> &Tags {
+        &self.tags
     }
 
     pub(super) fn segments(&self) -> &Segments {

@@ -19,6 +19,7 @@
 //! | `sealed` | [`SealedIndex`]: the names of a moment, in a mapped file |
 //! | `sealed_walk` | the pattern over that |
 //! | `tags` | tagged series by their tags |
+//! | `tagged` | questions about the tags of all parts |
 //! | `sync` | atomics and epochs, or Loom's |
 //!
 //! Beside the tests, two checks of the concurrency. Miri needs a nightly toolchain, Tree Borrows
@@ -52,6 +53,7 @@ mod sealed_walk;
 mod segments;
 mod states;
 mod sync;
+mod tagged;
 mod tags;
 #[cfg(test)]
 #[cfg(not(loom))]
@@ -64,7 +66,8 @@ pub use cursor::SeriesCursor;
 pub use glob::Pattern;
 pub use live::LiveIndex;
 pub use sealed::SealedIndex;
-pub use tags::{Completion, TagFilter, TagTest, ValueTest};
+pub use tagged::WriteTagsError;
+pub use tags::{Completion, TagFile, TagFilter, TagTest, ValueTest};
 pub use whole::{Index, Sealing};
 
 use crate::series::SeriesId;

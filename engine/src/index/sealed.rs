@@ -10,6 +10,7 @@ use super::leaves::{Below, Leaves, Order, Tree};
 use super::removed::Removed;
 use super::segments::SegmentId;
 use super::states::{Run, Texts};
+use super::tags::{SealedTags, Source, TagFile};
 use crate::series::SeriesId;
 use crate::storage::FileBytes;
 use silverback_formats::index::{Entry, IndexError, IndexView, Layout, Node, verify};
@@ -21,6 +22,7 @@ pub struct SealedIndex {
     bytes: FileBytes,
     layout: Layout,
     removed: Removed,
+    tags: SealedTags,
 }
 
 impl SealedIndex {
@@ -30,7 +32,21 @@ impl SealedIndex {
     /// When they are not those of a sealed index.
     pub fn open(bytes: FileBytes) -> Result<Self, IndexError> {
         let layout = Layout::read(&bytes)?;
-        Ok(Self { bytes, layout, removed: Removed::default() })
+        let (removed, tags) = (Removed::default(), SealedTags::default());
+        Ok(Self { bytes, layout, removed, tags })
+    }
+
+    /// The same with the file of its tags. Without one they have to be entered from the names.
+    #[must_use]
+    pub fn with_tags(self, file: TagFile) -> Self {
+        self.tags.set(Source::File(file));
+        self
+    }
+
+    /// Bytes of the file.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Reads all of the file and checks everything that the answers rest on.
@@ -69,8 +85,16 @@ impl SealedIndex {
 
     /// Takes a series out, for good. False when no series has this id.
     pub fn remove(&self, id: SeriesId) -> bool {
+        let mut path = Vec::new();
+        if self.tags.may_have_any() {
+            self.path_into(id, &mut path);
+        }
         let ordinal = self.view().ordinal(id.0).filter(|&ordinal| ordinal < self.layout.names);
-        ordinal.is_some_and(|ordinal| self.removed.insert(ordinal, self.layout.names))
+        let is_new = ordinal.is_some_and(|ordinal| self.removed.insert(ordinal, self.layout.names));
+        if is_new {
+            self.tags.remove(&path, id);
+        }
+        is_new
     }
 
     /// Whether a series has this id.
@@ -144,11 +168,15 @@ impl SealedIndex {
     /// Bytes of memory besides the mapped file.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.removed.memory_bytes()
+        size_of::<Self>() + self.removed.memory_bytes() + self.tags.memory_bytes()
     }
 
     pub(super) fn leaves(&self, order: Order) -> Leaves<&Self> {
         Leaves::below(self, b"", order)
+    }
+
+    pub(super) fn tags(&self) -> &SealedTags {
+        &self.tags
     }
 
     /// Whether some path node holds this byte.

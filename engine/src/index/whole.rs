@@ -20,32 +20,29 @@
 //!    step 1 is removed from it too, since step 2 may have passed it before.
 //!
 //! Inserts and finds of names take no lock here. Removals take `removed`, which only other
-//! removals and the two swaps wait for. Names with tags are also entered in a table of tags, under
-//! the one lock of that ([`tags`](super::tags)), which questions about tags share.
+//! removals and the two swaps wait for.
+//!
+//! Each part has the tags of its names, and those in memory a lock for that, which questions about
+//! tags share: `tagged.rs` asks them together. A new base has a file of its tags beside it, which
+//! [`Sealing::write_tags`] makes of those of both parts.
 
 use super::cursor::SeriesCursor;
 use super::door::Door;
-use super::glob::Pattern;
+use super::glob::{Pattern, is_tagged};
 use super::leaves::Order;
 use super::live::LiveIndex;
 use super::merged::Merged;
-use super::report::{Report, Watch, collect};
+use super::report::{Report, collect};
 use super::sealed::SealedIndex;
 use super::sync::{ArcSwap, Mutex, yield_now};
-use super::tags::{Completion, TagFilter, Tags, is_tagged};
+use super::tagged::TagLoading;
 use super::{FindLimits, Found, NodeKind};
 use crate::error::FindError;
 use crate::series::SeriesId;
 use silverback_formats::index::{IndexBuilder, PushError};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-/// Time between two looks whether tags are loaded.
-const LOADING: Duration = Duration::from_millis(1);
-/// Names that are read between two looks whether loading is to stop.
-const TAGS_BETWEEN_LOOKS: usize = 4096;
 /// Bytes of a new base that are gathered before they are handed on.
 const PIECE_BYTES: usize = 1 << 20;
 
@@ -55,26 +52,20 @@ pub struct Index {
     parts: ArcSwap<Parts>,
     /// Series that were removed since sealing began; held while the parts are swapped.
     removed: Mutex<Vec<SeriesId>>,
-    tags: Tags,
-    /// Whether the tags of the names that were there at first are entered.
-    tags_loaded: AtomicBool,
-    /// Whether a thread of its own enters them: then questions wait for it.
-    tags_awaited: AtomicBool,
-    /// Held while they are entered; the tagged series that were there at first beside the base.
-    tags_loading: parking_lot::Mutex<Vec<SeriesId>>,
+    pub(super) tag_loading: TagLoading,
 }
 
 #[derive(Debug, Clone)]
-struct Parts {
-    base: Option<Arc<SealedIndex>>,
-    sealing: Option<Arc<LiveIndex>>,
-    live: Arc<Live>,
+pub(super) struct Parts {
+    pub(super) base: Option<Arc<SealedIndex>>,
+    pub(super) sealing: Option<Arc<LiveIndex>>,
+    pub(super) live: Arc<Live>,
 }
 
 /// The part that takes new names.
 #[derive(Debug)]
-struct Live {
-    names: Arc<LiveIndex>,
+pub(super) struct Live {
+    pub(super) names: Arc<LiveIndex>,
     door: Door,
 }
 
@@ -115,15 +106,21 @@ impl Index {
 
     fn of(base: Option<Arc<SealedIndex>>, first_id: SeriesId) -> Self {
         let parts = Parts { base, sealing: None, live: Live::starting_at(first_id) };
-        let tags_loaded = AtomicBool::new(parts.base.is_none());
         Self {
             parts: ArcSwap::from_pointee(parts),
             removed: Mutex::default(),
-            tags: Tags::default(),
-            tags_loaded,
-            tags_awaited: AtomicBool::new(false),
-            tags_loading: parking_lot::Mutex::default(),
+            tag_loading: TagLoading::default(),
         }
+    }
+
+    pub(super) fn parts(&self) -> &ArcSwap<Parts> {
+        &self.parts
+    }
+
+    /// Calls `work` with the parts while nothing is removed and none of them changes.
+    pub(super) fn undisturbed(&self, work: impl FnOnce(&Parts)) {
+        let _removal = self.removed.lock();
+        work(&self.parts.load());
     }
 
     /// Enters a canonical path (not empty, no empty parts) under `id` and answers the id that it
@@ -135,13 +132,9 @@ impl Index {
     /// # Panics
     /// When the id is below the first one of this index.
     pub fn insert(&self, path: &[u8], id: SeriesId) -> SeriesId {
-        let first = self.insert_until(id, |parts| {
+        self.insert_until(id, |parts| {
             parts.lookup_below(path).unwrap_or_else(|| parts.live.names.insert(path, id))
-        });
-        if first == id {
-            self.tags.insert(path, id);
-        }
-        first
+        })
     }
 
     /// Inserts until the answer is `id` or one that has not been removed: the parts that were
@@ -162,7 +155,7 @@ impl Index {
             let mut trail = parts.live.names.trail();
             for &(id, path) in series {
                 if trail.insert(path, id) == id {
-                    self.tags.insert(path, id);
+                    parts.live.names.tags().insert(path, id);
                 }
             }
         });
@@ -175,7 +168,7 @@ impl Index {
         &mut self,
         series: &[(SeriesId, &'a [u8])],
     ) -> Vec<(SeriesId, &'a [u8])> {
-        let Self { parts, tags_loading, tags_loaded, .. } = self;
+        let Self { parts, tag_loading, .. } = self;
         let parts = parts.load();
         let mut trail = parts.live.names.trail();
         let mut others = Vec::new();
@@ -183,8 +176,7 @@ impl Index {
             if trail.insert(path, id) != id {
                 others.push((id, path));
             } else if is_tagged(path) {
-                tags_loading.get_mut().push(id);
-                *tags_loaded.get_mut() = false;
+                tag_loading.push(id);
             }
         }
         others
@@ -205,10 +197,6 @@ impl Index {
     /// False when no series has this id.
     pub fn remove(&self, id: SeriesId) -> bool {
         let mut removed = self.removed.lock();
-        let mut name = Vec::new();
-        if self.path_into(id, &mut name) {
-            self.tags.remove(&name, id);
-        }
         let parts = self.parts.load();
         let is_sealing = parts.sealing.is_some();
         let is_removed = parts.live.names.remove(id)
@@ -323,146 +311,6 @@ impl Index {
         collect(pattern, limits, |visit| self.walk(pattern, limits, visit))
     }
 
-    /// Lets questions about tags wait, until their deadlines, for a thread that calls
-    /// [`Self::load_tags`]. Otherwise the first of them does that work, whole, whatever its
-    /// deadline: what is broken off is to be done again from the begin.
-    pub fn await_tags(&self) {
-        self.tags_awaited.store(true, Ordering::Release);
-    }
-
-    /// Enters the tags of the names that were there at first, unless that is done or `is_stopped`
-    /// says so meanwhile. Waits for another thread that is at it.
-    pub fn load_tags(&self, is_stopped: impl Fn() -> bool) {
-        let mut logged = self.tags_loading.lock();
-        self.load_tags_alone(&mut logged, is_stopped);
-        // Stopped or not, nobody is to wait for more.
-        self.tags_awaited.store(false, Ordering::Release);
-    }
-
-    /// `logged` are those that the base did not have.
-    fn load_tags_alone(&self, logged: &mut Vec<SeriesId>, is_stopped: impl Fn() -> bool) {
-        if self.tags_loaded.load(Ordering::Acquire) {
-            return;
-        }
-        let mut path = Vec::new();
-        for ids in logged.chunks(TAGS_BETWEEN_LOOKS) {
-            if is_stopped() {
-                return;
-            }
-            for &id in ids {
-                // So that nobody removes it meanwhile.
-                let _removal = self.removed.lock();
-                path.clear();
-                if self.path_into(id, &mut path) {
-                    self.tags.insert(&path, id);
-                }
-            }
-        }
-        let parts = self.parts.load_full();
-        if let Some(base) = parts.base.as_ref().filter(|base| base.has_text_with(b';')) {
-            let mut leaves = base.leaves(Order::Segments);
-            let mut left = 0;
-            while let Some(id) = leaves.next() {
-                if left == 0 && is_stopped() {
-                    return;
-                }
-                left = if left == 0 { TAGS_BETWEEN_LOOKS } else { left - 1 };
-                if is_tagged(leaves.path()) {
-                    let _removal = self.removed.lock();
-                    if self.has(id) {
-                        self.tags.insert(leaves.path(), id);
-                    }
-                }
-            }
-        }
-        *logged = Vec::new();
-        self.tags_loaded.store(true, Ordering::Release);
-    }
-
-    /// Name and id of the series that pass all filters, sorted by name.
-    ///
-    /// # Errors
-    /// When a limit is passed.
-    pub fn tagged_series(
-        &self,
-        filters: &[TagFilter<'_>],
-        limits: &FindLimits,
-    ) -> Result<Vec<(Vec<u8>, SeriesId)>, FindError> {
-        self.ask_tags(filters, limits, |watch| {
-            let ids = self.tags.series(filters, watch)?;
-            if let Some(limit) = limits.nodes.filter(|&limit| ids.len() > limit as u64) {
-                return Err(FindError::TooMany { pattern: shown(filters), limit });
-            }
-            let mut series = Vec::new();
-            for id in ids.iter().map(SeriesId) {
-                watch.step()?;
-                let mut name = Vec::new();
-                if self.path_into(id, &mut name) {
-                    watch.hold(size_of::<(Vec<u8>, SeriesId)>() + name.len())?;
-                    series.push((name, id));
-                }
-            }
-            series.sort_unstable();
-            Ok(series)
-        })
-    }
-
-    /// The tags of the series that pass all filters, sorted.
-    ///
-    /// # Errors
-    /// When a limit is passed.
-    pub fn tags(
-        &self,
-        filters: &[TagFilter<'_>],
-        completion: Completion<'_>,
-        limits: &FindLimits,
-    ) -> Result<Vec<Vec<u8>>, FindError> {
-        self.ask_tags(filters, limits, |watch| {
-            self.tags.tags(filters, completion, &|id, name| self.path_into(id, name), watch)
-        })
-    }
-
-    /// The values of a tag on the series that pass all filters, sorted, and how many have each.
-    ///
-    /// # Errors
-    /// When a limit is passed.
-    pub fn tag_values(
-        &self,
-        tag: &[u8],
-        filters: &[TagFilter<'_>],
-        completion: Completion<'_>,
-        limits: &FindLimits,
-    ) -> Result<Vec<(Vec<u8>, usize)>, FindError> {
-        self.ask_tags(filters, limits, |watch| {
-            let path_into = |id, name: &mut Vec<u8>| self.path_into(id, name);
-            self.tags.counts(tag, filters, completion, &path_into, watch)
-        })
-    }
-
-    fn ask_tags<T>(
-        &self,
-        filters: &[TagFilter<'_>],
-        limits: &FindLimits,
-        ask: impl FnOnce(&mut Watch<'_>) -> Result<T, FindError>,
-    ) -> Result<T, FindError> {
-        let text = shown(filters);
-        let mut watch = Watch::new(&text, limits);
-        watch.check()?;
-        while !self.tags_loaded.load(Ordering::Acquire) {
-            let is_awaited = self.tags_awaited.load(Ordering::Acquire);
-            match if is_awaited { None } else { self.tags_loading.try_lock() } {
-                Some(mut logged) => self.load_tags_alone(&mut logged, || false),
-                None => {
-                    watch.check()?;
-                    std::thread::sleep(LOADING);
-                }
-            }
-        }
-        let answer = ask(&mut watch)?;
-        watch.settle()?;
-        Ok(answer)
-    }
-
     /// How many series there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -526,13 +374,7 @@ impl Index {
         self.parts.store(Arc::new(Parts { base, sealing: None, live }));
     }
 
-    /// How many series have tags, as far as they are loaded.
-    #[must_use]
-    pub fn tagged_len(&self) -> usize {
-        self.tags.len()
-    }
-
-    /// Bytes of memory that the index has allocated, but for tags; the file of the base is not among them.
+    /// Bytes of memory that the index has allocated; the files of the base are not among them.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let parts = self.parts.load();
@@ -540,12 +382,6 @@ impl Index {
             + parts.sealing.as_ref().map_or(0, |sealing| sealing.memory_bytes())
             + parts.base.as_ref().map_or(0, |base| base.memory_bytes())
     }
-}
-
-/// Filters as messages show them.
-fn shown(filters: &[TagFilter<'_>]) -> String {
-    let filters: Vec<String> = filters.iter().map(|filter| format!("{filter:?}")).collect();
-    filters.join(",")
 }
 
 impl Parts {
@@ -571,6 +407,10 @@ impl Sealing {
     #[must_use]
     pub fn base(&self) -> Option<&SealedIndex> {
         self.base.as_deref()
+    }
+
+    pub(super) fn names(&self) -> &LiveIndex {
+        &self.names
     }
 
     /// Writes the new base: hands its bytes to `append`, piece by piece.

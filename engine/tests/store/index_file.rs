@@ -63,7 +63,8 @@ fn sealing_changes_no_answer() {
         answers = now;
         db.seal_index().unwrap();
     }
-    assert_eq!(index_files(&storage), [Path::new("/db/index/0000000005.index")]);
+    let files = ["/db/index/0000000005.index", "/db/index/0000000005.tags"];
+    assert_eq!(index_files(&storage), files.map(Path::new));
     drop(db);
     let db = bench.open(&storage);
     assert_eq!(patterns.iter().map(|pattern| find(&db, pattern)).collect::<Vec<_>>(), answers);

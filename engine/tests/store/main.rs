@@ -26,6 +26,7 @@ mod races;
 mod roll_ups;
 mod snapshot;
 mod support;
+mod tags_file;
 mod unreadable;
 mod whisper;
 mod whisper_disk;

@@ -1,18 +1,29 @@
 //! Tags beside a look at each name, over many pages, and with what happens meanwhile.
 
+use super::tables::PAGE;
 use super::*;
 use crate::clock;
+use crate::error::FindError;
+use crate::index::tests::{sealed_over, sealed_over_without_tags, sealed_with_tags};
 use crate::index::{Dialect, FindLimits, Index, Pattern};
+use crate::series::SeriesId;
 use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
-/// Tag and value of every tag of a name, by the plainest reading.
+/// Tag and value of every tag of a name, by the plainest reading: that of graphite-web, which
+/// takes a name that it cannot parse for the name of a series without tags.
 fn plain(name: &str) -> BTreeMap<String, String> {
-    let mut parts = name.split(';');
-    let metric = ("name".to_owned(), parts.next().unwrap().to_owned());
-    let tag = |part: &str| part.split_once('=').map(|(t, v)| (t.to_owned(), v.to_owned()));
-    let mut tags: BTreeMap<String, String> = parts.filter_map(tag).collect();
-    tags.extend([metric]);
+    let (metric, rest) = name.split_once(';').unwrap();
+    let pairs: Vec<_> = rest.split(';').map(|part| part.split_once('=')).collect();
+    if pairs.contains(&None) {
+        return BTreeMap::from([("name".to_owned(), name.to_owned())]);
+    }
+    let tag = |(tag, value): (&str, &str)| (tag.to_owned(), value.to_owned());
+    let mut tags: BTreeMap<String, String> = pairs.into_iter().flatten().map(tag).collect();
+    tags.insert("name".to_owned(), metric.trim_start_matches('~').to_owned());
     tags
 }
 
@@ -60,11 +71,14 @@ fn filter() -> impl Strategy<Value = (&'static str, Op)> {
 }
 
 fn name() -> impl Strategy<Value = String> {
-    let text = || prop::sample::select(vec!["a", "b", "ab", "c.d"]);
-    let tags = prop::collection::btree_map(prop::sample::select(vec!["x", "y", "z"]), text(), 0..3);
-    (prop::sample::select(vec!["m", "m.n", "o"]), tags).prop_map(|(metric, tags)| {
+    let text = || prop::sample::select(vec!["a", "b", "ab", "c.d", ""]);
+    let tag = prop::sample::select(vec!["x", "x1", "y", "name"]);
+    let tags = prop::collection::btree_map(tag, text(), 0..3);
+    let metric = prop::sample::select(vec!["m", "m.n", "o", "~m", "~~o"]);
+    let end = prop::sample::select(vec!["", "", "", "", ";z", ";"]);
+    (metric, tags, end).prop_map(|(metric, tags, end)| {
         let tags = tags.into_iter().map(|(tag, value)| format!(";{tag}={value}"));
-        metric.to_owned() + &tags.collect::<String>()
+        metric.to_owned() + &tags.collect::<String>() + end
     })
 }
 
@@ -114,11 +128,10 @@ fn index_pages(index: &Index) -> Vec<usize> {
         tags.insert(name, id);
         ControlFlow::Continue(())
     });
-    let tables = tags.0.read();
     let (mut lengths, mut last) = (Vec::new(), None);
     loop {
-        let page = page(&tables.tags[&b"x"[..]], b"", last.as_deref(), |_| ());
-        let Some((key, ())) = page.last() else { return lengths };
+        let page = tags.page(b"x", b"", last.as_deref());
+        let Some((key, _)) = page.last() else { return lengths };
         lengths.push(page.len());
         last = Some(Arc::clone(key));
     }
@@ -191,7 +204,7 @@ fn values_are_paged_while_series_are_created() {
 #[test]
 fn a_name_that_says_a_tag_twice_counts_once() {
     let (index, limits) = (Index::new(), FindLimits::default());
-    index.insert(b"m;name=m;x=1;x=1;x=2", SeriesId(0));
+    index.insert(b"m;name=n;x=1;x=1;x=2", SeriesId(0));
     (1..9).for_each(|id| _ = index.insert(format!("o{id};x=o{id}").as_bytes(), SeriesId(id)));
     let expected = [(b"1".to_vec(), 1), (b"2".to_vec(), 1)];
     let few = [filter_of(b"name", TagTest::Is(b"m"))];
@@ -201,11 +214,12 @@ fn a_name_that_says_a_tag_twice_counts_once() {
     assert_eq!(index.tag_values(b"x", &[], Completion::ALL, &limits).unwrap()[..2], expected);
 }
 
-/// What a start finds: names in the base, more of them than are read between two looks.
+/// What a start finds that an older program sealed: names in the base, more of them than are read
+/// between two looks, and no file of their tags.
 fn restarted() -> Index {
     let count = 10_000;
     let index = with_values(count);
-    crate::index::tests::sealed_over(&index, SeriesId(count as u32))
+    sealed_over_without_tags(&index, SeriesId(count as u32))
 }
 
 fn tags_of_all(index: &Index, deadline: Option<Instant>) -> Result<Vec<Vec<u8>>, FindError> {
@@ -239,13 +253,11 @@ fn questions_wait_for_the_loading_thread_and_do_not_begin_again() {
             looks.get()
         });
         is_begun.recv().unwrap();
-        let loaded = index.tagged_len();
-        assert!((1..10_000).contains(&loaded));
         for _ in 0..3 {
             let soon = clock::monotonic() + std::time::Duration::from_millis(5);
             assert!(matches!(tags_of_all(index, Some(soon)), Err(FindError::Deadline { .. })));
         }
-        assert_eq!(index.tagged_len(), loaded, "no question loads beside it");
+        assert_eq!(index.tagged_len(), 0, "no question loads beside it");
         let waiting = scope.spawn(|| tags_of_all(index, None).unwrap().len());
         go_on.send(()).unwrap();
         assert_eq!(waiting.join().unwrap(), 3);
@@ -333,20 +345,105 @@ fn what_takes_too_much_memory_is_broken_off() {
 }
 
 #[test]
-fn a_late_question_ends_within_a_page() {
+fn a_late_question_ends_at_the_next_value() {
     let index = with_values(2 * PAGE);
     let cancelled = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let cancel = Arc::clone(&cancelled);
     let limits = FindLimits { cancelled: Some(cancelled), ..FindLimits::default() };
     let tested = std::cell::Cell::new(0);
     let passes = |_: &[u8]| {
-        cancel.store(true, std::sync::atomic::Ordering::Relaxed);
         tested.set(tested.get() + 1);
+        cancel.store(tested.get() == 2, std::sync::atomic::Ordering::Relaxed);
         true
     };
     let filters = [filter_of(b"x", TagTest::Passes(Box::new(passes)))];
     assert!(matches!(index.tagged_series(&filters, &limits), Err(FindError::Deadline { .. })));
-    assert!(tested.get() <= PAGE);
+    // Once for series without the tag.
+    assert_eq!(tested.get(), 2);
+}
+
+/// All there is comes of the file: nothing is entered, and next to nothing is in memory.
+#[test]
+fn a_base_with_a_file_of_tags_answers_at_once() {
+    let count = 3 * PAGE;
+    let sealed = sealed_over(&with_values(count), SeriesId(count as u32));
+    assert_eq!(sealed.tagged_len(), count);
+    let bytes = sealed.memory_bytes() - Index::new().memory_bytes();
+    assert!(bytes < 1000, "{bytes}");
+    // Whoever would enter tags would be waited for.
+    sealed.await_tags();
+    let limits = FindLimits::default();
+    let values = sealed.tag_values(b"x", &[], Completion::ALL, &limits).unwrap();
+    let expected = |number: usize| (format!("{:06}", 2 * number).into_bytes(), 1);
+    assert_eq!(values, (0..count).map(expected).collect::<Vec<_>>());
+    assert!(sealed.remove(SeriesId(0)));
+    assert_eq!(sealed.tagged_len(), count - 1);
+    let values = sealed.tag_values(b"x", &[], Completion::ALL, &limits).unwrap();
+    assert_eq!(values, (1..count).map(expected).collect::<Vec<_>>());
+}
+
+#[test]
+fn live_tags_are_counted_in_the_memory() {
+    let (count, tags) = (30_000, Tags::default());
+    assert_eq!(tags.memory_bytes(), 0);
+    let enter = |number| tags.insert(numbered(number).as_bytes(), SeriesId(number as u32));
+    (0..count).for_each(enter);
+    let bytes = tags.memory_bytes();
+    // A value of its own for each: its text and an entry; and a place in three lists of ids.
+    assert!((60..200).contains(&(bytes / count)), "{bytes}");
+    (0..count).for_each(enter);
+    assert_eq!(tags.memory_bytes(), bytes, "nothing new");
+    for number in 0..count {
+        tags.remove(numbered(number).as_bytes(), SeriesId(number as u32));
+    }
+    assert!(tags.memory_bytes() < bytes / 4, "{} of {bytes}", tags.memory_bytes());
+}
+
+/// What happens between two names that come.
+#[derive(Debug, Clone)]
+enum Event {
+    /// A series goes.
+    Remove(usize),
+    /// A new base is made, and a series goes meanwhile.
+    Seal(usize),
+    /// A start finds all in the base.
+    Restart,
+    /// The same, after an older program.
+    RestartWithoutTags,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => (0..20_usize).prop_map(Event::Remove),
+        2 => (0..20_usize).prop_map(Event::Seal),
+        1 => Just(Event::Restart),
+        1 => Just(Event::RestartWithoutTags),
+    ]
+}
+
+impl Event {
+    fn happen(
+        &self,
+        index: &mut Index,
+        names: &BTreeSet<String>,
+        kept: &mut BTreeMap<String, SeriesId>,
+        end: SeriesId,
+    ) {
+        let mut remove = |index: &Index, at: usize| {
+            let id = names.iter().nth(at).and_then(|name| kept.remove(name));
+            id.into_iter().for_each(|id| assert!(index.remove(id)));
+        };
+        match self {
+            Self::Remove(at) => remove(index, *at),
+            Self::Seal(at) => {
+                let base = sealed_with_tags(&index.begin_seal(end));
+                remove(index, *at);
+                index.finish_seal(base);
+            }
+            Self::Restart => *index = sealed_over(index, end),
+            Self::RestartWithoutTags => *index = sealed_over_without_tags(index, end),
+        }
+    }
 }
 
 proptest! {
@@ -357,24 +454,24 @@ proptest! {
     #[test]
     fn tags_answer_as_brute_force_does(
         names in prop::collection::btree_set(name(), 0..20),
-        removed in prop::collection::vec(any::<bool>(), 20),
-        sealed in 0..20_usize,
+        events in prop::collection::vec((0..=20_usize, event()), 0..12),
         filters in prop::collection::vec(filter(), 0..4),
         prefix in prop::sample::select(vec!["", "a", "x"]),
+        asked in prop::sample::select(vec!["x", "name"]),
     ) {
         let mut index = Index::new();
         let mut kept = BTreeMap::new();
-        for (number, name) in names.iter().enumerate() {
-            if number == sealed {
-                index = crate::index::tests::sealed_over(&index, SeriesId(number as u32));
-            }
+        for number in 0..=20 {
             let id = SeriesId(number as u32);
-            index.insert(name.as_bytes(), id);
-            kept.insert(name.clone(), id);
-        }
-        for (name, _) in names.iter().zip(&removed).filter(|(_, removed)| **removed) {
-            let id = kept.remove(name).unwrap();
-            prop_assert!(index.remove(id));
+            for (_, event) in events.iter().filter(|(at, _)| *at == number) {
+                // Without tags in the base they are entered before the next one is made.
+                index.load_tags(|| false);
+                event.happen(&mut index, &names, &mut kept, id);
+            }
+            if let Some(name) = names.iter().nth(number) {
+                index.insert(name.as_bytes(), id);
+                kept.insert(name.clone(), id);
+            }
         }
         kept.retain(|name, _| name.contains(';'));
         let limits = FindLimits::default();
@@ -401,14 +498,15 @@ proptest! {
 
         let mut counts = BTreeMap::<String, usize>::new();
         for (name, _) in &fitting {
-            if let Some(value) = plain(name).get("x") {
+            if let Some(value) = plain(name).get(asked) {
                 *counts.entry(value.clone()).or_default() += 1;
             }
         }
-        let found = index.tag_values(b"x", &tests, Completion::ALL, &limits).unwrap();
+        let found = index.tag_values(asked.as_bytes(), &tests, Completion::ALL, &limits).unwrap();
         let expected = counts.into_iter().map(|(value, count)| (value.into_bytes(), count));
         prop_assert_eq!(found, expected.collect::<Vec<_>>());
 
+        prop_assert_eq!(index.tagged_len(), kept.len());
         if !fitting.is_empty() {
             let none = FindLimits { nodes: Some(fitting.len() - 1), ..FindLimits::default() };
             prop_assert!(index.tagged_series(&tests, &none).is_err());

@@ -9,8 +9,10 @@ use super::*;
 use crate::error::FindError;
 use crate::storage::FileBytes;
 use silverback_formats::index::{IndexBuilder, PushError, compare};
+use silverback_formats::tags::mark_of;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -58,9 +60,24 @@ fn written(sealing: &Sealing) -> SealedIndex {
 /// The index that a start would find after all names of this one, with ids below `end`, were
 /// sealed.
 pub(super) fn sealed_over(index: &Index, end: SeriesId) -> Index {
+    Index::over(sealed_with_tags(&index.begin_seal(end)), end)
+}
+
+/// The same where an older program sealed them, which wrote no tags.
+pub(super) fn sealed_over_without_tags(index: &Index, end: SeriesId) -> Index {
     let base = written(&index.begin_seal(end));
     base.verify().unwrap();
     Index::over(base, end)
+}
+
+/// The new base with a file of its tags.
+pub(super) fn sealed_with_tags(sealing: &Sealing) -> SealedIndex {
+    let (base, mut file) = (written(sealing), Vec::new());
+    base.verify().unwrap();
+    sealing.write_tags(mark_of(base.bytes()), &mut into(&mut file)).unwrap();
+    let tags = TagFile::open(Path::new("tags"), FileBytes::owned(file), base.bytes()).unwrap();
+    tags.verify().unwrap();
+    base.with_tags(tags)
 }
 
 /// The sealed index answers as the model does.
