@@ -252,13 +252,8 @@ fn victoria_metrics(flags: &Flags, report: &mut Report) -> Result<bool, BenchErr
     let created = feed(SUBJECT, flags, peer.carbon, peer.process(), report)?;
     check(peer.stored_points()?, flags.all_points())?;
     peer.flush()?;
-    let bytes = process::disk_bytes(folder.path())? as f64;
-    report.add(
-        SUBJECT,
-        "on disk as flushed, with index",
-        "B/point",
-        bytes / flags.all_points() as f64,
-    );
+    let bytes = process::file_bytes(folder.path())? as f64;
+    report.add(SUBJECT, "all files as flushed", "B/point", bytes / flags.all_points() as f64);
     if flags.merge {
         let points = flags.all_points() as f64;
         let data = peer.merge_all(folder.path())? as f64;
