@@ -6,10 +6,13 @@
 //! which is what a request is compared with. Late samples that fall into their series' chunk are
 //! merged into it.
 //!
+//! Where many series have samples, each of these blocks becomes several, with different series: so
+//! no merge of blocks is ever of too many bytes.
+//!
 //! A series whose rules changed has several open chunks, oldest first. They may share slots, so
 //! each further one goes into blocks of higher numbers than the one before.
 
-use crate::block::{Batch, Tier, discard};
+use crate::block::{Batch, Split, Tier, discard};
 use crate::error::FileError;
 use crate::head::{self, ChunkRef, FullChunk, LateSample, Taken};
 use crate::policies::Entry;
@@ -21,6 +24,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Blocks are split where they would have about more than this.
+const FILE_BYTES: u64 = 128 << 20;
 
 /// Writes blocks of what was taken from the head.
 #[derive(Debug)]
@@ -39,8 +45,12 @@ pub(crate) fn seal(
     next_block: &AtomicU64,
 ) -> Result<Vec<BlockEntry>, FileError> {
     let mut blocks = Vec::new();
+    let (bytes, ids) = head::size(taken);
+    let split = Split::of(bytes as u64, ids, FILE_BYTES);
     for round in 0.. {
-        match seal_round(storage, dir, taken, policies, next_block, round) {
+        let order = sealed_order(next_block.load(Ordering::Relaxed));
+        let batch = Batch::new(storage, dir, next_block, order).split_by(split);
+        match seal_round(batch, taken, policies, round) {
             Ok((adds, more)) => {
                 blocks.extend(adds);
                 if !more {
@@ -58,15 +68,12 @@ pub(crate) fn seal(
 
 /// Seals the chunk numbered `round` of each series; the answer is also whether any has more.
 fn seal_round(
-    storage: &Arc<dyn Storage>,
-    dir: &Path,
+    batch: Batch<'_>,
     taken: &[Arc<Taken>],
     policies: &[Entry],
-    next_block: &AtomicU64,
     round: usize,
 ) -> Result<(Vec<BlockEntry>, bool), FileError> {
-    let order = sealed_order(next_block.load(Ordering::Relaxed));
-    let mut sealer = Sealer { policies, batch: Batch::new(storage, dir, next_block, order) };
+    let mut sealer = Sealer { policies, batch };
     let (mut of_series, mut more) = ((None, 0), false);
     head::for_each_sorted(taken, |chunk| {
         let (id, nth) = of_series;

@@ -476,6 +476,17 @@ pub(crate) fn for_each_sorted<E>(
     Ok(())
 }
 
+/// About how many bytes what was taken will have in files, and its lowest and highest series.
+pub(crate) fn size(taken: &[Arc<Taken>]) -> (usize, (u32, u32)) {
+    let first = taken.iter().filter_map(|taken| taken.chunks.first()).map(|chunk| chunk.id).min();
+    let last = taken.iter().filter_map(|taken| taken.chunks.last()).map(|chunk| chunk.id).max();
+    let of_shard = |taken: &Arc<Taken>| {
+        let aside: usize = taken.chunks.iter().map(OpenChunk::side_bytes).sum();
+        taken.slab.bytes_in_use() + aside
+    };
+    (taken.iter().map(of_shard).sum(), (first.unwrap_or(0), last.unwrap_or(0)))
+}
+
 /// Shard of a series and its place there.
 #[inline]
 fn place(id: u32) -> (usize, usize) {

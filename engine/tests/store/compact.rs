@@ -43,7 +43,7 @@ fn answers_stay_and_blocks_become_few() {
     let db = filled(&bench, &storage);
     let (before, expected) = (blocks(&storage).len(), read(&db));
     assert!(before >= 12);
-    assert!(db.compact().unwrap() >= 2);
+    assert_eq!(db.compact().unwrap(), 1, "all at once");
     assert_eq!((blocks(&storage).len(), read(&db)), (1, expected.clone()));
     assert_eq!((db.compact().unwrap(), db.verify()), (0, vec![]));
     put(&db, "z", NOW_S, 1.0);
@@ -110,7 +110,7 @@ fn the_power_may_go_at_any_moment() {
         db.compact().unwrap();
         drop(db);
         let cuts = std::mem::take(&mut *cuts.lock());
-        assert!(cuts.len() >= 6, "{} cuts", cuts.len());
+        assert!(cuts.len() >= 4, "{} cuts", cuts.len());
         for (done, disk) in cuts {
             let db = bench.open(&disk);
             assert_eq!((db.damage(), read(&db)), (vec![], expected.clone()), "before sync {done}");

@@ -8,6 +8,7 @@
 //! same. What was begun is begun again.
 
 mod plan;
+mod touch;
 
 pub(crate) use plan::Eagerness;
 
@@ -20,6 +21,7 @@ use crate::error::FileError;
 use crate::head::FullChunk;
 use crate::inner::{Inner, quarantine};
 use crate::series::SeriesId;
+use plan::Plan;
 use silverback_formats::block::BlockKind;
 use silverback_formats::chunk::Chunk;
 use silverback_formats::manifest::BlockEntry;
@@ -63,12 +65,13 @@ impl BlockStore {
         if eagerness == Eagerness::Patient && *idle == Some(seen) {
             return Ok(false);
         }
-        let Some(parts) = plan::next(&all, db.options.block_duration_s, eagerness) else {
+        let Some(plan) = plan::next(&all, db.options.block_duration_s, eagerness) else {
             *idle = Some(seen);
             return Ok(false);
         };
         let started = monotonic();
-        match self.merge(db, &parts, is_stopped) {
+        let Plan { parts, .. } = &plan;
+        match self.merge(db, &plan, is_stopped) {
             Ok(adds) => {
                 let bytes = |entry: &BlockEntry| entry.len_bytes;
                 let before: u64 = parts.iter().map(|part| bytes(part.entry())).sum();
@@ -89,13 +92,14 @@ impl BlockStore {
     fn merge(
         &self,
         db: &Inner,
-        parts: &[Arc<Block>],
+        Plan { parts, split }: &Plan,
         is_stopped: &dyn Fn() -> bool,
     ) -> Result<Vec<BlockEntry>, Unmerged> {
         let last = parts.last().expect("a plan has parts").entry();
         let (step_s, kind, keep_s) = (last.step_s, last.kind, last.keep_s);
         let tier = Tier { step_s, kind, aside: false, keep_s };
-        let mut batch = Batch::new(&self.storage, &self.dir, &self.next_block, last.order);
+        let batch = Batch::new(&self.storage, &self.dir, &self.next_block, last.order);
+        let mut batch = batch.split_by(*split);
         let now_s = self.passed_s(db.options.clock.now_s());
         let mut merger = Merger::new(parts);
         let pace = Pace::new(db.options.compaction_bytes_per_s);
