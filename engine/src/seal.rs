@@ -3,7 +3,8 @@
 //! For every tier that has samples, one block of the chunks as the head wrote them, and one
 //! *overlay* block of what lay aside: samples for slots before or far after the chunk of their
 //! series, and for coarser archives. Apart from each other the first keeps a short span of time,
-//! which is what a request is compared with. Late samples that fall into their series' chunk are
+//! which is what a request is compared with. Those that are later than the clock get a third one,
+//! of a kind of their own. Late samples that fall into their series' chunk are
 //! merged into it.
 //!
 //! Where many series have samples, each of these blocks becomes several, with different series: so
@@ -32,6 +33,8 @@ const FILE_BYTES: u64 = 128 << 20;
 #[derive(Debug)]
 struct Sealer<'a> {
     policies: &'a [Entry],
+    /// The clock, Unix seconds.
+    now_s: i64,
     batch: Batch<'a>,
 }
 
@@ -43,6 +46,7 @@ pub(crate) fn seal(
     taken: &[Arc<Taken>],
     policies: &[Entry],
     next_block: &AtomicU64,
+    now_s: i64,
 ) -> Result<Vec<BlockEntry>, FileError> {
     let mut blocks = Vec::new();
     let (bytes, ids) = head::size(taken);
@@ -50,7 +54,7 @@ pub(crate) fn seal(
     for round in 0.. {
         let order = sealed_order(next_block.load(Ordering::Relaxed));
         let batch = Batch::new(storage, dir, next_block, order).split_by(split);
-        match seal_round(batch, taken, policies, round) {
+        match seal_round(Sealer { policies, now_s, batch }, taken, round) {
             Ok((adds, more)) => {
                 blocks.extend(adds);
                 if !more {
@@ -68,12 +72,10 @@ pub(crate) fn seal(
 
 /// Seals the chunk numbered `round` of each series; the answer is also whether any has more.
 fn seal_round(
-    batch: Batch<'_>,
+    mut sealer: Sealer<'_>,
     taken: &[Arc<Taken>],
-    policies: &[Entry],
     round: usize,
 ) -> Result<(Vec<BlockEntry>, bool), FileError> {
-    let mut sealer = Sealer { policies, batch };
     let (mut of_series, mut more) = ((None, 0), false);
     head::for_each_sorted(taken, |chunk| {
         let (id, nth) = of_series;
@@ -104,29 +106,26 @@ impl Sealer<'_> {
             chunks = merge(&chunks, &merged, open.step_s);
         }
         for chunk in &chunks {
-            self.write(open.id, open.step_s, entry.keep_s(0), false, chunk)?;
+            let (step_s, kind, keep_s) = (open.step_s, BlockKind::Points, entry.keep_s(0));
+            self.write(open.id, Tier { step_s, kind, aside: false, keep_s }, chunk)?;
         }
         for (archive, late) in aside {
-            let retention = entry.policy.archives[usize::from(archive)];
-            let slots: BTreeMap<u32, f64> =
+            let step_s = entry.policy.archives[usize::from(archive)].step_s;
+            let keep_s = entry.keep_s(usize::from(archive));
+            let mut slots: BTreeMap<u32, f64> =
                 late.iter().map(|late| (late.slot_s, late.value)).collect();
-            for chunk in encode(slots, retention.step_s) {
-                let keep_s = entry.keep_s(usize::from(archive));
-                self.write(open.id, retention.step_s, keep_s, true, &chunk)?;
+            let ahead_s = u32::try_from(self.now_s.saturating_add(1)).unwrap_or(u32::MAX);
+            let ahead = slots.split_off(&ahead_s);
+            for (kind, slots) in [(BlockKind::Points, slots), (BlockKind::Ahead, ahead)] {
+                for chunk in encode(slots, step_s) {
+                    self.write(open.id, Tier { step_s, kind, aside: true, keep_s }, &chunk)?;
+                }
             }
         }
         Ok(())
     }
 
-    fn write(
-        &mut self,
-        id: u32,
-        step_s: u32,
-        keep_s: u32,
-        aside: bool,
-        chunk: &FullChunk,
-    ) -> Result<(), FileError> {
-        let tier = Tier { step_s, kind: BlockKind::Points, aside, keep_s };
+    fn write(&mut self, id: u32, tier: Tier, chunk: &FullChunk) -> Result<(), FileError> {
         self.batch.push(tier, id, (chunk.first_s, chunk.last_s), &chunk.bytes)
     }
 }

@@ -21,9 +21,9 @@ use crate::error::FileError;
 use crate::head::FullChunk;
 use crate::inner::{Inner, quarantine};
 use crate::series::SeriesId;
-use plan::Plan;
+use plan::{Goal, Plan};
 use silverback_formats::block::BlockKind;
-use silverback_formats::chunk::Chunk;
+use silverback_formats::chunk::{Chunk, Codec};
 use silverback_formats::manifest::BlockEntry;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,7 +65,10 @@ impl BlockStore {
         if eagerness == Eagerness::Patient && *idle == Some(seen) {
             return Ok(false);
         }
-        let Some(plan) = plan::next(&all, db.options.block_duration_s, eagerness) else {
+        let (block_duration_s, fan) = (db.options.block_duration_s, db.options.compaction_fan);
+        let plan = plan::next(&all, Goal { eagerness, block_duration_s, fan: fan.max(2) });
+        self.waiting.store(plan.as_ref().map_or(0, |plan| plan.waiting), Ordering::Relaxed);
+        let Some(plan) = plan else {
             *idle = Some(seen);
             return Ok(false);
         };
@@ -84,7 +87,10 @@ impl BlockStore {
             }
             Err(Unmerged::Stopped) => Ok(false),
             // Told when it was found; the next plan leaves the part out.
-            Err(Unmerged::Damaged) => Ok(true),
+            Err(Unmerged::Damaged) => {
+                add(&db.counters.compaction_errors, 1);
+                Ok(true)
+            }
             Err(Unmerged::Failed(error)) => Err(error),
         }
     }
@@ -92,7 +98,7 @@ impl BlockStore {
     fn merge(
         &self,
         db: &Inner,
-        Plan { parts, split }: &Plan,
+        Plan { parts, split, .. }: &Plan,
         is_stopped: &dyn Fn() -> bool,
     ) -> Result<Vec<BlockEntry>, Unmerged> {
         let last = parts.last().expect("a plan has parts").entry();
@@ -104,15 +110,18 @@ impl BlockStore {
         let mut merger = Merger::new(parts);
         let pace = Pace::new(db.options.compaction_bytes_per_s);
         // A series whose name was lost is not one that was deleted.
-        let keeps_unnamed = !db.damage.is_empty();
+        let keeps_unnamed = db.lost_names;
+        let mut written_bytes = 0;
         while let Some(id) = merger.next_series()? {
             if keeps_unnamed || db.index.has(SeriesId(id)) {
                 let oldest_s = oldest_s(db, SeriesId(id), last, now_s);
                 for chunk in merger.chunks(oldest_s)? {
                     batch.push(tier, id, (chunk.first_s, chunk.last_s), &chunk.bytes)?;
+                    written_bytes += chunk.bytes.len() as u64;
                 }
             }
-            if is_stopped() || !pace.wait(merger.taken_bytes, is_stopped) {
+            let bytes = merger.taken_bytes + written_bytes;
+            if is_stopped() || !pace.wait(bytes, is_stopped) {
                 return Err(Unmerged::Stopped);
             }
         }
@@ -128,7 +137,7 @@ impl BlockStore {
         parts: &[Arc<Block>],
         adds: &[BlockEntry],
     ) -> Result<(), Unmerged> {
-        let opened = adds.iter().map(|entry| self.open(*entry)).collect::<Result<Vec<_>, _>>()?;
+        let opened = self.open_made(adds)?;
         let removes: Vec<u64> = parts.iter().map(|part| part.entry().number).collect();
         let mut disk = db.disk.lock();
         let listed = &disk.manifest.state().blocks;
@@ -218,8 +227,10 @@ impl<'a> Merger<'a> {
     /// The chunks of the series at hand, merged, without samples before `oldest_s` (Unix seconds).
     fn chunks(&mut self, oldest_s: i64) -> Result<Vec<FullChunk>, Unmerged> {
         match self.kind {
-            BlockKind::Points | BlockKind::Computed | BlockKind::Extra(_) => self.points(oldest_s),
             BlockKind::RollUps => self.roll_ups(oldest_s),
+            BlockKind::Points | BlockKind::Ahead | BlockKind::Computed | BlockKind::Extra(_) => {
+                self.points(oldest_s)
+            }
         }
     }
 
@@ -256,6 +267,7 @@ impl<'a> Merger<'a> {
             let slots = (header.slots() - 1).saturating_mul(step_s);
             let last_s = header.start_s().saturating_add(slots);
             if let [only] = self.gathered[..]
+                && header.codec() != Codec::Gorilla
                 && header.slots() >= SLOTS_ENOUGH
                 && i64::from(header.start_s()) >= oldest_s
             {
@@ -289,7 +301,7 @@ impl<'a> Merger<'a> {
     }
 }
 
-/// Keeps reading at a rate.
+/// Keeps reading and writing at a rate.
 pub(super) struct Pace {
     bytes_per_s: u64,
     started: Instant,
@@ -300,7 +312,7 @@ impl Pace {
         Self { bytes_per_s, started: monotonic() }
     }
 
-    /// Sleeps until so many bytes may have been read; false when it is time to stop.
+    /// Sleeps until so many bytes may have been read and written; false when it is time to stop.
     pub(super) fn wait(&self, bytes: u64, is_stopped: &dyn Fn() -> bool) -> bool {
         if self.bytes_per_s == 0 {
             return true;

@@ -32,8 +32,6 @@ use std::sync::Arc;
 #[cfg(test)]
 mod tests;
 
-/// Blocks merged at a time.
-const FAN: usize = 8;
 /// Largest sum of their bytes, and of what is forced to become one.
 const PATIENT_BYTES_MAX: u64 = 2 << 30;
 const FORCED_BYTES_MAX: u64 = 1 << 30;
@@ -66,26 +64,34 @@ pub(super) struct Plan {
     pub(super) parts: Vec<Arc<Block>>,
     /// How what is made of them is split by series.
     pub(super) split: Split,
+    /// How many blocks are to be merged, with those of other merges.
+    pub(super) waiting: usize,
+}
+
+/// What merges are for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Goal {
+    pub(super) eagerness: Eagerness,
+    /// Span of a sealed block.
+    pub(super) block_duration_s: u32,
+    /// Blocks that are merged at a time, unless somebody forces it.
+    pub(super) fan: usize,
 }
 
 /// What is merged next; `None` when there is nothing to do.
-pub(super) fn next(
-    blocks: &[Arc<Block>],
-    block_duration_s: u32,
-    eagerness: Eagerness,
-) -> Option<Plan> {
+pub(super) fn next(blocks: &[Arc<Block>], goal: Goal) -> Option<Plan> {
     let candidates: Vec<Candidate> = blocks.iter().map(|block| Candidate::of(block)).collect();
     let touches = |a: usize, b: usize| share_slots(&blocks[a], &blocks[b]);
-    let planner = Planner::new(&candidates, &touches, block_duration_s, eagerness);
-    let run = planner.run()?;
+    let planner = Planner::new(&candidates, &touches, goal);
+    let (run, waiting) = planner.run()?;
     let split = planner.split(&run);
     let parts = run.parts.iter().map(|part| Arc::clone(&blocks[part.at])).collect();
-    Some(Plan { parts, split })
+    Some(Plan { parts, split, waiting })
 }
 
 /// Whether blocks that span so much are as long as they need to be.
-fn is_long_enough(core_len_s: u64, step_s: u32, block_duration_s: u32) -> bool {
-    let merged_once_s = u64::from(block_duration_s.max(1)) * FAN as u64;
+fn is_long_enough(core_len_s: u64, step_s: u32, goal: Goal) -> bool {
+    let merged_once_s = u64::from(goal.block_duration_s.max(1)) * goal.fan as u64;
     core_len_s > 2 * merged_once_s && core_len_s / u64::from(step_s) >= SLOTS_ENOUGH
 }
 
@@ -156,8 +162,7 @@ struct Planner<'a> {
     touches: &'a dyn Fn(usize, usize) -> bool,
     /// What that said of blocks of which their extents do not tell.
     known: RefCell<HashMap<(usize, usize), bool>>,
-    block_duration_s: u32,
-    eagerness: Eagerness,
+    goal: Goal,
 }
 
 /// What becomes of a block that a run comes across.
@@ -175,17 +180,12 @@ enum Step {
 }
 
 impl<'a> Planner<'a> {
-    fn new(
-        blocks: &'a [Candidate],
-        touches: &'a dyn Fn(usize, usize) -> bool,
-        block_duration_s: u32,
-        eagerness: Eagerness,
-    ) -> Self {
-        Self { blocks, touches, known: RefCell::default(), block_duration_s, eagerness }
+    fn new(blocks: &'a [Candidate], touches: &'a dyn Fn(usize, usize) -> bool, goal: Goal) -> Self {
+        Self { blocks, touches, known: RefCell::default(), goal }
     }
 
-    /// Of the runs that there are that with the fewest bytes.
-    fn run(&self) -> Option<Run> {
+    /// Of the runs that there are that with the fewest bytes, and how many parts all have.
+    fn run(&self) -> Option<(Run, usize)> {
         let mut is_taken = vec![false; self.blocks.len()];
         let mut best: Option<Run> = None;
         for first in 0..self.blocks.len() {
@@ -199,7 +199,8 @@ impl<'a> Planner<'a> {
                 }
             }
         }
-        best
+        let waiting = is_taken.into_iter().filter(|&is_taken| is_taken).count();
+        best.map(|best| (best, waiting))
     }
 
     /// Whether enough blocks follow that may be parts of a run that begins with this one.
@@ -209,19 +210,23 @@ impl<'a> Planner<'a> {
             other.is_of_tier(first) && self.is_wanted(other) && self.belong_together(first, other)
         });
         // Of those that are cut short two may be enough.
-        let least = if first.entry.len_bytes >= PATIENT_BYTES_MAX / FAN as u64 { 2 } else { FAN };
-        let least = if self.eagerness == Eagerness::Forced { 2 } else { least };
+        let least = if first.entry.len_bytes >= PATIENT_BYTES_MAX / self.goal.fan as u64 {
+            2
+        } else {
+            self.goal.fan
+        };
+        let least = if self.goal.eagerness == Eagerness::Forced { 2 } else { least };
         self.is_wanted(first) && alike.take(least - 1).count() == least - 1
     }
 
     /// Whether blocks of one tier are to be merged with each other.
     fn belong_together(&self, a: &Candidate, b: &Candidate) -> bool {
-        a.is_of_cell(b) && (self.eagerness == Eagerness::Forced || a.is_like(b))
+        a.is_of_cell(b) && (self.goal.eagerness == Eagerness::Forced || a.is_like(b))
     }
 
     /// How what is made of a run is split.
     fn split(&self, run: &Run) -> Split {
-        if self.eagerness == Eagerness::Forced {
+        if self.goal.eagerness == Eagerness::Forced {
             // One block, or who forces would never be done.
             return Split::NONE;
         }
@@ -236,7 +241,7 @@ impl<'a> Planner<'a> {
         let Some(all) = parts.filter_map(|part| part.shape).reduce(join) else {
             return Split::NONE;
         };
-        let is_last = is_long_enough(all.core_len_s(), first.entry.step_s, self.block_duration_s);
+        let is_last = is_long_enough(all.core_len_s(), first.entry.step_s, self.goal);
         let split =
             Split::of(run.bytes, all.ids, if is_last { LAST_FILE_BYTES } else { FILE_BYTES });
         // What was taken along may have other series: those go on in blocks of their own, or no
@@ -247,12 +252,11 @@ impl<'a> Planner<'a> {
     /// Whether a block may be merged for its own good.
     fn is_wanted(&self, block: &Candidate) -> bool {
         let Some(shape) = block.shape else { return false };
-        match self.eagerness {
+        match self.goal.eagerness {
             Eagerness::Forced => block.entry.len_bytes < FORCED_BYTES_MAX,
             Eagerness::Patient => {
                 let step_s = block.entry.step_s;
-                !block.is_large()
-                    || !is_long_enough(shape.core_len_s(), step_s, self.block_duration_s)
+                !block.is_large() || !is_long_enough(shape.core_len_s(), step_s, self.goal)
             }
         }
     }
@@ -276,21 +280,21 @@ impl<'a> Planner<'a> {
             }
         }
         self.settle(&mut run);
-        let least = match self.eagerness {
-            Eagerness::Patient if !run.is_cut => FAN,
+        let least = match self.goal.eagerness {
+            Eagerness::Patient if !run.is_cut => self.goal.fan,
             _ => 2,
         };
         (run.wanted() >= least).then_some(run)
     }
 
     fn is_full(&self, run: &Run) -> bool {
-        self.eagerness == Eagerness::Patient && run.wanted() >= FAN
+        self.goal.eagerness == Eagerness::Patient && run.wanted() >= self.goal.fan
     }
 
     fn step(&self, run: &Run, at: usize) -> Step {
         let (first, block) = (&self.blocks[run.parts[0].at], &self.blocks[at]);
         let is_of_tier = block.shape.is_some() && block.is_of_tier(first);
-        let bytes_max = match self.eagerness {
+        let bytes_max = match self.goal.eagerness {
             Eagerness::Patient => PATIENT_BYTES_MAX,
             Eagerness::Forced => FORCED_BYTES_MAX,
         };
@@ -307,7 +311,7 @@ impl<'a> Planner<'a> {
 
     /// Whether the block is one more of those that the run is for.
     fn belongs(&self, run: &Run, block: &Candidate) -> bool {
-        let is_too_long = self.eagerness == Eagerness::Patient
+        let is_too_long = self.goal.eagerness == Eagerness::Patient
             && run.span_with(&block.entry) > span_s_max(&block.entry);
         let mut wanted = run.parts.iter().filter(|part| part.is_wanted);
         !is_too_long

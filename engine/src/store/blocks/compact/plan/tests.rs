@@ -9,6 +9,10 @@ const START_S: u32 = 1_700_006_400;
 /// Bytes of samples when they are merged, for one that a seal wrote.
 const COLD: f64 = 0.3;
 
+fn goal(eagerness: Eagerness) -> Goal {
+    Goal { eagerness, block_duration_s: DURATION_S, fan: 8 }
+}
+
 /// A store of blocks that are only described.
 struct Sim {
     step_s: u32,
@@ -104,9 +108,10 @@ impl Sim {
         loop {
             let candidates: Vec<Candidate> = self.blocks.iter().map(|b| b.candidate).collect();
             let touches = |a: usize, b: usize| self.blocks[a].touches(&self.blocks[b]);
-            let planner = Planner::new(&candidates, &touches, DURATION_S, eagerness);
-            let Some(run) = planner.run() else { return merges };
+            let planner = Planner::new(&candidates, &touches, goal(eagerness));
+            let Some((run, waiting)) = planner.run() else { return merges };
             let split = planner.split(&run);
+            assert!(waiting >= run.parts.len());
             let parts: Vec<usize> = run.parts.iter().map(|part| part.at).collect();
             self.check(&parts);
             self.merge(&parts, split);
@@ -210,7 +215,7 @@ impl Sim {
     fn finished(&self) -> f64 {
         let long = |block: &&Described| {
             let core_len_s = block.candidate.shape.unwrap().core_len_s();
-            is_long_enough(core_len_s, self.step_s, DURATION_S)
+            is_long_enough(core_len_s, self.step_s, goal(Eagerness::Patient))
         };
         let seals = |blocks: &mut dyn Iterator<Item = &Described>| {
             let mut seals: Vec<u32> = blocks.flat_map(|block| block.seals.clone()).collect();
