@@ -319,17 +319,20 @@ impl<'a> Planner<'a> {
             && wanted.all(|part| self.belong_together(&self.blocks[part.at], block))
     }
 
-    /// Leaves blocks out at the end, until those of the order of the last one that are not in the
-    /// run do not matter.
+    /// Leaves blocks out at the end, until the merged block may stand where it will.
     fn settle(&self, run: &mut Run) {
-        while let [_, .., last] = run.parts[..] {
-            let mut behind = (last.at + 1..self.blocks.len())
-                .take_while(|&other| self.blocks[last.at].is_sibling(&self.blocks[other]));
-            if behind.all(|other| !self.is_passed_by_any(run, other)) {
-                return;
-            }
-            run.pop(&self.blocks[last.at].entry);
+        while run.parts.len() > 1 && !self.is_settled(run) {
+            run.pop(&self.blocks[run.last()].entry);
         }
+    }
+
+    /// Whether blocks of the order of the last part that are not in the run do not matter: the
+    /// merged block stands behind them.
+    fn is_settled(&self, run: &Run) -> bool {
+        let last = run.last();
+        let mut behind = (last + 1..self.blocks.len())
+            .take_while(|&other| self.blocks[last].is_sibling(&self.blocks[other]));
+        behind.all(|other| !self.is_passed_by_any(run, other))
     }
 
     /// Whether it matters that parts move past this block.
@@ -407,6 +410,8 @@ impl Run {
 
     /// Seconds that all would span with one more.
     fn span_with(&self, entry: &BlockEntry) -> u64 {
-        u64::from(self.span_s.1.max(entry.max_s) - self.span_s.0.min(entry.min_s))
+        // Of blocks without samples the first second is after the last.
+        let (min_s, max_s) = (self.span_s.0.min(entry.min_s), self.span_s.1.max(entry.max_s));
+        u64::from(max_s.saturating_sub(min_s))
     }
 }

@@ -381,3 +381,17 @@ fn others_are_left_alone() {
     sim.compact(Eagerness::Forced);
     assert!(sim.blocks.iter().any(|block| block.candidate.entry.len_bytes == 77));
 }
+
+/// Of which all series were deleted.
+#[test]
+fn blocks_without_samples_become_one() {
+    let mut sim = Sim::new(60, DAY_S);
+    let points = BlockKind::Points;
+    let piece = Piece { ids: (0, 0), span_s: (0, 0), bytes: 200, kind: points, is_main: false };
+    for _ in 0..8 {
+        sim.seal(&[piece]);
+        let entry = &mut sim.blocks.last_mut().unwrap().candidate.entry;
+        (entry.min_s, entry.max_s) = (u32::MAX, 0);
+    }
+    assert_eq!((sim.compact(Eagerness::Patient), sim.blocks.len()), (1, 1));
+}
