@@ -2,6 +2,36 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// One thing that the database counts or measures.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Metric {
+    /// What it is called, such as `seal.done`.
+    pub name: &'static str,
+    /// Its value now.
+    pub value: f64,
+    /// What the value means.
+    pub kind: MetricKind,
+}
+
+/// What the value of a metric means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricKind {
+    /// It only grows while the database is open: what matters is by how much.
+    Total,
+    /// It is what is there now.
+    Gauge,
+}
+
+impl Metric {
+    pub(crate) fn total(name: &'static str, value: f64) -> Self {
+        Self { name, value, kind: MetricKind::Total }
+    }
+
+    pub(crate) fn gauge(name: &'static str, value: f64) -> Self {
+        Self { name, value, kind: MetricKind::Gauge }
+    }
+}
+
 macro_rules! counters {
     (
         $(#[$about:meta])*
@@ -14,10 +44,11 @@ macro_rules! counters {
         }
 
         impl $type {
-            /// Name and value of each.
-            pub(crate) fn snapshot(&self) -> Vec<(&'static str, f64)> {
+            /// Each of them.
+            pub(crate) fn snapshot(&self) -> Vec<$crate::counters::Metric> {
                 let relaxed = std::sync::atomic::Ordering::Relaxed;
-                vec![$(($label, self.$name.load(relaxed) as f64),)*]
+                let total = $crate::counters::Metric::total;
+                vec![$(total($label, self.$name.load(relaxed) as f64),)*]
             }
         }
     };
@@ -74,10 +105,16 @@ counters! {
         cleanup_errors => "cleanup.errors",
         /// Blocks deleted because all they held is past its retention.
         expired_blocks => "block.expired",
+        /// Times that blocks were not let go because of a failure.
+        expire_errors => "block.expireErrors",
+        /// Times that roll-ups were stored, before what they are made of was deleted.
+        roll_ups => "rollUp.done",
         /// Bytes of blocks of roll-ups, written before what they are made of is deleted.
         rolled_up_bytes => "rollUp.bytes",
         /// Times that blocks were merged.
         compactions => "compact.done",
+        /// Merges that failed, or met damage.
+        compaction_errors => "compact.errors",
         /// Bytes of the blocks that this made.
         compacted_bytes => "compact.bytes",
         /// Times that a new file of the index was made.

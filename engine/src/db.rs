@@ -4,6 +4,7 @@ use crate::append::{Appended, Refusal};
 use crate::background::Background;
 use crate::cleanup;
 use crate::compact;
+use crate::counters::Metric;
 use crate::error::{
     AddEventError, AppendError, CloseError, Damage, DeleteError, FetchError, FindError, OpenError,
     SealError, SnapshotError,
@@ -471,12 +472,18 @@ impl Db {
         Ok(salvaged + inner.repair_logs()?)
     }
 
-    /// Names and values of what the database counts: totals since it was opened, and sizes as
-    /// they are now.
+    /// Names and values of all [`metrics`](Self::metrics).
     #[must_use]
     pub fn counters(&self) -> Vec<(&'static str, f64)> {
+        self.metrics().into_iter().map(|metric| (metric.name, metric.value)).collect()
+    }
+
+    /// What the database counts and measures: totals since it was opened, and sizes as they are now.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Metric> {
         let inner = self.inner();
-        let mut counters = inner.counters.snapshot();
+        let mut metrics = inner.counters.snapshot();
+        metrics.push(Metric::total("wal.bytes", inner.wal.written_bytes() as f64));
         let (active, state_bytes) = inner.head.stats();
         let (held, sealing) = (inner.head.held(), inner.head.held_sealing());
         let damage = inner.damage.len() + inner.store.damage().len();
@@ -484,7 +491,7 @@ impl Db {
         let (sealed, merged) =
             (load(&inner.counters.sealed_bytes), load(&inner.counters.compacted_bytes));
         let written = sealed + merged + load(&inner.counters.rolled_up_bytes);
-        counters.extend([
+        let gauges = [
             ("series", inner.index.len() as f64),
             ("head.series", active as f64),
             ("head.bytes", held.bytes as f64),
@@ -497,12 +504,12 @@ impl Db {
             ("index.fileBytes", inner.index.base().map_or(0, |base| base.len_bytes()) as f64),
             ("index.tagged", inner.index.tagged_len() as f64),
             ("index.unsealed", inner.unsealed() as f64),
-            ("wal.bytes", inner.wal.written_bytes() as f64),
             ("damage", damage as f64),
             ("block.writeAmplification", if sealed > 0.0 { written / sealed } else { 0.0 }),
-        ]);
-        counters.extend(inner.store.counters());
-        counters
+        ];
+        metrics.extend(gauges.map(|(name, value)| Metric::gauge(name, value)));
+        metrics.extend(inner.store.metrics());
+        metrics
     }
 
     /// Syncs what is written and stops the background work. Later appends and seals are refused;

@@ -2,6 +2,7 @@
 
 use crate::append::{self, Scratch};
 use crate::base::BaseWork;
+use crate::block::discard;
 use crate::clock::monotonic;
 use crate::counters::{Counters, add};
 use crate::error::{Closed, Damage, FileError, SealError};
@@ -15,11 +16,12 @@ use crate::policies::Policies;
 use crate::schema::{Policy, Schema};
 use crate::series::SeriesId;
 use crate::series_log::SeriesLog;
+use crate::storage::Storage;
 use crate::store::Store;
 use crate::wal::Wal;
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
-use silverback_formats::manifest::Edit;
+use silverback_formats::manifest::{BlockEntry, Edit};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -90,6 +92,8 @@ pub(crate) struct Inner {
     pub(crate) counters: Counters,
     /// What was found damaged at open.
     pub(crate) damage: Vec<Damage>,
+    /// Whether that may have taken names of series: one without a name need not be deleted.
+    pub(crate) lost_names: bool,
     /// Keeps other processes out until the database is closed.
     pub(crate) lock: Mutex<Option<Box<dyn std::fmt::Debug + Send + Sync>>>,
 }
@@ -101,6 +105,12 @@ pub(crate) struct Disk {
     pub(crate) series_log: SeriesLog,
     /// WAL segments with damage in them, to be kept when they are no longer needed.
     pub(crate) damaged_segments: BTreeSet<u64>,
+    /// Where the files of blocks are.
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) blocks_dir: PathBuf,
+    /// Blocks that an edit lists which failed: it may have become durable all the same, until the
+    /// next one, which knows nothing of it, has.
+    pub(crate) doubtful: Vec<BlockEntry>,
 }
 
 /// Where sealing stands.
@@ -337,7 +347,12 @@ impl Disk {
             ..Edit::default()
         };
         change(&mut edit);
-        self.manifest.commit(&edit)
+        if let Err(error) = self.manifest.commit(&edit) {
+            self.doubtful.extend(edit.adds);
+            return Err(error);
+        }
+        discard(&*self.storage, &self.blocks_dir, &std::mem::take(&mut self.doubtful));
+        Ok(())
     }
 }
 

@@ -77,6 +77,7 @@ mod whisper_dir;
 
 pub use append::{Appended, Refusal, Refused};
 pub use clock::Clock;
+pub use counters::{Metric, MetricKind};
 pub use db::Db;
 pub use error::{
     AddEventError, AppendError, CloseError, Damage, DeleteError, FetchError, FindError, OpenError,

@@ -56,6 +56,9 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     let from = state.index.map_or((0, 0), |index| (index.log_bytes, index.next_id));
     let (mut series_log, log_damage) =
         SeriesLog::open(Arc::clone(&storage), &folders.root, from, &mut loader)?;
+    // Every name is in this log before a block is of its series, so no other damage takes names
+    // of what is in blocks.
+    let mut lost_names = !log_damage.is_empty();
     damage.extend(log_damage);
     loader.removed_since.clear();
     if let Some(index) = &mut state.index
@@ -63,11 +66,13 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     {
         let missing = index.log_bytes - series_log.end();
         damage.push(series_log.lost(format!("{missing} bytes that were here are missing")));
+        lost_names = true;
         index.log_bytes = series_log.end();
     }
     if series_log.next_id() < state.next_id {
         let reason = format!("names end at id {}, not {}", series_log.next_id(), state.next_id);
         damage.push(series_log.lost(reason));
+        lost_names = true;
         loader.next_id = loader.next_id.max(state.next_id);
     }
     series_log.skip_to(state.next_id);
@@ -128,7 +133,14 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
         base_work: Mutex::new(BaseWork::default()),
         sealing: Mutex::default(),
         snapshots: Mutex::new(()),
-        disk: Mutex::new(Disk { manifest, series_log, damaged_segments }),
+        disk: Mutex::new(Disk {
+            manifest,
+            series_log,
+            damaged_segments,
+            storage: Arc::clone(&options.storage),
+            blocks_dir: folders.blocks.clone(),
+            doubtful: Vec::new(),
+        }),
         gate: RwLock::new(()),
         next_id: Mutex::new(next_id),
         removed: Mutex::new(removed_since),
@@ -146,6 +158,7 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
         head,
         wal,
         damage,
+        lost_names,
     })
 }
 

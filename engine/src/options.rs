@@ -161,8 +161,12 @@ pub struct Options {
     /// Bytes of WAL above which the head is sealed early, so that the WAL can be dropped. A
     /// sender that rewrites the same slots again and again grows the one and not the other.
     pub wal_budget_bytes: u64,
-    /// Bytes of blocks that are read in a second to be merged, at most; zero is no limit.
+    /// Bytes of blocks that are read and written in a second to merge them, at most; zero is no
+    /// limit.
     pub compaction_bytes_per_s: u64,
+    /// Blocks that are alike are merged when there are so many, at least two. More of them are
+    /// written less often, fewer are fewer for a request to look into.
+    pub compaction_fan: usize,
     /// Bytes of memory that events may take; further ones are refused.
     pub event_budget_bytes: usize,
     /// Where samples are kept after the head.
@@ -199,6 +203,7 @@ impl Options {
             head_budget_points: usize::MAX,
             wal_budget_bytes: 4 << 30,
             compaction_bytes_per_s: 32 << 20,
+            compaction_fan: 8,
             event_budget_bytes: 256 << 20,
             store: StoreOptions::Blocks,
             index_seal_names: 250_000,

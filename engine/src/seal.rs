@@ -3,13 +3,17 @@
 //! For every tier that has samples, one block of the chunks as the head wrote them, and one
 //! *overlay* block of what lay aside: samples for slots before or far after the chunk of their
 //! series, and for coarser archives. Apart from each other the first keeps a short span of time,
-//! which is what a request is compared with. Late samples that fall into their series' chunk are
+//! which is what a request is compared with. Those that are later than the clock get a third one,
+//! of a kind of their own. Late samples that fall into their series' chunk are
 //! merged into it.
+//!
+//! Where many series have samples, each of these blocks becomes several, with different series: so
+//! no merge of blocks is ever of too many bytes.
 //!
 //! A series whose rules changed has several open chunks, oldest first. They may share slots, so
 //! each further one goes into blocks of higher numbers than the one before.
 
-use crate::block::{Batch, Tier, discard};
+use crate::block::{Batch, Split, Tier, discard};
 use crate::error::FileError;
 use crate::head::{self, ChunkRef, FullChunk, LateSample, Taken};
 use crate::policies::Entry;
@@ -22,10 +26,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Blocks are split where they would have about more than this.
+const FILE_BYTES: u64 = 128 << 20;
+
 /// Writes blocks of what was taken from the head.
 #[derive(Debug)]
 struct Sealer<'a> {
     policies: &'a [Entry],
+    /// The clock, Unix seconds.
+    now_s: i64,
     batch: Batch<'a>,
 }
 
@@ -37,10 +46,15 @@ pub(crate) fn seal(
     taken: &[Arc<Taken>],
     policies: &[Entry],
     next_block: &AtomicU64,
+    now_s: i64,
 ) -> Result<Vec<BlockEntry>, FileError> {
     let mut blocks = Vec::new();
+    let (bytes, ids) = head::size(taken);
+    let split = Split::of(bytes as u64, ids, FILE_BYTES);
     for round in 0.. {
-        match seal_round(storage, dir, taken, policies, next_block, round) {
+        let order = sealed_order(next_block.load(Ordering::Relaxed));
+        let batch = Batch::new(storage, dir, next_block, order).split_by(split);
+        match seal_round(Sealer { policies, now_s, batch }, taken, round) {
             Ok((adds, more)) => {
                 blocks.extend(adds);
                 if !more {
@@ -58,15 +72,10 @@ pub(crate) fn seal(
 
 /// Seals the chunk numbered `round` of each series; the answer is also whether any has more.
 fn seal_round(
-    storage: &Arc<dyn Storage>,
-    dir: &Path,
+    mut sealer: Sealer<'_>,
     taken: &[Arc<Taken>],
-    policies: &[Entry],
-    next_block: &AtomicU64,
     round: usize,
 ) -> Result<(Vec<BlockEntry>, bool), FileError> {
-    let order = sealed_order(next_block.load(Ordering::Relaxed));
-    let mut sealer = Sealer { policies, batch: Batch::new(storage, dir, next_block, order) };
     let (mut of_series, mut more) = ((None, 0), false);
     head::for_each_sorted(taken, |chunk| {
         let (id, nth) = of_series;
@@ -97,29 +106,26 @@ impl Sealer<'_> {
             chunks = merge(&chunks, &merged, open.step_s);
         }
         for chunk in &chunks {
-            self.write(open.id, open.step_s, entry.keep_s(0), false, chunk)?;
+            let (step_s, kind, keep_s) = (open.step_s, BlockKind::Points, entry.keep_s(0));
+            self.write(open.id, Tier { step_s, kind, aside: false, keep_s }, chunk)?;
         }
         for (archive, late) in aside {
-            let retention = entry.policy.archives[usize::from(archive)];
-            let slots: BTreeMap<u32, f64> =
+            let step_s = entry.policy.archives[usize::from(archive)].step_s;
+            let keep_s = entry.keep_s(usize::from(archive));
+            let mut slots: BTreeMap<u32, f64> =
                 late.iter().map(|late| (late.slot_s, late.value)).collect();
-            for chunk in encode(slots, retention.step_s) {
-                let keep_s = entry.keep_s(usize::from(archive));
-                self.write(open.id, retention.step_s, keep_s, true, &chunk)?;
+            let ahead_s = u32::try_from(self.now_s.saturating_add(1)).unwrap_or(u32::MAX);
+            let ahead = slots.split_off(&ahead_s);
+            for (kind, slots) in [(BlockKind::Points, slots), (BlockKind::Ahead, ahead)] {
+                for chunk in encode(slots, step_s) {
+                    self.write(open.id, Tier { step_s, kind, aside: true, keep_s }, &chunk)?;
+                }
             }
         }
         Ok(())
     }
 
-    fn write(
-        &mut self,
-        id: u32,
-        step_s: u32,
-        keep_s: u32,
-        aside: bool,
-        chunk: &FullChunk,
-    ) -> Result<(), FileError> {
-        let tier = Tier { step_s, kind: BlockKind::Points, aside, keep_s };
+    fn write(&mut self, id: u32, tier: Tier, chunk: &FullChunk) -> Result<(), FileError> {
         self.batch.push(tier, id, (chunk.first_s, chunk.last_s), &chunk.bytes)
     }
 }

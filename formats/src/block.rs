@@ -144,6 +144,9 @@ pub enum BlockKind {
     /// Points as they were received: slots without one say nothing.
     #[default]
     Points,
+    /// The same, far ahead of the clock when they came: apart from the others, since they say
+    /// nothing of how far time has passed.
+    Ahead,
     /// A coarser archive as whisper would hold it: a chunk speaks for all slots from its first to
     /// its last, and one without a sample, or with NaN, is unknown. Later samples of a finer step
     /// in a slot count for more.
@@ -172,6 +175,7 @@ impl BlockKind {
             5 => Some(Self::Extra(Aggregate::Sum)),
             6 => Some(Self::Extra(Aggregate::Count)),
             7 => Some(Self::Extra(Aggregate::Last)),
+            8 => Some(Self::Ahead),
             _ => None,
         }
     }
@@ -184,7 +188,14 @@ impl BlockKind {
             Self::RollUps => 1,
             Self::Computed => 2,
             Self::Extra(aggregate) => EXTRA + aggregate as u32,
+            Self::Ahead => 8,
         }
+    }
+
+    /// Whether its samples are points as they were received.
+    #[must_use]
+    pub const fn is_points(self) -> bool {
+        matches!(self, Self::Points | Self::Ahead)
     }
 
     /// Whether blocks of this kind are read where `extra` is asked for, or, with `None`, the
@@ -192,7 +203,7 @@ impl BlockKind {
     #[must_use]
     pub fn counts_for(self, extra: Option<Aggregate>) -> bool {
         match self {
-            Self::Points => true,
+            Self::Points | Self::Ahead => true,
             Self::RollUps | Self::Computed => extra.is_none(),
             Self::Extra(aggregate) => extra == Some(aggregate),
         }
@@ -204,7 +215,7 @@ impl BlockKind {
     pub fn meets(self, other: Self) -> bool {
         let extra = |kind| match kind {
             Self::Extra(aggregate) => Some(aggregate),
-            Self::Points | Self::RollUps | Self::Computed => None,
+            Self::Points | Self::Ahead | Self::RollUps | Self::Computed => None,
         };
         self.counts_for(extra(other)) || other.counts_for(extra(self))
     }
@@ -709,13 +720,15 @@ mod tests {
     #[test]
     fn kinds_have_codes_and_meet_where_one_answer_reads_both() {
         let extra = Aggregate::ALL.map(BlockKind::Extra);
-        let main = [BlockKind::Points, BlockKind::RollUps, BlockKind::Computed];
+        use BlockKind::{Ahead, Computed, Points, RollUps};
+        let main = [Points, Ahead, RollUps, Computed];
         let all: Vec<BlockKind> = main.into_iter().chain(extra).collect();
         let codes: Vec<u32> = all.iter().map(|kind| kind.code()).collect();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7]);
-        assert!(all.is_sorted() && BlockKind::from_code(8).is_none());
+        assert_eq!(codes, [0, 8, 1, 2, 3, 4, 5, 6, 7]);
+        assert!(all.is_sorted() && BlockKind::from_code(9).is_none());
         for a in all.iter().copied() {
             assert_eq!(BlockKind::from_code(a.code()), Some(a));
+            assert_eq!(a.is_points(), a.counts_for(None) && a.counts_for(Some(Aggregate::Min)));
             for b in all.iter().copied() {
                 let either = |extra| a.counts_for(extra) && b.counts_for(extra);
                 let views = Aggregate::ALL.into_iter().map(Some).chain([None]);

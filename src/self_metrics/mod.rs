@@ -131,7 +131,7 @@ impl SelfMetrics {
             .filter_map(|(module, counters)| Some((module, counters.as_ref()?.snapshot())));
         self.round.receivers(receivers);
         self.round.apis(&api.counters.snapshot());
-        self.round.engine(&db.counters());
+        self.round.engine(&db.metrics());
         self.round.take()
     }
 

@@ -1,31 +1,9 @@
 //! One round of metrics: the names, and the differences of what only grows.
 
 use silverback_carbon_ingest::ReceiverSnapshot;
+use silverback_engine::{Metric, MetricKind};
 use silverback_query_api::counters::{Endpoint, EndpointCounts};
 use std::collections::HashMap;
-
-/// Engine counters that are sizes as of now; all others only grow.
-pub(super) const ENGINE_GAUGES: &[&str] = &[
-    "series",
-    "head.series",
-    "head.bytes",
-    "head.stateBytes",
-    "names.bytes",
-    "index.bytes",
-    "block.files",
-    "block.bytes",
-    "block.chunks",
-    "damage",
-];
-
-/// The same of a database that keeps whisper files.
-pub(super) const WHISPER_GAUGES: &[&str] = &[
-    "whisper.workers",
-    "whisper.maxUpdatesPerSecond",
-    "whisper.waitingPoints",
-    "whisper.stuckSeries",
-    "whisper.quarantined",
-];
 
 /// Engine counters that go-carbon or Python carbon has under a name of its own.
 pub(super) const ENGINE_NAMES: &[(&str, &str)] = &[
@@ -164,20 +142,19 @@ impl Round {
 
     /// Counters of the engine: all under `engine`, some also under the names that dashboards
     /// know.
-    pub(super) fn engine(&mut self, counters: &[(&'static str, f64)]) {
-        let keeps_files = counters.iter().any(|(name, _)| *name == WHISPER_COMMITS.updates);
+    pub(super) fn engine(&mut self, metrics: &[Metric]) {
+        let keeps_files = metrics.iter().any(|metric| metric.name == WHISPER_COMMITS.updates);
         let (names, commits) = if keeps_files {
             (WHISPER_NAMES, WHISPER_COMMITS)
         } else {
             (BLOCK_NAMES, BLOCK_COMMITS)
         };
         let (mut points, mut updates) = (0.0, 0.0);
-        for &(name, value) in counters {
+        for &Metric { name, value, kind } in metrics {
             let known = ENGINE_NAMES.iter().chain(names).filter(|(ours, _)| *ours == name);
             let published = known.map(|(_, known)| (*known).to_owned());
-            let is_gauge = ENGINE_GAUGES.contains(&name) || WHISPER_GAUGES.contains(&name);
             for published in published.chain([format!("engine.{name}")]) {
-                if is_gauge {
+                if kind == MetricKind::Gauge {
                     self.gauge(published, value);
                     continue;
                 }

@@ -1,11 +1,9 @@
 //! Names and differences of the own metrics, and that they reach the database.
 
-use super::round::{
-    BLOCK_NAMES, ENGINE_GAUGES, ENGINE_NAMES, Round, WHISPER_GAUGES, WHISPER_NAMES,
-};
+use super::round::{BLOCK_NAMES, ENGINE_NAMES, Round, WHISPER_NAMES};
 use super::{Publishing, SelfMetrics, Sources};
 use silverback_carbon_ingest::ReceiverSnapshot;
-use silverback_engine::{Db, Options, StoreOptions, WhisperOptions};
+use silverback_engine::{Db, Metric, MetricKind, Options, StoreOptions, WhisperOptions};
 use silverback_query_api::counters::{Counters, Endpoint};
 use silverback_query_api::{Api, Limits};
 use std::sync::Arc;
@@ -18,6 +16,10 @@ fn value(samples: &[super::Sample], name: &str) -> f64 {
     let named: Vec<_> = samples.iter().filter(|sample| sample.name == name).collect();
     assert_eq!(named.len(), 1, "{name}");
     named[0].value
+}
+
+fn totals<const N: usize>(metrics: [(&'static str, f64); N]) -> [Metric; N] {
+    metrics.map(|(name, value)| Metric { name, value, kind: MetricKind::Total })
 }
 
 #[test]
@@ -57,9 +59,13 @@ fn requests_are_published_under_both_names() {
 #[test]
 fn engine_counters_grow_or_stand() {
     let mut round = Round::default();
-    round.engine(&[("created", 4.0), ("series", 4.0), ("stored", 10.0), ("wal.syncs", 1.0)]);
+    let metrics = |created, series, stored, syncs| {
+        let [a, b, c] = totals([("created", created), ("stored", stored), ("wal.syncs", syncs)]);
+        [a, b, c, Metric { name: "series", value: series, kind: MetricKind::Gauge }]
+    };
+    round.engine(&metrics(4.0, 4.0, 10.0, 1.0));
     round.take();
-    round.engine(&[("created", 6.0), ("series", 6.0), ("stored", 40.0), ("wal.syncs", 4.0)]);
+    round.engine(&metrics(6.0, 6.0, 40.0, 4.0));
     let samples = round.take();
     for (name, expected) in [
         ("engine.created", 2.0),
@@ -72,7 +78,7 @@ fn engine_counters_grow_or_stand() {
     ] {
         assert_eq!(value(&samples, name), expected, "{name}");
     }
-    round.engine(&[("stored", 40.0), ("wal.syncs", 4.0)]);
+    round.engine(&totals([("stored", 40.0), ("wal.syncs", 4.0)]));
     assert_eq!(value(&round.take(), "pointsPerUpdate"), 0.0);
 }
 
@@ -80,13 +86,13 @@ fn engine_counters_grow_or_stand() {
 fn updates_of_files_count_where_there_are_files() {
     let mut round = Round::default();
     let counters = |points, updates| {
-        [
+        let [a, b, c, d] = totals([
             ("stored", 50.0),
             ("wal.syncs", 5.0),
             ("whisper.points", points),
             ("whisper.updates", updates),
-            ("whisper.workers", 2.0),
-        ]
+        ]);
+        [a, b, c, d, Metric { name: "whisper.workers", value: 2.0, kind: MetricKind::Gauge }]
     };
     round.engine(&counters(10.0, 10.0));
     round.take();
@@ -108,14 +114,13 @@ fn the_engine_has_these_counters() {
     let folder = tempfile::tempdir().unwrap();
     let files = folder.path().join("whisper");
     let whisper = StoreOptions::Whisper(Box::new(WhisperOptions::new(files)));
-    for (number, store, gauges, names) in [
-        (0, StoreOptions::Blocks, ENGINE_GAUGES, BLOCK_NAMES),
-        (1, whisper, WHISPER_GAUGES, WHISPER_NAMES),
-    ] {
+    for (number, store, names) in
+        [(0, StoreOptions::Blocks, BLOCK_NAMES), (1, whisper, WHISPER_NAMES)]
+    {
         let data = folder.path().join(format!("data{number}"));
         let db = Db::open(Options { store, ..Options::new(data) }).unwrap();
         let counters: Vec<&str> = db.counters().into_iter().map(|(name, _)| name).collect();
-        for wanted in gauges.iter().chain(ENGINE_NAMES.iter().chain(names).map(|(ours, _)| ours)) {
+        for wanted in ENGINE_NAMES.iter().chain(names).map(|(ours, _)| ours) {
             assert!(counters.contains(wanted), "{wanted} is not in {counters:?}");
         }
         db.close().unwrap();

@@ -10,12 +10,14 @@ mod batch;
 mod cursor;
 mod encode;
 mod set;
+mod shape;
 mod writer;
 
-pub(crate) use batch::{Batch, Tier, discard};
+pub(crate) use batch::{Batch, Split, Tier, discard};
 pub(crate) use cursor::ChunkCursor;
 pub(crate) use encode::ChunkEncoder;
 pub(crate) use set::BlockSet;
+pub(crate) use shape::Shape;
 
 use crate::error::{Damage, FileError};
 use crate::storage::{FileBytes, Storage};
@@ -26,6 +28,7 @@ use silverback_formats::manifest::BlockEntry;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A block that is open for reading.
@@ -35,6 +38,10 @@ pub(crate) struct Block {
     entry: BlockEntry,
     bytes: FileBytes,
     index: BlockIndex,
+    /// Lowest and highest series; `None` when it has none.
+    ids: Option<(u32, u32)>,
+    /// Known from the first time on that somebody asked.
+    shape: OnceLock<Shape>,
     /// One bit a page: it matched its checksum.
     good_pages: Box<[AtomicU64]>,
     /// What was found damaged; each page once.
@@ -112,11 +119,16 @@ impl Block {
 
     fn new(path: PathBuf, bytes: FileBytes, index: BlockIndex) -> Self {
         let words = (index.pages as usize).div_ceil(64);
+        let last = index.pages.checked_sub(1);
+        let ids =
+            last.map(|last| (index.page(&bytes, 0).first_id, index.page(&bytes, last).last_id));
         Self {
             path,
             entry: entry_of(&index, &bytes),
             bytes,
             index,
+            ids,
+            shape: OnceLock::new(),
             good_pages: (0..words).map(|_| AtomicU64::new(0)).collect(),
             damage: Mutex::default(),
         }
@@ -129,14 +141,21 @@ impl Block {
 
     /// The highest series id in it.
     pub(crate) fn last_id(&self) -> Option<u32> {
-        let last = self.index.pages.checked_sub(1)?;
-        Some(self.index.page(&self.bytes, last).last_id)
+        self.ids.map(|(_, last)| last)
+    }
+
+    /// The lowest and the highest series id in it.
+    pub(crate) fn ids_within(&self) -> Option<(u32, u32)> {
+        self.ids
     }
 
     /// Calls `visit` with each chunk of series `id`, in order of time. Damaged pages are left
     /// out; the answer is whether there were none.
     pub(crate) fn chunks<'a>(&'a self, id: u32, mut visit: impl FnMut(&'a [u8])) -> bool {
         let mut whole = true;
+        if self.ids.is_none_or(|(first, last)| !(first..=last).contains(&id)) {
+            return whole;
+        }
         let mut page = self.index.first_page(&self.bytes, id);
         while page < self.index.pages {
             let entry = self.index.page(&self.bytes, page);

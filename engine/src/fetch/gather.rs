@@ -47,7 +47,7 @@ impl Coarse {
     /// What is to be minded when a source of this kind and step is read for an answer of step
     /// `window_s`.
     pub(crate) fn of(kind: BlockKind, step_s: u32, window_s: u32, entry: &Entry) -> Self {
-        let is_coarse = kind != BlockKind::Points || step_s > entry.step_s;
+        let is_coarse = !kind.is_points() || step_s > entry.step_s;
         // What is coarser than the answer takes no part in it, or fills what is left of it.
         if is_coarse && step_s <= window_s { Self::Stored } else { Self::Computed }
     }
@@ -74,6 +74,8 @@ pub(crate) struct Gather<'a> {
     /// The source that is read.
     stamp: Stamp,
     damaged: bool,
+    /// Bytes of the chunks that were decoded.
+    read_bytes: u64,
 }
 
 /// Where the samples of a source go.
@@ -105,7 +107,13 @@ impl<'a> Gather<'a> {
             coarser: Column::default(),
             stamp: (coarse == Coarse::Stored).then_some(0),
             damaged: false,
+            read_bytes: 0,
         }
+    }
+
+    /// Bytes of the chunks that were decoded.
+    pub(crate) fn read_bytes(&self) -> u64 {
+        self.read_bytes
     }
 
     /// Adds what a block holds of series `id`.
@@ -115,17 +123,15 @@ impl<'a> Gather<'a> {
             return;
         }
         self.next_source();
-        let mut bad = None;
+        let mut damaged = false;
         let whole = block.chunks(id, |bytes| {
             if let Err(error) = self.chunk(bytes, step_s, kind) {
-                bad = Some(error);
+                let offset = block.offset_of(bytes).unwrap_or(0);
+                block.report(offset, format!("chunk of series {id}: {error}"));
+                damaged = true;
             }
         });
-        if let Some(error) = bad {
-            block.report(0, format!("chunk of series {id}: {error}"));
-            self.damaged = true;
-        }
-        self.damaged |= !whole;
+        self.damaged |= damaged || !whole;
     }
 
     /// Adds chunks of a series that are in no block yet.
@@ -181,6 +187,7 @@ impl<'a> Gather<'a> {
         let mut values = DECODED.take();
         values.clear();
         let decoded = chunk.values_into(&mut values);
+        self.read_bytes += bytes.len() as u64;
         if decoded.is_ok() {
             self.count(kind, &mut values);
             self.values(&chunk, home, step_s, kind, &values);
@@ -191,7 +198,7 @@ impl<'a> Gather<'a> {
 
     /// Where counts are asked for, a point is one, whatever its value.
     fn count(&self, kind: BlockKind, values: &mut [f64]) {
-        if self.extra == Some(Aggregate::Count) && kind == BlockKind::Points {
+        if self.extra == Some(Aggregate::Count) && kind.is_points() {
             let known = values.iter_mut().filter(|value| !value.is_nan());
             known.for_each(|value| *value = 1.0);
         }
@@ -230,7 +237,7 @@ impl<'a> Gather<'a> {
         match home.filter(|&home| home <= self.window.archive) {
             Some(home) if exact => Some(Home::Direct(home)),
             Some(home) => Some(Home::Finer(home)),
-            None if exact && kind != BlockKind::Points => None,
+            None if exact && !kind.is_points() => None,
             None => Some(Home::Coarser),
         }
     }

@@ -17,6 +17,7 @@ use crate::policies::{Entry, Policies, PolicyId};
 use parking_lot::Mutex;
 use silverback_formats::wal::Row;
 use slab::Slab;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 
@@ -79,8 +80,9 @@ struct Shard {
     series: Vec<SeriesState>,
     /// Open chunks, in order of their first sample since the last seal.
     chunks: Vec<OpenChunk>,
-    /// Chunks of series whose step changed since.
-    displaced: Vec<OpenChunk>,
+    /// Chunks of series whose step changed since, by id, oldest first. After a change of rules
+    /// those may be all.
+    displaced: BTreeMap<u32, Vec<OpenChunk>>,
     /// The words of all of them.
     slab: Slab,
     /// Points that came since the last seal.
@@ -234,10 +236,9 @@ impl Head {
         let sealing = guard.sealing.clone();
         let mut active: Vec<Snapshot> = guard
             .displaced
-            .iter()
-            .filter(|chunk| chunk.id == id)
-            .map(|chunk| guard.view(chunk).snapshot())
-            .collect();
+            .get(&id)
+            .map(|chunks| chunks.iter().map(|chunk| guard.view(chunk).snapshot()).collect())
+            .unwrap_or_default();
         if let Some(series) = guard.series.get(place)
             && let Some(chunk) = guard.chunks.get(series.chunk as usize)
         {
@@ -254,7 +255,7 @@ impl Head {
         let (shard, place) = place(id);
         let shard = self.shards[shard].lock();
         shard.series.get(place).is_some_and(|series| series.chunk != NO_CHUNK)
-            || shard.displaced.iter().any(|chunk| chunk.id == id)
+            || shard.displaced.contains_key(&id)
             || shard.sealing.as_ref().is_some_and(|taken| taken.of(id).iter().next().is_some())
     }
 
@@ -272,7 +273,8 @@ impl Head {
     fn take_shard(&self, shard: &mut Shard) -> Arc<Taken> {
         let bytes = shard.bytes() as isize;
         let slab = std::mem::take(&mut shard.slab);
-        let mut chunks = std::mem::take(&mut shard.displaced);
+        let displaced = std::mem::take(&mut shard.displaced);
+        let mut chunks: Vec<OpenChunk> = displaced.into_values().flatten().collect();
         chunks.append(&mut std::mem::take(&mut shard.chunks));
         for chunk in &chunks {
             shard.series[place(chunk.id).1].chunk = NO_CHUNK;
@@ -323,7 +325,7 @@ impl Head {
 impl Shard {
     /// Bytes of its samples that are not taken.
     fn bytes(&self) -> usize {
-        let chunks = self.chunks.iter().chain(&self.displaced);
+        let chunks = self.chunks.iter().chain(self.displaced.values().flatten());
         let bytes = chunks.map(|chunk| size_of::<OpenChunk>() + chunk.side_bytes());
         bytes.sum::<usize>() + self.slab.bytes_in_use()
     }
@@ -409,7 +411,7 @@ impl Shard {
         series.policy = PolicyId::NONE;
         self.displace(place);
         let before = self.slab.bytes_in_use();
-        for mut chunk in self.displaced.extract_if(.., |chunk| chunk.id == id) {
+        for mut chunk in self.displaced.remove(&id).unwrap_or_default() {
             freed.bytes += size_of::<OpenChunk>() + chunk.side_bytes();
             freed.points += chunk.samples();
             chunk.forget(&mut self.slab);
@@ -427,7 +429,8 @@ impl Shard {
         if at >= self.chunks.len() {
             return;
         }
-        self.displaced.push(self.chunks.swap_remove(at));
+        let chunk = self.chunks.swap_remove(at);
+        self.displaced.entry(chunk.id).or_default().push(chunk);
         if let Some(moved) = self.chunks.get(at) {
             self.series[self::place(moved.id).1].chunk = at as u32;
         }
@@ -474,6 +477,17 @@ pub(crate) fn for_each_sorted<E>(
         *chunks = &chunks[len..];
     }
     Ok(())
+}
+
+/// About how many bytes what was taken will have in files, and its lowest and highest series.
+pub(crate) fn size(taken: &[Arc<Taken>]) -> (usize, (u32, u32)) {
+    let first = taken.iter().filter_map(|taken| taken.chunks.first()).map(|chunk| chunk.id).min();
+    let last = taken.iter().filter_map(|taken| taken.chunks.last()).map(|chunk| chunk.id).max();
+    let of_shard = |taken: &Arc<Taken>| {
+        let aside: usize = taken.chunks.iter().map(OpenChunk::side_bytes).sum();
+        taken.slab.bytes_in_use() + aside
+    };
+    (taken.iter().map(of_shard).sum(), (first.unwrap_or(0), last.unwrap_or(0)))
 }
 
 /// Shard of a series and its place there.

@@ -10,6 +10,7 @@
 use super::folder::Names;
 use super::{Folder, ImportError, ImportOptions, ImportSeries, run};
 use crate::clock::monotonic;
+use crate::counters::Metric;
 use crate::error::FileError;
 use crate::inner::Inner;
 use crate::job::JobEvent;
@@ -64,13 +65,13 @@ impl OldFiles {
         })
     }
 
-    /// Names and values of what is counted.
-    pub(crate) fn counters(&self) -> [(&'static str, f64); 3] {
+    /// What is counted: the files that are left or failed in the last pass, and all that moved.
+    pub(crate) fn metrics(&self) -> [Metric; 3] {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
         [
-            ("migrate.filesLeft", count(&self.left)),
-            ("migrate.filesMoved", count(&self.moved)),
-            ("migrate.filesFailed", count(&self.failed)),
+            Metric::gauge("migrate.filesLeft", count(&self.left)),
+            Metric::total("migrate.filesMoved", count(&self.moved)),
+            Metric::gauge("migrate.filesFailed", count(&self.failed)),
         ]
     }
 }

@@ -17,6 +17,7 @@ pub(crate) use blocks::{BlockStore, Eagerness};
 pub(crate) use whisper::{ReplayedSamples, Waited, WhisperStore, is_marked};
 
 use crate::block::Block;
+use crate::counters::Metric;
 use crate::error::{Damage, FetchError, FileError};
 use crate::fetch::{FetchRange, Fetched};
 use crate::head::{FullChunk, Held, Taken};
@@ -205,8 +206,8 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// Reads everything against its checksums and says what is damaged.
     fn verify(&self) -> Vec<Damage>;
 
-    /// Names and values of what the store counts.
-    fn counters(&self) -> Vec<(&'static str, f64)>;
+    /// What the store counts and measures.
+    fn metrics(&self) -> Vec<Metric>;
 }
 
 /// What a seal made.

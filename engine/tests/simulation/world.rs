@@ -67,6 +67,8 @@ pub(crate) struct World {
     method: &'static str,
     syncs_each_batch: bool,
     head_budget_bytes: usize,
+    /// Blocks that are merged at a time; as many as in earnest are seldom made.
+    fan: usize,
     now_s: i64,
     /// The clock before it jumped far ahead.
     before_jump_s: Option<i64>,
@@ -102,6 +104,7 @@ impl World {
             method,
             syncs_each_batch: rng.one_in(3),
             head_budget_bytes: if rng.one_in(5) { 1500 } else { 512 << 20 },
+            fan: 2 + rng.below(3),
             now_s: NOW_S,
             before_jump_s: None,
             values: 0,
@@ -181,6 +184,7 @@ impl World {
             wal_sync_interval: interval,
             head_budget_bytes: self.head_budget_bytes,
             compaction_bytes_per_s: 0,
+            compaction_fan: self.fan,
             background: false,
             clock: Arc::clone(&self.clock) as _,
             storage: Arc::new(self.faulty.clone()),
@@ -267,9 +271,15 @@ impl World {
     }
 
     fn compact(&mut self) {
-        let merges = self.db().compact().map_err(|error| error.to_string());
+        let is_forced = self.rng.one_in(3);
+        let merges = match is_forced {
+            true => self.db().compact(),
+            false => self.db().compact_due(),
+        };
+        let merges = merges.map_err(|error| error.to_string());
         self.model.expire(self.now_s, self.rule);
-        self.note(format!("compact: {merges:?}"));
+        let how = if is_forced { "compact all" } else { "compact" };
+        self.note(format!("{how}: {merges:?}"));
     }
 
     fn expire(&mut self) {

@@ -1,8 +1,10 @@
 use crate::support::{Bench, NOW_S, last, put, values};
 use silverback_engine::storage::{DiskStorage, MemoryStorage};
-use silverback_engine::{AppendError, Db, FetchRange, OpenError, Refusal, Refused, SealError};
+use silverback_engine::{
+    AppendError, Db, FetchRange, Metric, MetricKind, OpenError, Refusal, Refused, SealError,
+};
 use silverback_formats::carbon::Point;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 #[test]
@@ -469,4 +471,55 @@ fn the_last_point_of_a_slot_wins_across_a_change_of_rules() {
     assert_eq!(expected[2], BTreeMap::from([(slot - 600, 3.0), (slot - 60, 3.0)]));
     db.seal().unwrap();
     assert_eq!([last(&db, "a", 3600), last(&db, "b", 3600), last(&db, "c", 3600)], expected);
+}
+
+/// What is said to be a total never shrinks, whatever is done.
+#[test]
+fn totals_only_grow() {
+    let (bench, storage) = (Bench::new("60s:1h"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    let mut before = BTreeMap::new();
+    let mut gauges = BTreeSet::new();
+    let mut shrunk = BTreeSet::new();
+    let mut look = |db: &Db| {
+        let metrics = db.metrics();
+        let counters = metrics.iter().map(|metric| (metric.name, metric.value));
+        assert!(db.counters().into_iter().eq(counters));
+        for Metric { name, value, kind } in metrics {
+            let last = before.insert(name, value).unwrap_or(0.0);
+            match kind {
+                MetricKind::Total => assert!(value >= last, "{name} went from {last} to {value}"),
+                MetricKind::Gauge => {
+                    gauges.insert(name);
+                    if value < last {
+                        shrunk.insert(name);
+                    }
+                }
+            }
+        }
+    };
+    for round in 0..3_i64 {
+        bench.clock.set(NOW_S + round * 8 * 3600);
+        for name in ["a.b", "a.c", "m;k=v"] {
+            put(&db, name, db.now_s(), 1.0);
+            look(&db);
+            db.seal().unwrap();
+            look(&db);
+        }
+        db.compact().unwrap();
+        look(&db);
+        db.expire().unwrap();
+        look(&db);
+        db.delete(&[db.series(b"a.b").unwrap(), db.series(b"m;k=v").unwrap()]).unwrap();
+        look(&db);
+        db.seal_index().unwrap();
+        look(&db);
+    }
+    for name in ["head.points", "head.bytes", "series", "index.tagged", "index.unsealed"] {
+        assert!(shrunk.contains(name), "{name} did not shrink");
+    }
+    for name in ["head.sealingBytes", "head.sealingPoints", "index.fileBytes", "compact.waiting"] {
+        assert!(gauges.contains(name), "{name}");
+    }
+    assert!(gauges.contains("block.writeAmplification"));
 }

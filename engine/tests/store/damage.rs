@@ -3,6 +3,7 @@
 use crate::support::{Bench, NOW_S, put, values};
 use silverback_engine::Db;
 use silverback_engine::storage::MemoryStorage;
+use silverback_formats::block::{BlockBuilder, BlockIndex, Check};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -370,4 +371,38 @@ fn logs_with_damaged_frames_are_repaired() {
         let aside = storage.paths().into_iter().filter(|path| path.starts_with("/db/quarantine"));
         assert_eq!(aside.count(), 2);
     }
+}
+
+/// A chunk under a good checksum that cannot be read is named once, with its own place.
+#[test]
+fn a_malformed_chunk_is_named_with_its_place() {
+    let bench = Bench::new("60s:1d");
+    let storage = filled(&bench);
+    let path = file(&storage, ".block");
+    let mut offset = 0;
+    storage.damage(&path, |bytes| {
+        let index = BlockIndex::open(bytes).unwrap();
+        let page = index.page(bytes, 0);
+        let mut builder = BlockBuilder::new(index.header);
+        let good = page.bytes(bytes, Check::Checksum).unwrap();
+        page.for_each(good, |id, chunk| {
+            let mut chunk = chunk.to_vec();
+            if id == 1 {
+                offset = bytes.windows(chunk.len()).position(|at| at == chunk).unwrap();
+                chunk[0] = 0xee;
+            }
+            builder.push(id, index.min_s, index.max_s, &chunk);
+        })
+        .unwrap();
+        builder.finish();
+        *bytes = builder.drain().clone();
+    });
+    let db = bench.open(&storage);
+    assert_eq!((db.damage(), db.verify()), (vec![], vec![]));
+    for _ in 0..3 {
+        assert!(count_good(&db, "malformed") < SERIES.len() * SLOTS as usize);
+    }
+    let damage = db.damage();
+    let found: Vec<_> = damage.iter().map(|damage| (&damage.path, damage.offset)).collect();
+    assert_eq!(found, [(&path, offset as u64)], "{damage:?}");
 }

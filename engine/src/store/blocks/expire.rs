@@ -71,6 +71,7 @@ impl BlockStore {
                 Ok(bytes) => {
                     expired += group.len();
                     add(&db.counters.expired_blocks, group.len());
+                    add(&db.counters.roll_ups, usize::from(bytes > 0));
                     add(&db.counters.rolled_up_bytes, bytes as usize);
                 }
                 Err(Unmerged::Failed(error)) => return Err(error),
@@ -79,11 +80,14 @@ impl BlockStore {
         }
     }
 
-    /// How far time has passed for what is stored.
+    /// How far time has passed for what is stored. Samples that were ahead of the clock, or are, do
+    /// not say that it has.
     pub(super) fn passed(&self, now_s: i64) -> Passed {
         let (blocks, lost) = (self.blocks.load(), self.lost.load());
         let entries = blocks.iter().map(|block| block.entry()).chain(lost.iter());
-        let newest_s = entries.map(|entry| i64::from(entry.max_s)).max();
+        let entries = entries.filter(|entry| entry.kind != BlockKind::Ahead);
+        let ends_s = entries.map(|entry| i64::from(entry.max_s));
+        let newest_s = ends_s.filter(|&end_s| end_s <= now_s).max();
         Passed { now_s, newest_s: newest_s.unwrap_or(0) }
     }
 
@@ -161,8 +165,8 @@ impl BlockStore {
         let latest = self.blocks.load().iter().map(|block| block.entry().order).max();
         let order = latest.unwrap_or(0).max(sealed_order(0));
         let batch = Batch::new(&self.storage, &self.dir, &self.next_block, order);
-        let mut roll_up =
-            RollUp { store: self, db, settled_s, batch, encoder: ChunkEncoder::new() };
+        let encoder = ChunkEncoder::new();
+        let mut roll_up = RollUp { store: self, db, settled_s, batch, encoder, bytes: 0 };
         let pace = Pace::new(db.options.compaction_bytes_per_s);
         let mut cursors: Vec<ChunkCursor<'_>> = group.iter().map(|block| block.cursor()).collect();
         let step_s = group[0].entry().step_s;
@@ -182,7 +186,7 @@ impl BlockStore {
             if let Some(span_s) = span {
                 roll_up.series(SeriesId(id), step_s, span_s)?;
             }
-            if is_stopped() || !pace.wait(bytes, is_stopped) {
+            if is_stopped() || !pace.wait(bytes + roll_up.bytes, is_stopped) {
                 return Err(Unmerged::Stopped);
             }
         }
@@ -241,6 +245,8 @@ struct RollUp<'a> {
     settled_s: i64,
     batch: Batch<'a>,
     encoder: ChunkEncoder,
+    /// Bytes of chunks that were read and written.
+    bytes: u64,
 }
 
 impl RollUp<'_> {
@@ -269,6 +275,7 @@ impl RollUp<'_> {
                     let mut slots = Vec::new();
                     for piece in window.pieces(sources.finest_s(window, &entry), retention.step_s) {
                         let gather = sources.gather(self.db, piece, &entry, Coarse::Stored, extra);
+                        self.bytes += gather.read_bytes();
                         slots.extend(gather.roll_ups());
                     }
                     let kind = extra.map_or(BlockKind::Computed, BlockKind::Extra);
@@ -292,6 +299,7 @@ impl RollUp<'_> {
         let (step_s, keep_s) = (entry.policy.archives[archive].step_s, entry.keep_s(archive));
         let tier = Tier { step_s, kind, aside: false, keep_s };
         for chunk in self.encoder.points(slots, step_s) {
+            self.bytes += chunk.bytes.len() as u64;
             self.batch.push(tier, id.0, (chunk.first_s, chunk.last_s), &chunk.bytes)?;
         }
         Ok(())

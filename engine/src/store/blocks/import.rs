@@ -2,7 +2,6 @@
 
 use super::BlockStore;
 use crate::block::Batch;
-use crate::error::FileError;
 use crate::head::FullChunk;
 use crate::import::{Gathered, ImportError};
 use crate::inner::Inner;
@@ -21,8 +20,7 @@ impl BlockStore {
             batch.push(*tier, *id, (chunk.first_s, chunk.last_s), &chunk.bytes)?;
         }
         let adds = batch.finish()?;
-        let blocks =
-            adds.iter().map(|entry| self.open(*entry)).collect::<Result<_, FileError>>()?;
+        let blocks = self.open_made(&adds)?;
         let mut disk = db.disk.lock();
         if db.closed.load(Ordering::Acquire) {
             // Another process may have the folder by now; it removes the blocks.
@@ -65,9 +63,10 @@ impl BlockStore {
         }
         let blocks = self.blocks.load();
         let (first_s, last_s) = (i64::from(chunk.first_s), i64::from(chunk.last_s));
+        let is_alike = |found: BlockKind| found == kind || found.is_points() && kind.is_points();
         let alike = blocks
             .within(first_s, last_s)
-            .filter(|block| block.entry().step_s == step_s && block.entry().kind == kind);
+            .filter(|block| block.entry().step_s == step_s && is_alike(block.entry().kind));
         let mut found_values = Vec::new();
         for block in alike {
             // Received points win over imported ones, whatever those are.

@@ -12,8 +12,8 @@ use compact::Compacting;
 pub(crate) use compact::Eagerness;
 
 use super::{Sealed, Store};
-use crate::block::{Block, BlockSet, OpenBlockError};
-use crate::counters::add;
+use crate::block::{Block, BlockSet, OpenBlockError, discard};
+use crate::counters::{Metric, add};
 use crate::error::{Closed, Damage, FetchError, FileError, SealError};
 use crate::fetch::{FetchRange, Fetched, Window};
 use crate::head::{FullChunk, Taken};
@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How often is looked whether there is something to do.
@@ -55,6 +55,8 @@ pub(crate) struct BlockStore {
     old: ArcSwapOption<OldFiles>,
     /// Held while blocks are merged or expire.
     compacting: Mutex<Compacting>,
+    /// Blocks that were to be merged when that was last looked for.
+    waiting: AtomicUsize,
     /// Blocks, by number, that are past their time, and until when (Unix seconds) they stay.
     held: Mutex<BTreeMap<u64, i64>>,
     /// Series of which imports have gathered samples, and how often.
@@ -74,8 +76,8 @@ impl BlockStore {
         let blocks = ArcSwap::from_pointee(BlockSet::new(blocks));
         let (old, compacting) = (ArcSwapOption::new(old.map(Arc::new)), Mutex::default());
         let (lost, next_block) = (ArcSwap::from_pointee(lost), AtomicU64::new(next_block));
-        let (held, importing) = (Mutex::default(), Mutex::default());
-        Self { storage, dir, blocks, lost, next_block, old, compacting, held, importing }
+        let (waiting, held, importing) = (AtomicUsize::new(0), Mutex::default(), Mutex::default());
+        Self { storage, dir, blocks, lost, next_block, old, compacting, waiting, held, importing }
     }
 
     /// Values by the main roll-ups.
@@ -148,6 +150,15 @@ impl BlockStore {
         }
     }
 
+    /// Opens blocks that were just made, and are to be listed; after an error there are none.
+    fn open_made(&self, adds: &[BlockEntry]) -> Result<Vec<Arc<Block>>, FileError> {
+        let opened: Result<_, _> = adds.iter().map(|entry| self.open(*entry)).collect();
+        if opened.is_err() {
+            discard(&*self.storage, &self.dir, adds);
+        }
+        opened
+    }
+
     fn open(&self, entry: BlockEntry) -> Result<Arc<Block>, FileError> {
         let block = Block::open(&*self.storage, &self.dir, entry);
         block.map(Arc::new).map_err(|error| match error {
@@ -216,9 +227,9 @@ impl Store for BlockStore {
         _log: Range<u64>,
     ) -> Result<Sealed, FileError> {
         let policies = db.policies.snapshot();
-        let adds = seal::seal(&self.storage, &self.dir, taken, &policies, &self.next_block)?;
-        let blocks = adds.iter().map(|entry| self.open(*entry)).collect::<Result<_, _>>()?;
-        Ok(Sealed { blocks, is_whole: true })
+        let (storage, dir, now_s) = (&self.storage, &self.dir, db.options.clock.now_s());
+        let adds = seal::seal(storage, dir, taken, &policies, &self.next_block, now_s)?;
+        Ok(Sealed { blocks: self.open_made(&adds)?, is_whole: true })
     }
 
     fn publish(&self, sealed: Sealed) {
@@ -247,7 +258,9 @@ impl Store for BlockStore {
         eagerness: Eagerness,
         is_stopped: &dyn Fn() -> bool,
     ) -> Result<bool, FileError> {
-        self.compact_once(db, eagerness, is_stopped)
+        let merged = self.compact_once(db, eagerness, is_stopped);
+        add(&db.counters.compaction_errors, usize::from(merged.is_err()));
+        merged
     }
 
     fn repair(&self, db: &Inner) -> Result<usize, FileError> {
@@ -278,7 +291,9 @@ impl Store for BlockStore {
     }
 
     fn expire(&self, db: &Inner, is_stopped: &dyn Fn() -> bool) -> Result<usize, FileError> {
-        self.expire_blocks(db, is_stopped)
+        let expired = self.expire_blocks(db, is_stopped);
+        add(&db.counters.expire_errors, usize::from(expired.is_err()));
+        expired
     }
 
     fn has_since(&self, db: &Inner, id: SeriesId, since_s: i64) -> bool {
@@ -312,18 +327,19 @@ impl Store for BlockStore {
         self.blocks.load().iter().flat_map(|block| block.verify()).collect()
     }
 
-    fn counters(&self) -> Vec<(&'static str, f64)> {
+    fn metrics(&self) -> Vec<Metric> {
         let blocks = self.blocks.load();
         let entries = blocks.iter().map(|block| block.entry());
         let (bytes, chunks) =
             entries.fold((0, 0), |(b, c), entry| (b + entry.len_bytes, c + entry.chunks));
-        let mut counters = vec![
-            ("block.files", blocks.iter().len() as f64),
-            ("block.bytes", bytes as f64),
-            ("block.chunks", chunks as f64),
+        let mut metrics = vec![
+            Metric::gauge("block.files", blocks.iter().len() as f64),
+            Metric::gauge("block.bytes", bytes as f64),
+            Metric::gauge("block.chunks", chunks as f64),
+            Metric::gauge("compact.waiting", self.waiting.load(Ordering::Relaxed) as f64),
         ];
-        counters.extend(self.old.load().iter().flat_map(|old| old.counters()));
-        counters
+        metrics.extend(self.old.load().iter().flat_map(|old| old.metrics()));
+        metrics
     }
 }
 
@@ -359,9 +375,10 @@ impl Seals {
     fn seal(&mut self, db: &Inner, tick: u64) -> Result<(), Closed> {
         // Before the seal: a sync that fails meanwhile may be of what the seal leaves.
         let asked = db.seal_wanted.swap(false, Ordering::AcqRel);
-        add(&db.counters.early_seals, usize::from(is_over_budget(db)));
+        let is_early = is_over_budget(db);
         match db.seal() {
             Ok(()) => {
+                add(&db.counters.early_seals, usize::from(is_early));
                 self.failures = 0;
                 self.due_s = next_seal_s(db);
             }
@@ -392,4 +409,40 @@ fn next_seal_s(db: &Inner) -> i64 {
     let duration_s = i64::from(db.options.block_duration_s.max(1));
     let now_s = db.options.clock.now_s();
     now_s - now_s.rem_euclid(duration_s) + duration_s
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{Fault, FaultyStorage, MemoryStorage};
+    use crate::{Db, Options};
+    use silverback_formats::carbon::Point;
+
+    /// An early seal counts when it is done, not each time that it is tried.
+    #[test]
+    fn early_seals_are_counted_once() {
+        let storage = FaultyStorage::new(Arc::new(MemoryStorage::new()));
+        let options = Options {
+            head_budget_bytes: 100,
+            background: false,
+            storage: Arc::new(storage.clone()),
+            ..Options::new("/db")
+        };
+        let db = Db::open(options).unwrap();
+        for name in ["a", "b", "c"] {
+            let point = Point { name: name.as_bytes(), time_s: db.now_s(), value: 1.0 };
+            db.append(&[point]).unwrap();
+        }
+        let mut seals = Seals::new(db.inner());
+        let mut early = |fault, tick| {
+            storage.set(fault);
+            seals.seal(db.inner(), tick).unwrap();
+            db.inner().counters.early_seals.load(Ordering::Relaxed)
+        };
+        assert_eq!(
+            [early(Fault::Sync, 1), early(Fault::Sync, 99), early(Fault::None, 999)],
+            [0, 0, 1]
+        );
+        assert_eq!(early(Fault::None, 9999), 1);
+    }
 }

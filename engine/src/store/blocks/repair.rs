@@ -47,7 +47,7 @@ impl BlockStore {
         });
         pushed?;
         let adds = batch.finish()?;
-        let opened = adds.iter().map(|add| self.open(*add)).collect::<Result<Vec<_>, _>>()?;
+        let opened = self.open_made(&adds)?;
         let mut disk = db.disk.lock();
         disk.commit(|edit| {
             edit.next_block = adds.iter().map(|add| add.number + 1).fold(edit.next_block, u64::max);

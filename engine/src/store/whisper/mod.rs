@@ -32,7 +32,7 @@ pub(crate) use again::is_marked;
 
 use super::{Sealed, Store};
 use crate::clock::monotonic;
-use crate::counters::{add, counters};
+use crate::counters::{Metric, add, counters};
 use crate::error::{Closed, Damage, FetchError, FileError, SealError};
 use crate::fetch::{FetchRange, Fetched};
 use crate::head::{Held, Taken};
@@ -608,17 +608,18 @@ impl Store for WhisperStore {
         Vec::new()
     }
 
-    fn counters(&self) -> Vec<(&'static str, f64)> {
-        let mut counters = self.counters.snapshot();
+    fn metrics(&self) -> Vec<Metric> {
+        let mut metrics = self.counters.snapshot();
         let options = self.options.load();
-        counters.extend([
+        let gauges = [
             ("whisper.workers", options.workers as f64),
             ("whisper.maxUpdatesPerSecond", f64::from(options.updates_per_second)),
             ("whisper.waitingPoints", self.waiting.samples() as f64),
             ("whisper.stuckSeries", self.waiting.stuck() as f64),
             ("whisper.quarantined", self.quarantine.counts().held as f64),
-        ]);
-        counters
+        ];
+        metrics.extend(gauges.map(|(name, value)| Metric::gauge(name, value)));
+        metrics
     }
 }
 

@@ -8,7 +8,8 @@
 //! To look takes reading. In the background that is a sample of the pages, and not again before enough
 //! series were deleted since that the answer can be another one.
 
-use super::{Eagerness, plan};
+use super::Eagerness;
+use super::plan::{self, Goal};
 use crate::block::Block;
 use crate::inner::Inner;
 use crate::series::SeriesId;
@@ -75,15 +76,11 @@ fn pays(dead: u64, series: u64) -> bool {
 
 impl DeadSeries {
     /// The place of a block that is written anew next, in the order in which blocks are read.
-    pub(super) fn next(
-        &mut self,
-        db: &Inner,
-        blocks: &[Arc<Block>],
-        eagerness: Eagerness,
-    ) -> Option<usize> {
+    pub(super) fn next(&mut self, db: &Inner, blocks: &[Arc<Block>], goal: Goal) -> Option<usize> {
+        let eagerness = goal.eagerness;
         // A series whose name was lost is not one that was deleted.
         let is_any_deleted = *db.next_id.lock() as usize > db.index.len();
-        if !db.damage.is_empty() || !is_any_deleted {
+        if db.lost_names || !is_any_deleted {
             return None;
         }
         let deleted = db.counters.deleted.load(Ordering::Acquire);
@@ -98,7 +95,7 @@ impl DeadSeries {
             let mut counted =
                 known.copied().unwrap_or_else(|| Counted::of(db, block, deleted, pages_max));
             let is_due = block.damage().is_empty() && counted.is_due(eagerness);
-            if is_due && plan::can_move(blocks, at) {
+            if is_due && plan::can_move(blocks, at, goal) {
                 return Some(at);
             }
             if is_due {

@@ -9,6 +9,7 @@
 
 mod dead;
 mod plan;
+mod touch;
 
 pub(crate) use plan::Eagerness;
 
@@ -22,8 +23,9 @@ use crate::head::FullChunk;
 use crate::inner::{Inner, quarantine};
 use crate::series::SeriesId;
 use dead::DeadSeries;
+use plan::{Goal, Plan};
 use silverback_formats::block::BlockKind;
-use silverback_formats::chunk::Chunk;
+use silverback_formats::chunk::{Chunk, Codec};
 use silverback_formats::manifest::BlockEntry;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -70,18 +72,23 @@ impl BlockStore {
         let all: Vec<Arc<Block>> = self.blocks.load().iter().cloned().collect();
         // To plan may mean to look into all of them, and they seldom change.
         let seen = (all.len(), self.next_block.load(Ordering::Relaxed));
+        let (block_duration_s, fan) =
+            (db.options.block_duration_s, db.options.compaction_fan.max(2));
+        let goal = Goal { eagerness, block_duration_s, fan };
         let is_known = eagerness == Eagerness::Patient && compacting.idle == Some(seen);
-        let parts = match is_known {
+        let plan = match is_known {
             true => None,
-            false => plan::next(&all, db.options.block_duration_s, eagerness),
+            false => plan::next(&all, goal),
         };
-        if parts.is_none() {
+        self.waiting.store(plan.as_ref().map_or(0, |plan| plan.waiting), Ordering::Relaxed);
+        if plan.is_none() {
             compacting.idle = Some(seen);
         }
-        let shrinks = || compacting.dead.next(db, &all, eagerness).map(|at| vec![all[at].clone()]);
-        let Some(parts) = parts.or_else(shrinks) else { return Ok(false) };
+        let shrinks = || compacting.dead.next(db, &all, goal).map(|at| Plan::alone(&all[at]));
+        let Some(plan) = plan.or_else(shrinks) else { return Ok(false) };
         let started = monotonic();
-        match self.merge(db, &parts, is_stopped) {
+        let Plan { parts, .. } = &plan;
+        match self.merge(db, &plan, is_stopped) {
             Ok(adds) => {
                 let bytes = |entry: &BlockEntry| entry.len_bytes;
                 let before: u64 = parts.iter().map(|part| bytes(part.entry())).sum();
@@ -94,7 +101,10 @@ impl BlockStore {
             }
             Err(Unmerged::Stopped) => Ok(false),
             // Told when it was found; the next plan leaves the part out.
-            Err(Unmerged::Damaged) => Ok(true),
+            Err(Unmerged::Damaged) => {
+                add(&db.counters.compaction_errors, 1);
+                Ok(true)
+            }
             Err(Unmerged::Failed(error)) => Err(error),
         }
     }
@@ -102,26 +112,30 @@ impl BlockStore {
     fn merge(
         &self,
         db: &Inner,
-        parts: &[Arc<Block>],
+        Plan { parts, split, .. }: &Plan,
         is_stopped: &dyn Fn() -> bool,
     ) -> Result<Vec<BlockEntry>, Unmerged> {
         let last = parts.last().expect("a plan has parts").entry();
         let (step_s, kind, keep_s) = (last.step_s, last.kind, last.keep_s);
         let tier = Tier { step_s, kind, aside: false, keep_s };
-        let mut batch = Batch::new(&self.storage, &self.dir, &self.next_block, last.order);
+        let batch = Batch::new(&self.storage, &self.dir, &self.next_block, last.order);
+        let mut batch = batch.split_by(*split);
         let passed = self.passed(db.options.clock.now_s());
         let mut merger = Merger::new(parts);
         let pace = Pace::new(db.options.compaction_bytes_per_s);
         // A series whose name was lost is not one that was deleted.
-        let keeps_unnamed = !db.damage.is_empty();
+        let keeps_unnamed = db.lost_names;
+        let mut written_bytes = 0;
         while let Some(id) = merger.next_series()? {
             if keeps_unnamed || db.index.has(SeriesId(id)) {
                 let oldest_s = oldest_s(db, SeriesId(id), last, passed);
                 for chunk in merger.chunks(oldest_s)? {
                     batch.push(tier, id, (chunk.first_s, chunk.last_s), &chunk.bytes)?;
+                    written_bytes += chunk.bytes.len() as u64;
                 }
             }
-            if is_stopped() || !pace.wait(merger.taken_bytes, is_stopped) {
+            let bytes = merger.taken_bytes + written_bytes;
+            if is_stopped() || !pace.wait(bytes, is_stopped) {
                 return Err(Unmerged::Stopped);
             }
         }
@@ -137,7 +151,7 @@ impl BlockStore {
         parts: &[Arc<Block>],
         adds: &[BlockEntry],
     ) -> Result<(), Unmerged> {
-        let opened = adds.iter().map(|entry| self.open(*entry)).collect::<Result<Vec<_>, _>>()?;
+        let opened = self.open_made(adds)?;
         let removes: Vec<u64> = parts.iter().map(|part| part.entry().number).collect();
         let mut disk = db.disk.lock();
         let listed = &disk.manifest.state().blocks;
@@ -227,8 +241,10 @@ impl<'a> Merger<'a> {
     /// The chunks of the series at hand, merged, without samples before `oldest_s` (Unix seconds).
     fn chunks(&mut self, oldest_s: i64) -> Result<Vec<FullChunk>, Unmerged> {
         match self.kind {
-            BlockKind::Points | BlockKind::Computed | BlockKind::Extra(_) => self.points(oldest_s),
             BlockKind::RollUps => self.roll_ups(oldest_s),
+            BlockKind::Points | BlockKind::Ahead | BlockKind::Computed | BlockKind::Extra(_) => {
+                self.points(oldest_s)
+            }
         }
     }
 
@@ -265,6 +281,7 @@ impl<'a> Merger<'a> {
             let slots = (header.slots() - 1).saturating_mul(step_s);
             let last_s = header.start_s().saturating_add(slots);
             if let [only] = self.gathered[..]
+                && header.codec() != Codec::Gorilla
                 && header.slots() >= SLOTS_ENOUGH
                 && i64::from(header.start_s()) >= oldest_s
             {
@@ -298,7 +315,7 @@ impl<'a> Merger<'a> {
     }
 }
 
-/// Keeps reading at a rate.
+/// Keeps reading and writing at a rate.
 pub(super) struct Pace {
     bytes_per_s: u64,
     started: Instant,
@@ -309,7 +326,7 @@ impl Pace {
         Self { bytes_per_s, started: monotonic() }
     }
 
-    /// Sleeps until so many bytes may have been read; false when it is time to stop.
+    /// Sleeps until so many bytes may have been read and written; false when it is time to stop.
     pub(super) fn wait(&self, bytes: u64, is_stopped: &dyn Fn() -> bool) -> bool {
         if self.bytes_per_s == 0 {
             return true;
