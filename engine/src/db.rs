@@ -459,7 +459,7 @@ impl Db {
 
     /// Puts what is damaged into quarantine and keeps what is good of it: blocks are written anew
     /// without their damaged parts, and the log is sealed, after which its damaged segments are
-    /// not needed. Series log and events are written anew, as far as they are known. Files that
+    /// not needed. Series log, events and tags are written anew, as far as they are known. Files that
     /// could not be opened were put aside by [`Db::open`]; blocks among them are given up. Says how
     /// many files were written anew.
     ///
@@ -469,7 +469,7 @@ impl Db {
         let inner = self.inner();
         let salvaged = inner.store.repair(inner)?;
         inner.seal()?;
-        Ok(salvaged + inner.repair_logs()?)
+        Ok(salvaged + inner.repair_tags()? + inner.repair_logs()?)
     }
 
     /// Names and values of all [`metrics`](Self::metrics).

@@ -1,4 +1,5 @@
-//! Series log and events with damaged frames → logs of what is known.
+//! Series log and events with damaged frames → logs of what is known; a damaged file of tags → a
+//! new one.
 //!
 //! A damaged frame in a log cannot be written anew, for what it said is lost; but the rest of the
 //! log, the file of the index and the WAL know most of it. So the log is written anew from memory
@@ -17,6 +18,16 @@ use crate::verify::{self, Nobody};
 use std::path::PathBuf;
 
 impl Inner {
+    /// Makes new files of the index where that of the tags is damaged, and says how many: what it
+    /// says is in the names, too.
+    pub(crate) fn repair_tags(&self) -> Result<usize, SealError> {
+        let damage = self.index.base().and_then(|base| base.damage_of_tags());
+        let Some(damage) = damage else { return Ok(0) };
+        keep_copy(&*self.options.storage, &self.folders.quarantine, &damage.path)?;
+        self.seal_index()?;
+        Ok(1)
+    }
+
     /// Writes the logs anew that have damaged frames, and says how many.
     pub(crate) fn repair_logs(&self) -> Result<usize, SealError> {
         let (root, storage) = (&self.folders.root, &*self.options.storage);

@@ -201,6 +201,18 @@ fn damage_inside_is_told_and_no_answer_is_wrong() {
     }
 }
 
+#[test]
+fn a_repair_keeps_the_damaged_file_and_makes_a_new_one() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let before = sealed(&bench, &storage);
+    storage.damage(Path::new(FILE), |bytes| bytes[30] ^= 1);
+    let db = bench.open(&storage);
+    assert_eq!(db.verify().len(), 1);
+    assert_eq!(db.repair().unwrap(), 1);
+    assert!(storage.paths().contains(&PathBuf::from("/db/quarantine/0000000000.tags.0")));
+    assert_eq!((db.verify(), answers(&db), db.repair().unwrap()), (vec![], before, 0));
+}
+
 /// Makes files of the index, with tags in them and on top, while the calls numbered `failing`
 /// fail; what failed is tried again. The answer is how many calls there were.
 fn check(failing: Range<usize>) -> usize {
