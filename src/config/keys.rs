@@ -557,7 +557,7 @@ const BLOCK: &[Key] = &[
         "compaction-bytes-per-second",
         Int { default: 33_554_432, least: 0 },
         AtStart,
-        "most bytes of blocks read in a second to be merged; 0: no limit",
+        "most bytes read and written in a second to merge blocks and to make roll-ups of them; 0: no limit",
     ),
 ];
 
