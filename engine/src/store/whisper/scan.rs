@@ -211,16 +211,22 @@ impl Walk<'_> {
     /// Removes the series that were there when the walk began and have neither file nor samples.
     fn forget_the_unseen(&mut self) -> Result<(), ScanError> {
         let mut unseen = Vec::new();
+        // Those that became a file since, or whose file has another name than its own, as those of
+        // tagged series have, are not gone.
+        let is_gone = |name: &[u8]| matches!(self.store.dir.exists(name), Ok(false));
         self.db.index.for_each_leaf(&mut |name, id| {
-            // Those that became a file since, or whose file has another name than its own, as
-            // those of tagged series have, are not gone.
-            if self.seen.is_missing(id) && matches!(self.store.dir.exists(name), Ok(false)) {
+            if self.seen.is_missing(id) && is_gone(name) {
                 unseen.push(id);
             }
             ControlFlow::Continue(())
         });
         for ids in unseen.chunks(BATCH) {
-            self.found.removed += self.db.delete_idle(ids)? as u64;
+            // Asked again: samples that were in memory may have become a file just now.
+            let is_gone = |id| {
+                let mut name = Vec::new();
+                self.db.index.path_into(id, &mut name) && is_gone(&name)
+            };
+            self.found.removed += self.db.delete_idle(ids, is_gone)? as u64;
         }
         Ok(())
     }
