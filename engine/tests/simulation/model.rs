@@ -220,6 +220,7 @@ impl Model {
         // Time does not pass where no samples come, but for a part of what is kept.
         let passed_s = |keep_s: i64| now_s.min(self.newest_s + (keep_s / 4).min(86_400));
         for series in self.series.values_mut() {
+            let mut expired = Vec::new();
             for (slot_s, slot) in &mut series.slots {
                 let keep_s = |entry: &Entry| entry.keep_s.max(rule.finest_s);
                 let is_past =
@@ -232,6 +233,18 @@ impl Model {
                         series.rolled_up.extend(begins.map(|begin_s| (begin_s, bits)));
                     }
                     slot.doubt(NONE);
+                    let entries = slot.writes.iter().filter(|entry| entry.bits.is_some());
+                    expired.extend(entries.map(|entry| (*slot_s, *entry)));
+                }
+            }
+            // What is made of them is shown where rules of later have nothing finer.
+            for (slot_s, entry) in expired {
+                for coarse_s in [60, 600] {
+                    let slot = series.slots.entry(slot_s - slot_s.rem_euclid(coarse_s));
+                    let slot = slot.or_insert_with(|| History::new(NONE));
+                    if !slot.allowed().iter().any(|known| known.bits == entry.bits) {
+                        slot.write(entry, Outcome::Unknown);
+                    }
                 }
             }
         }

@@ -10,7 +10,7 @@
 use super::{NAMES, World};
 use crate::model::Wrong;
 use silverback_engine::error::Damage;
-use silverback_engine::storage::{MemoryStorage, Storage};
+use silverback_engine::storage::{FileBytes, MemoryStorage, Storage};
 use silverback_engine::{Db, FetchRange, JobEvent, Options, Point, SeriesId, verify_folder};
 use silverback_formats::frame::{FRAME_BYTES, Frames, Step};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const ROOT: &str = "/db";
+/// Samples older than this may be in a coarser archive: what the finest one of any rule reaches.
+const OLD_S: i64 = 1800;
 
 /// Values by slot, as bits.
 type Slots = BTreeMap<i64, u64>;
@@ -64,7 +66,9 @@ impl World {
         let is_named =
             named.iter().any(|damage| damage.path == byte.path && damage.offset <= byte.at as u64);
         let damaged = self.answers(&db)?;
-        self.compare(&damaged, &whole, &without)?;
+        // Without a manifest nothing says which of the log is older than the blocks.
+        let others_until_s = if byte.path.ends_with("MANIFEST") { i64::MAX } else { i64::MIN };
+        self.compare(&damaged, [&whole, &without], [others_until_s; 2])?;
         let is_lost = !damaged.says_as(&whole);
         if !is_named && (byte.is_file && is_in_use || is_lost && !byte.is_tail) {
             return Err(format!("lost: {is_lost}, and told is {named:?}"));
@@ -74,11 +78,11 @@ impl World {
         if is_named
             && !byte.is_tail
             && (byte.is_file || is_lost)
-            && !is_kept(&disk, &bytes, byte.at)
+            && !is_kept(&disk, &bytes[byte.frame.start..=byte.at])
         {
             return Err(format!("{} is not in quarantine", byte.path.display()));
         }
-        self.look_after_repair(&disk, &damaged)
+        self.look_after_repair(&disk, [&damaged, &whole])
     }
 
     /// A byte of some file of the database.
@@ -137,7 +141,14 @@ impl World {
         Ok((known.map(|(time_s, value)| (time_s, value.to_bits())).collect(), fetched.damaged))
     }
 
-    fn compare(&self, found: &Answers, whole: &Answers, without: &Answers) -> Result<(), Wrong> {
+    /// Compares with two that may be right. Slots of an archive before `others_until_s`, and those
+    /// that differ in the two, may have another value that was sent for about that time.
+    fn compare(
+        &self,
+        found: &Answers,
+        [whole, without]: [&Answers; 2],
+        others_until_s: [i64; 2],
+    ) -> Result<(), Wrong> {
         for name in NAMES.iter().map(|spellings| spellings[0]) {
             let of = |answers: &Answers| answers.series.get(name).cloned();
             let (found, whole, without) = (of(found), of(whole), of(without));
@@ -149,7 +160,10 @@ impl World {
                 let of = |slots: &Option<[Slots; 2]>| {
                     slots.as_ref().map(|slots| slots[archive].clone()).unwrap_or_default()
                 };
-                self.compare_slots(name, &of(&found), &of(&whole), &of(&without))?;
+                let slots = [&found, &whole, &without].map(of);
+                let others = compare_slots(slots, others_until_s[archive]);
+                let others = others.map_err(|wrong| format!("{name} has {wrong}"))?;
+                self.model.check_sent(name, &others)?;
             }
         }
         let is_right = |what: &String| {
@@ -160,35 +174,6 @@ impl World {
             Some(what) => Err(format!("{what} is there: {}", found.events.contains(what))),
             None => Ok(()),
         }
-    }
-
-    fn compare_slots(
-        &self,
-        name: &str,
-        found: &Slots,
-        whole: &Slots,
-        without: &Slots,
-    ) -> Result<(), Wrong> {
-        let mut others = BTreeMap::new();
-        let slots: BTreeSet<i64> = found.keys().chain(whole.keys()).copied().collect();
-        for slot_s in slots {
-            let of = |slots: &Slots| slots.get(&slot_s).map(|bits| f64::from_bits(*bits));
-            let (found, whole, without) = (of(found), of(whole), of(without));
-            let is_same = |other: Option<f64>| found.map(f64::to_bits) == other.map(f64::to_bits);
-            if is_same(whole) || is_same(without) {
-                continue;
-            }
-            // A part of a block may be a part of what a value is made of.
-            match found.filter(|_| whole.map(f64::to_bits) != without.map(f64::to_bits)) {
-                Some(value) => _ = others.insert(slot_s, value),
-                None => {
-                    return Err(format!(
-                        "{name} has {found:?} at {slot_s}: {whole:?}, {without:?} without"
-                    ));
-                }
-            }
-        }
-        self.model.check_sent(name, &others)
     }
 
     /// Repairs, and goes on with new series: of the ids of lost ones none comes again.
@@ -202,7 +187,7 @@ impl World {
         db.append(&points).map(drop).map_err(|error| error.to_string())
     }
 
-    fn look_after_repair(&self, disk: &MemoryStorage, before: &Answers) -> Result<(), Wrong> {
+    fn look_after_repair(&self, disk: &MemoryStorage, before: [&Answers; 2]) -> Result<(), Wrong> {
         let disk = disk.after_kill();
         let reports = reports(&disk)?;
         let db = self.open_copy(&disk)?;
@@ -211,7 +196,9 @@ impl World {
             let (damage, doubted) = (db.damage(), after.doubted);
             return Err(format!("repaired, and still {reports:?}, {damage:?}, {doubted:?}"));
         }
-        self.compare(&after, before, before)?;
+        // What is old may be of a coarser archive, which is made when it is sealed.
+        let compared = self.compare(&after, before, [self.now_s - OLD_S, i64::MAX]);
+        compared.map_err(|wrong| format!("repaired: {wrong}"))?;
         for name in ["new.a", "new.b"] {
             let id = db.series(name.as_bytes()).ok_or_else(|| format!("{name} is lost"))?;
             let (points, _) = self.read_copy(&db, id, self.now_s - self.rule.finest_s)?;
@@ -221,6 +208,28 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// Compares with two that may be right; gives values that are of neither, where they may be.
+fn compare_slots(
+    [found, whole, without]: [Slots; 3],
+    other_until_s: i64,
+) -> Result<BTreeMap<i64, f64>, Wrong> {
+    let mut others = BTreeMap::new();
+    for slot_s in found.keys().chain(whole.keys()) {
+        let [found, whole, without] =
+            [&found, &whole, &without].map(|slots| slots.get(slot_s).copied());
+        if found == whole || found == without {
+            continue;
+        }
+        // A part of a block may be a part of what a value is made of.
+        let is_free = whole != without || *slot_s < other_until_s;
+        let told = |bits: Option<u64>| bits.map(f64::from_bits);
+        let wrong =
+            || format!("{:?} at {slot_s}: {:?}, {:?}", told(found), told(whole), told(without));
+        others.insert(*slot_s, told(found).filter(|_| is_free).ok_or_else(wrong)?);
+    }
+    Ok(others)
 }
 
 impl Byte {
@@ -277,10 +286,11 @@ fn reports(disk: &MemoryStorage) -> Result<Vec<Damage>, Wrong> {
     Ok(found)
 }
 
-/// Whether a file of these bytes is kept in quarantine, up to the changed one at least: what is
-/// torn at its end is cut off before, and logs are appended to.
-fn is_kept(disk: &MemoryStorage, bytes: &[u8], at: usize) -> bool {
+/// Whether some file in quarantine holds these bytes: that of a log may have become a part of
+/// another one before.
+fn is_kept(disk: &MemoryStorage, bytes: &[u8]) -> bool {
     let quarantine = Path::new(ROOT).join("quarantine");
     let mut paths = disk.paths().into_iter().filter(|path| path.parent() == Some(&quarantine));
-    paths.any(|path| disk.read(&path).is_ok_and(|kept| kept.len() > at && bytes.starts_with(&kept)))
+    let holds = |kept: FileBytes| kept.windows(bytes.len()).any(|part| part == bytes);
+    paths.any(|path| disk.read(&path).is_ok_and(holds))
 }
