@@ -84,7 +84,8 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
         loader.known_newest_s = recovery::newest_s(&*storage, &folders.wal, log.clone())?;
     }
     let replayed = recovery::replay(&*storage, &folders.wal, log, &mut loader)?;
-    if !damage.is_empty() || !replayed.damage.is_empty() {
+    // A power cut, too, may take the end of a segment and leave the begin of the next.
+    if !damage.is_empty() || !replayed.damage.is_empty() || replayed.torn_bytes > 0 {
         loader.settle();
     }
     let mut damaged_segments = replayed.damaged.iter().copied().collect::<BTreeSet<_>>();

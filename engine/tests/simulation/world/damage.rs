@@ -7,7 +7,7 @@
 //! made up. If anything differs, the damage is named by file and place; a repair keeps what is
 //! damaged aside, changes no answer, and leaves a folder in which nothing is damaged.
 
-use super::{NAMES, World};
+use super::{NAMES, OF_ONE_STEP, World};
 use crate::model::Wrong;
 use silverback_engine::error::Damage;
 use silverback_engine::storage::{FileBytes, MemoryStorage, Storage};
@@ -67,7 +67,8 @@ impl World {
             named.iter().any(|damage| damage.path == byte.path && damage.offset <= byte.at as u64);
         let damaged = self.answers(&db)?;
         // Without a manifest nothing says which of the log is older than the blocks.
-        let others_until_s = if byte.path.ends_with("MANIFEST") { i64::MAX } else { i64::MIN };
+        let is_manifest = byte.path.ends_with("MANIFEST");
+        let others_until_s = if is_manifest { i64::MAX } else { i64::MIN };
         self.compare(&damaged, [&whole, &without], [others_until_s; 2])?;
         let is_lost = !damaged.says_as(&whole);
         if !is_named && (byte.is_file && is_in_use || is_lost && !byte.is_tail) {
@@ -82,7 +83,11 @@ impl World {
         {
             return Err(format!("{} is not in quarantine", byte.path.display()));
         }
-        self.look_after_repair(&disk, [&damaged, &whole])
+        // What is old, or of another step, may be of a coarser archive, which is made when it is
+        // sealed.
+        let is_exact = !is_manifest && self.rules.len() == OF_ONE_STEP.len();
+        let others_until_s = if is_exact { self.now_s - OLD_S } else { i64::MAX };
+        self.look_after_repair(&disk, [&damaged, &whole], others_until_s)
     }
 
     /// A byte of some file of the database.
@@ -187,7 +192,12 @@ impl World {
         db.append(&points).map(drop).map_err(|error| error.to_string())
     }
 
-    fn look_after_repair(&self, disk: &MemoryStorage, before: [&Answers; 2]) -> Result<(), Wrong> {
+    fn look_after_repair(
+        &self,
+        disk: &MemoryStorage,
+        before: [&Answers; 2],
+        others_until_s: i64,
+    ) -> Result<(), Wrong> {
         let disk = disk.after_kill();
         let reports = reports(&disk)?;
         let db = self.open_copy(&disk)?;
@@ -196,8 +206,7 @@ impl World {
             let (damage, doubted) = (db.damage(), after.doubted);
             return Err(format!("repaired, and still {reports:?}, {damage:?}, {doubted:?}"));
         }
-        // What is old may be of a coarser archive, which is made when it is sealed.
-        let compared = self.compare(&after, before, [self.now_s - OLD_S, i64::MAX]);
+        let compared = self.compare(&after, before, [others_until_s, i64::MAX]);
         compared.map_err(|wrong| format!("repaired: {wrong}"))?;
         for name in ["new.a", "new.b"] {
             let id = db.series(name.as_bytes()).ok_or_else(|| format!("{name} is lost"))?;
