@@ -80,7 +80,7 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    const OF_FORMAT: Self =
+    pub(super) const OF_FORMAT: Self =
         Self { short_entries: LONG as usize - 1, narrow_bytes: u32::MAX as u64 };
 }
 
