@@ -1,8 +1,10 @@
 //! The server as a whole: listeners, database and tasks, started and stopped in order.
 //!
-//! Start: bind every listener, open the database, then serve. So a port in use is told
-//! before anything is touched, and nobody is answered before the data are there. Stop is the
-//! reverse: receivers and APIs drain, then the database syncs and closes.
+//! Start: bind every listener, open the database, then serve. So a port in use is told before
+//! anything is touched. The database knows all names by then, which the APIs answer at once, and reads
+//! the samples of its log meanwhile, which queries wait for; points are received when these are
+//! there, and connections wait until then. Stop is the reverse: receivers and APIs drain, then the
+//! database syncs and closes.
 
 use crate::config::keys::Status;
 use crate::config::{Config, ListenAddress, Loaded};
@@ -220,12 +222,20 @@ impl Server {
         let connections = api.limits.connections;
         if let (Some(listener), Some(counters)) = (listeners.tcp, tcp_counters.clone()) {
             let (db, token) = (self.db.clone(), self.shutdown.clone());
-            let receiver = ingest::serve_tcp(listener, db, TcpOptions::default(), counters, token);
+            let receiver = async move {
+                if samples_are_there(&db, &token).await {
+                    ingest::serve_tcp(listener, db, TcpOptions::default(), counters, token).await;
+                }
+            };
             self.spawn_service(Service::CarbonTcp.name(), receiver);
         }
         if let (Some(socket), Some(counters)) = (listeners.udp, udp_counters.clone()) {
             let (db, token) = (self.db.clone(), self.shutdown.clone());
-            let receiver = ingest::serve_udp(socket, db, UdpOptions::default(), counters, token);
+            let receiver = async move {
+                if samples_are_there(&db, &token).await {
+                    ingest::serve_udp(socket, db, UdpOptions::default(), counters, token).await;
+                }
+            };
             self.spawn_service(Service::CarbonUdp.name(), receiver);
         }
         if let Some(listener) = listeners.node_api {
@@ -248,7 +258,13 @@ impl Server {
         let sources = Sources { db: self.db.clone(), tcp: tcp_counters, udp: udp_counters, api };
         let metrics = SelfMetrics::new(sources);
         let (publishing, token) = (self.publishing.subscribe(), self.shutdown.clone());
-        self.spawn_service("self-metrics", metrics.publish(publishing, token));
+        let db = self.db.clone();
+        let published = async move {
+            if samples_are_there(&db, &token).await {
+                metrics.publish(publishing, token).await;
+            }
+        };
+        self.spawn_service("self-metrics", published);
     }
 
     fn spawn_service(
@@ -382,6 +398,16 @@ fn admin_limits(limits: &Limits) -> Limits {
 /// No web page has business there, whatever it may do elsewhere, and long work is no news.
 fn admin_options(api: &Api) -> ApiOptions {
     ApiOptions { cors: Cors::Closed, slow_request: None, ..api.options.clone() }
+}
+
+/// Waits for the samples that the database reads after a start; false when the server is to stop
+/// before they are there.
+async fn samples_are_there(db: &Db, shutdown: &CancellationToken) -> bool {
+    let waiting = db.clone();
+    tokio::select! {
+        () = blocking(move || waiting.await_samples()) => true,
+        () = shutdown.cancelled() => false,
+    }
 }
 
 /// Runs work that blocks without holding up the tasks of this thread.

@@ -1,5 +1,6 @@
-//! The database's own threads: one syncs the WAL, one makes its next segments, one makes new files of
-//! the index, one does what the store wants done.
+//! The database's own threads: one reads the samples of the WAL at first, and when it is done, one
+//! syncs the WAL, one makes its next segments, one makes new files of the index, one does what the
+//! store wants done.
 //!
 //! They end when the handle is dropped, which waits for them. One that panics is told of at once,
 //! counted, and begins again after a pause: nothing that it does may stay undone for good.
@@ -20,25 +21,24 @@ const PREPARE_EVERY: Duration = Duration::from_millis(100);
 const PREPARE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Running threads.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Background {
     stop: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Background {
-    /// Starts the threads that `inner` is configured for.
+    /// Starts the threads that a database with these options needs.
     pub(crate) fn start(inner: &Arc<Inner>) -> std::io::Result<Self> {
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let mut background = Self { stop: Some(stop), threads: Vec::new() };
-        if !inner.options.background {
-            return Ok(background);
-        }
+        // Before the others: these wait for it, and so does whoever ends them.
+        background.spawn_at_once("silverback-load", inner, &stopped, |inner, _| inner.load())?;
         background.spawn("silverback-seal", inner, &stopped, |inner, stopped| {
             inner.store.work(inner, stopped);
         })?;
         inner.index.await_tags();
-        background.spawn("silverback-index", inner, &stopped, crate::base::work)?;
+        background.spawn_at_once("silverback-index", inner, &stopped, crate::base::work)?;
         background.spawn("silverback-compact", inner, &stopped, crate::compact::work)?;
         if inner.store.old_files().is_some() {
             background.spawn("silverback-migrate", inner, &stopped, crate::import::work)?;
@@ -54,12 +54,26 @@ impl Background {
         Ok(background)
     }
 
+    /// Starts a thread that works when the samples are there.
     fn spawn(
         &mut self,
         name: &str,
         inner: &Arc<Inner>,
         stopped: &Receiver<()>,
         work: fn(&Inner, &Receiver<()>),
+    ) -> std::io::Result<()> {
+        self.spawn_at_once(name, inner, stopped, move |inner, stopped| {
+            inner.loading.wait();
+            work(inner, stopped);
+        })
+    }
+
+    fn spawn_at_once(
+        &mut self,
+        name: &str,
+        inner: &Arc<Inner>,
+        stopped: &Receiver<()>,
+        work: impl Fn(&Inner, &Receiver<()>) + Send + 'static,
     ) -> std::io::Result<()> {
         let (inner, stopped) = (Arc::clone(inner), stopped.clone());
         let thread = std::thread::Builder::new().name(name.to_owned());
@@ -85,7 +99,7 @@ impl Drop for Background {
 }
 
 /// Does `work`, again and again when it panics.
-fn restarting(inner: &Inner, stopped: &Receiver<()>, work: fn(&Inner, &Receiver<()>)) {
+fn restarting(inner: &Inner, stopped: &Receiver<()>, work: impl Fn(&Inner, &Receiver<()>)) {
     // What it worked on is as after an error: locks are not poisoned, and what was taken from the
     // head stays there until it is sealed.
     while let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(inner, stopped))) {
@@ -138,6 +152,7 @@ mod tests {
         let storage = Arc::new(MemoryStorage::new());
         let options = Options { background: false, storage, ..Options::new("/db") };
         let inner = Arc::new(crate::open::open(options).unwrap());
+        inner.load();
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let mut background = Background { stop: Some(stop), threads: Vec::new() };
         let work = |inner: &Inner, stopped: &Receiver<()>| {

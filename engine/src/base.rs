@@ -151,6 +151,7 @@ pub(crate) fn work(inner: &Inner, stop: &Receiver<()>) {
 
 fn make_files(inner: &Inner, stop: &Receiver<()>, is_closed: &dyn Fn() -> bool) {
     inner.index.load_tags(is_closed);
+    inner.loading.wait();
     let (mut tick, mut not_before, mut failures) = (0_u64, 0, 0);
     // How old a file is that was found at the start is not known: it is taken for new.
     let mut made = monotonic();

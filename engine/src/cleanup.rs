@@ -83,7 +83,7 @@ fn pass(inner: &Inner, pace: &Pace<'_>) -> Result<usize, Ended> {
         return Err(DeleteError::Closed.into());
     }
     add(&inner.counters.cleanups, 1);
-    if !inner.damage.is_empty() || !inner.store.damage().is_empty() {
+    if inner.damage_at_open().next().is_some() || !inner.store.damage().is_empty() {
         tracing::warn!("nothing is cleaned up while something is damaged: verify --repair");
         return Ok(0);
     }

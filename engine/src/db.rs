@@ -65,13 +65,30 @@ impl Db {
     /// Opens the database in `options.path`, creating it when absent. What a crash left is
     /// replayed; what is damaged is put aside and listed by [`Db::damage`].
     ///
+    /// With [`Options::background`] this returns when the names are known, and the samples of the
+    /// WAL, of which there may be many, are read meanwhile. What is asked of names, tags and events
+    /// is answered at once; all else waits by itself until the samples are there, which is when
+    /// [`Db::await_samples`] returns.
+    ///
     /// # Errors
     /// When the folder cannot be used, or another process has it open.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        let inner = Arc::new(open::open(options)?);
-        let background = Background::start(&inner)
-            .map_err(|source| OpenError::Io { path: inner.folders.root.clone(), source })?;
-        Ok(Self { handle: Arc::new(Handle { inner, background: Mutex::new(background) }) })
+        let db = Self::of(open::open(options)?);
+        let Handle { inner, background } = &*db.handle;
+        if inner.options.background {
+            let started = Background::start(inner);
+            *background.lock() = started
+                .map_err(|source| OpenError::Io { path: inner.folders.root.clone(), source })?;
+        } else {
+            inner.load();
+        }
+        Ok(db)
+    }
+
+    /// Without threads, and without the samples of the log.
+    pub(crate) fn of(inner: Inner) -> Self {
+        let (inner, background) = (Arc::new(inner), Mutex::new(Background::default()));
+        Self { handle: Arc::new(Handle { inner, background }) }
     }
 
     /// Stores a batch of points: when this returns they are in the WAL and visible to queries.
@@ -81,14 +98,14 @@ impl Db {
     /// When the WAL cannot be written, the head is full, or the database closed. The batch may
     /// be sent again, of which a part may be stored already: the same point twice is one point.
     pub fn append(&self, points: &[Point<'_>]) -> Result<Appended, AppendError> {
-        self.inner().append(points)
+        self.loaded().append(points)
     }
 
     /// Why this point would be refused now; `None` when it would be stored. For messages: an
     /// append counts reasons and does not say which points they were.
     #[must_use]
     pub fn refusal(&self, point: &Point<'_>) -> Option<Refusal> {
-        self.inner().refusal(point)
+        self.loaded().refusal(point)
     }
 
     /// Nodes that match `pattern` at exactly its depth, sorted by path, directory before leaf.
@@ -113,7 +130,7 @@ impl Db {
     /// Name and rules of a series.
     #[must_use]
     pub fn info(&self, id: SeriesId) -> Option<SeriesInfo> {
-        let inner = self.inner();
+        let inner = self.loaded();
         let mut name = Vec::new();
         if !inner.index.path_into(id, &mut name) {
             return None;
@@ -125,7 +142,7 @@ impl Db {
     /// Rules of a series whose name is known to be `name`; `None` when it is gone.
     #[must_use]
     pub fn policy(&self, id: SeriesId, name: &[u8]) -> Option<Arc<Policy>> {
-        let inner = self.inner();
+        let inner = self.loaded();
         inner.store.policy(inner, id, name)
     }
 
@@ -201,7 +218,7 @@ impl Db {
     /// # Errors
     /// When the WAL cannot be written or synced, or the database is closed.
     pub fn delete(&self, ids: &[SeriesId]) -> Result<usize, DeleteError> {
-        self.inner().delete(ids)
+        self.loaded().delete(ids)
     }
 
     /// Deletes the series that by [`Options::cleanup`] nobody writes any more, and says how many.
@@ -210,7 +227,7 @@ impl Db {
     /// # Errors
     /// As [`Db::delete`].
     pub fn clean_up(&self) -> Result<usize, DeleteError> {
-        cleanup::now(self.inner())
+        cleanup::now(self.loaded())
     }
 
     /// The series that lie below a path, all where it is empty, sorted by name, to be gone through
@@ -239,7 +256,7 @@ impl Db {
     /// # Errors
     /// When no series has this id.
     pub fn fetch(&self, id: SeriesId, range: FetchRange) -> Result<Option<Fetched>, FetchError> {
-        let inner = self.inner();
+        let inner = self.loaded();
         inner.store.fetch(inner, id, range)
     }
 
@@ -255,7 +272,7 @@ impl Db {
         range: FetchRange,
         method: AggregationMethod,
     ) -> Result<Option<Fetched>, FetchError> {
-        let inner = self.inner();
+        let inner = self.loaded();
         inner.store.fetch_by(inner, id, range, method)
     }
 
@@ -270,7 +287,7 @@ impl Db {
         archive: usize,
         range_s: (i64, i64),
     ) -> Result<Option<Fetched>, FetchError> {
-        let inner = self.inner();
+        let inner = self.loaded();
         inner.store.fetch_archive(inner, id, archive, range_s)
     }
 
@@ -287,7 +304,7 @@ impl Db {
         options: &ImportOptions,
         each: &mut dyn FnMut(ImportEvent) -> ControlFlow<()>,
     ) -> Result<(), ImportError> {
-        import::import_folder(self.inner(), options, each)
+        import::import_folder(self.loaded(), options, each)
     }
 
     /// Moves the files of [`Options::migrate_from`] into blocks now, and says whether none is
@@ -296,7 +313,7 @@ impl Db {
     /// # Errors
     /// As [`Db::import_folder`].
     pub fn migrate(&self) -> Result<bool, ImportError> {
-        import::migrate(self.inner())
+        import::migrate(self.loaded())
     }
 
     /// Writes series as whisper files with all their archives, and tells what becomes of each
@@ -309,7 +326,7 @@ impl Db {
         options: &ExportOptions,
         each: &mut dyn FnMut(ExportEvent) -> ControlFlow<()>,
     ) -> Result<(), ExportError> {
-        export::run(self.inner(), options, each)
+        export::run(self.loaded(), options, each)
     }
 
     /// Stores an event and gives its number: when this returns it is durable and visible.
@@ -343,7 +360,7 @@ impl Db {
 
     /// Applies other rules: to what comes from now on at once, to stored samples when read.
     pub fn set_schema(&self, schema: Schema) {
-        let inner = self.inner();
+        let inner = self.loaded();
         let _only_one = inner.schema_change.lock();
         let schema = Arc::new(schema);
         {
@@ -376,7 +393,7 @@ impl Db {
     /// When the sync fails. What the disk kept is unknown from then on, so this goes on failing
     /// until a [`Db::seal`] has made the samples durable by another way.
     pub fn sync(&self) -> Result<(), AppendError> {
-        Ok(self.inner().sync_wal()?)
+        Ok(self.loaded().sync_wal()?)
     }
 
     /// Seals the head into blocks now. Ingest goes on meanwhile.
@@ -384,7 +401,7 @@ impl Db {
     /// # Errors
     /// When a file cannot be written, and after [`Db::close`]; the samples stay in head and WAL.
     pub fn seal(&self) -> Result<(), SealError> {
-        self.inner().seal()
+        self.loaded().seal()
     }
 
     /// Puts the database as it is now into the folder `snapshots/NAME` in its own, as one that can
@@ -395,7 +412,7 @@ impl Db {
     /// When the name is taken or unusable, there are no blocks, a file cannot be written, and
     /// after [`Db::close`].
     pub fn snapshot(&self, name: &str) -> Result<Snapshot, SnapshotError> {
-        snapshot::take(self.inner(), name)
+        snapshot::take(self.loaded(), name)
     }
 
     /// Removes a snapshot.
@@ -403,7 +420,7 @@ impl Db {
     /// # Errors
     /// When there is none of this name, it holds other files too, or a file cannot be removed.
     pub fn remove_snapshot(&self, name: &str) -> Result<(), SnapshotError> {
-        snapshot::remove(self.inner(), name)
+        snapshot::remove(self.loaded(), name)
     }
 
     /// Makes a new file of the index of all names now, from which the next start begins. The
@@ -412,7 +429,7 @@ impl Db {
     /// # Errors
     /// When a file cannot be written, or the one that counts is damaged, and after [`Db::close`].
     pub fn seal_index(&self) -> Result<(), SealError> {
-        self.inner().seal_index()
+        self.loaded().seal_index()
     }
 
     /// Merges blocks wherever two can become one, and says how often. In the background that is
@@ -421,7 +438,7 @@ impl Db {
     /// # Errors
     /// When a file cannot be written, and after [`Db::close`].
     pub fn compact(&self) -> Result<usize, SealError> {
-        compact::all(self.inner(), Eagerness::Forced)
+        compact::all(self.loaded(), Eagerness::Forced)
     }
 
     /// Merges blocks where it pays, and says how often. With [`Options::background`] that is done
@@ -430,7 +447,7 @@ impl Db {
     /// # Errors
     /// As [`Db::compact`].
     pub fn compact_due(&self) -> Result<usize, SealError> {
-        compact::all(self.inner(), Eagerness::Patient)
+        compact::all(self.loaded(), Eagerness::Patient)
     }
 
     /// Deletes blocks that hold nothing within retention any more, and says how many.
@@ -438,23 +455,23 @@ impl Db {
     /// # Errors
     /// When the manifest cannot be written, and after [`Db::close`].
     pub fn expire(&self) -> Result<usize, SealError> {
-        self.inner().expire()
+        self.loaded().expire()
     }
 
     /// What was found damaged, at open and since.
     #[must_use]
     pub fn damage(&self) -> Vec<Damage> {
-        let inner = self.inner();
-        inner.damage.iter().cloned().chain(inner.store.damage()).collect()
+        let inner = self.loaded();
+        inner.damage_at_open().cloned().chain(inner.store.damage()).collect()
     }
 
     /// Reads every page of every block and the file of the index against their checksums and says
     /// what is damaged.
     #[must_use]
     pub fn verify(&self) -> Vec<Damage> {
-        let inner = self.inner();
+        let inner = self.loaded();
         let found = inner.store.verify().into_iter().chain(inner.verify_base());
-        inner.damage.iter().cloned().chain(found).collect()
+        inner.damage_at_open().cloned().chain(found).collect()
     }
 
     /// Puts what is damaged into quarantine and keeps what is good of it: blocks are written anew
@@ -466,7 +483,7 @@ impl Db {
     /// # Errors
     /// When a file cannot be written, and after [`Db::close`].
     pub fn repair(&self) -> Result<usize, SealError> {
-        let inner = self.inner();
+        let inner = self.loaded();
         let salvaged = inner.store.repair(inner)?;
         inner.seal()?;
         Ok(salvaged + inner.repair_tags()? + inner.repair_logs()?)
@@ -486,7 +503,7 @@ impl Db {
         metrics.push(Metric::total("wal.bytes", inner.wal.written_bytes() as f64));
         let (active, state_bytes) = inner.head.stats();
         let (held, sealing) = (inner.head.held(), inner.head.held_sealing());
-        let damage = inner.damage.len() + inner.store.damage().len();
+        let damage = inner.damage_at_open().count() + inner.store.damage().len();
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
         let (sealed, merged) =
             (load(&inner.counters.sealed_bytes), load(&inner.counters.compacted_bytes));
@@ -521,13 +538,34 @@ impl Db {
         self.handle.close()
     }
 
+    /// Waits until the samples that a start found in the WAL are in memory; see [`Db::open`].
+    pub fn await_samples(&self) {
+        self.inner().loading.wait();
+    }
+
+    /// Whether they are.
+    #[must_use]
+    pub fn has_samples(&self) -> bool {
+        self.inner().loading.is_done()
+    }
+
+    /// For what needs names, tags or events only.
     pub(crate) fn inner(&self) -> &Inner {
         &self.handle.inner
+    }
+
+    /// For all else: with the samples of the WAL.
+    fn loaded(&self) -> &Inner {
+        self.await_samples();
+        self.inner()
     }
 }
 
 impl Handle {
     fn close(&self) -> Result<(), CloseError> {
+        // Reads go on afterwards, and are to find all samples; should no thread be at it, this one is.
+        self.inner.load();
+        self.inner.loading.wait();
         // Held to the end, so that a second call returns when the first is done.
         let mut background = self.background.lock();
         if self.inner.options.background && !self.inner.closed.load(Ordering::Acquire) {

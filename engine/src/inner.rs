@@ -9,6 +9,7 @@ use crate::error::{Closed, Damage, FileError, SealError};
 use crate::events::Events;
 use crate::head::{Head, Taken};
 use crate::index::Index;
+use crate::load::Loading;
 use crate::manifest::Manifest;
 use crate::names::NameTable;
 use crate::options::Options;
@@ -90,8 +91,10 @@ pub(crate) struct Inner {
     /// Set when only sealing can make samples durable: a sync of the WAL failed.
     pub(crate) seal_wanted: AtomicBool,
     pub(crate) counters: Counters,
-    /// What was found damaged at open.
+    /// What was found damaged at open, and by then.
     pub(crate) damage: Vec<Damage>,
+    /// Whether the samples of the WAL are there.
+    pub(crate) loading: Loading,
     /// Whether that may have taken names of series: one without a name need not be deleted.
     pub(crate) lost_names: bool,
     /// Keeps other processes out until the database is closed.
@@ -140,6 +143,11 @@ pub(crate) struct Begun {
 }
 
 impl Inner {
+    /// What was found damaged when the database was opened.
+    pub(crate) fn damage_at_open(&self) -> impl Iterator<Item = &Damage> {
+        self.damage.iter().chain(self.loading.damage())
+    }
+
     /// The series of this name, in any spelling that means it.
     pub(crate) fn spelled_series(&self, name: &[u8]) -> Option<SeriesId> {
         // A spelling may lead to a series that was removed; the canonical one does not.

@@ -27,7 +27,7 @@
 //! | `manifest`, `series_log` | which blocks and series exist |
 //! | `events` | what happened beside the samples |
 //! | `log_file` | what the series log and the event log share |
-//! | `open`, `loader` | what is on disk → memory |
+//! | `open`, `load` | what is on disk → memory |
 //! | `fetch`, `rollup` | head + blocks → one answer |
 //! | `whisper_dir` | a folder of whisper files, instead of blocks |
 //! | `background` | the threads that sync, seal and expire |
@@ -54,7 +54,7 @@ mod import;
 pub mod index;
 mod inner;
 mod job;
-mod loader;
+mod load;
 mod log_file;
 mod manifest;
 mod names;
@@ -72,7 +72,6 @@ pub mod storage;
 mod store;
 mod verify;
 mod wal;
-#[allow(dead_code, unused_imports, reason = "the store over it is still to come")]
 mod whisper_dir;
 
 pub use append::{Appended, Refusal, Refused};

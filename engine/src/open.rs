@@ -1,4 +1,5 @@
-//! Opening a database: manifest → blocks → names → WAL → head.
+//! Opening a database: manifest → blocks → names of the logs. The samples of the WAL come after
+//! that; see `load`.
 
 use crate::base::{self, BaseWork, OpenBaseError};
 use crate::block::{Block, OpenBlockError, block_name};
@@ -6,15 +7,18 @@ use crate::counters::Counters;
 use crate::error::{Damage, FileError, OpenError};
 use crate::events::Events;
 use crate::half_snapshots;
+use crate::head::Head;
 use crate::import::{self, OldFiles, Settled};
 use crate::index::SealedIndex;
 use crate::inner::{Disk, Folders, Inner, quarantine};
-use crate::loader::Loader;
+use crate::load::{Loading, Names, Rest};
 use crate::manifest::{self, Found, Manifest, State};
+use crate::names::NameTable;
 use crate::options::{Options, StoreOptions};
+use crate::policies::Policies;
 use crate::series_log::SeriesLog;
 use crate::storage::Storage;
-use crate::store::{self, BlockStore, ReplayedSamples, Store, WhisperStore};
+use crate::store::{self, BlockStore, FoundAtStart, Store, WhisperStore};
 use crate::wal::recovery::{self, Replayed};
 use crate::wal::{Wal, segment_name};
 use arc_swap::ArcSwap;
@@ -26,7 +30,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Opens the database of `options`.
+/// Opens the database of `options`; [`Inner::load`] is still to come.
 pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     let folders = Folders::of(&options.path);
     let storage = Arc::clone(&options.storage);
@@ -52,15 +56,15 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     storage.sync_dir(&folders.blocks).map_err(|source| file_error(&folders.blocks, source))?;
 
     let base = open_base(&*storage, &folders, &mut state, &mut damage)?;
-    let mut loader = Loader::new(&options, base, state.index);
+    let mut names = Names::new(base, state.index);
     let from = state.index.map_or((0, 0), |index| (index.log_bytes, index.next_id));
     let (mut series_log, log_damage) =
-        SeriesLog::open(Arc::clone(&storage), &folders.root, from, &mut loader)?;
+        SeriesLog::open(Arc::clone(&storage), &folders.root, from, &mut names)?;
     // Every name is in this log before a block is of its series, so no other damage takes names
     // of what is in blocks.
     let mut lost_names = !log_damage.is_empty();
     damage.extend(log_damage);
-    loader.removed_since.clear();
+    names.removed_since.clear();
     if let Some(index) = &mut state.index
         && series_log.end() < index.log_bytes
     {
@@ -73,32 +77,19 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
         let reason = format!("names end at id {}, not {}", series_log.next_id(), state.next_id);
         damage.push(series_log.lost(reason));
         lost_names = true;
-        loader.next_id = loader.next_id.max(state.next_id);
+        names.next_id = names.next_id.max(state.next_id);
     }
     series_log.skip_to(state.next_id);
     // Should names be lost, their ids are not given away as long as samples stand under them.
     let of_blocks = blocks.iter().filter_map(|block| block.last_id()).max();
-    loader.next_id = loader.next_id.max(of_blocks.map_or(0, |id| id.saturating_add(1)));
+    names.next_id = names.next_id.max(of_blocks.map_or(0, |id| id.saturating_add(1)));
     let log = state.wal_floor..u64::MAX;
-    if let StoreOptions::Whisper(_) = &options.store {
-        loader.known_newest_s = recovery::newest_s(&*storage, &folders.wal, log.clone())?;
-    }
-    let replayed = recovery::replay(&*storage, &folders.wal, log, &mut loader)?;
+    let (log, replayed) = recovery::read(&*storage, &folders.wal, log, &mut names)?;
     // A power cut, too, may take the end of a segment and leave the begin of the next.
     if !damage.is_empty() || !replayed.damage.is_empty() || replayed.torn_bytes > 0 {
-        loader.settle();
+        names.settle();
     }
-    let mut damaged_segments = replayed.damaged.iter().copied().collect::<BTreeSet<_>>();
     damage.extend(replayed.damage.iter().cloned());
-    if loader.unnamed_samples > 0 && damage.is_empty() {
-        // A power cut may take the end of a segment and leave the begin of the next.
-        let samples = loader.unnamed_samples;
-        tracing::warn!("a crash took the names of {samples} samples that were not synced");
-    } else if loader.unnamed_samples > 0 {
-        let reason = format!("{} samples of series without a name", loader.unnamed_samples);
-        damage.push(Damage { path: folders.wal.clone(), offset: 0, reason });
-        damaged_segments.extend(&replayed.segments);
-    }
     let (events, log_damage) = Events::open(Arc::clone(&storage), &folders.root)?;
     damage.extend(log_damage);
     for damage in &damage {
@@ -107,7 +98,11 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     let wal = begin_wal(&storage, &folders, &replayed, state.wal_floor)?;
     let next_block = state.next_block;
     let manifest = Manifest::create(Arc::clone(&storage), folders.root.clone(), state)?;
-    report(&loader, &replayed, blocks.len());
+    report(&names, &replayed, blocks.len());
+    let newest_s = match &options.store {
+        StoreOptions::Blocks => 0,
+        StoreOptions::Whisper(_) => names.newest_s,
+    };
     let store: Box<dyn Store> = match &options.store {
         StoreOptions::Blocks => {
             let old = options.migrate_from.clone();
@@ -119,14 +114,15 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
             return Err(OpenError::HasBlocks { path: folders.root.clone() });
         }
         StoreOptions::Whisper(whisper) => {
-            let waited = std::mem::take(&mut loader.waited);
             let is_unsynced = store::is_marked(&*storage, &folders.root)
                 .map_err(|source| file_error(&folders.root, source))?;
-            let replayed = ReplayedSamples { newest_s: loader.newest_s, waited, is_unsynced };
-            Box::new(WhisperStore::new(storage, (**whisper).clone(), options.tags, replayed))
+            let found = FoundAtStart { newest_s, is_unsynced };
+            Box::new(WhisperStore::new(storage, (**whisper).clone(), options.tags, found))
         }
     };
-    let Loader { names, index, policies, head, next_id, removed_since, .. } = loader;
+    let damaged_segments = replayed.damaged.iter().copied().collect();
+    let torn_bytes = replayed.torn_bytes.into();
+    let Names { index, next_id, gone, removed_since, .. } = names;
     Ok(Inner {
         schema: ArcSwap::from_pointee(options.schema.clone()),
         schema_change: Mutex::new(()),
@@ -148,15 +144,16 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
         scratch: Mutex::default(),
         closed: AtomicBool::new(false),
         seal_wanted: AtomicBool::new(false),
-        counters: Counters { torn_bytes: replayed.torn_bytes.into(), ..Counters::default() },
+        counters: Counters { torn_bytes, ..Counters::default() },
         lock: Mutex::new(Some(lock)),
         events,
+        policies: Policies::new(options.store.times()),
+        names: NameTable::new(),
+        head: Head::new(options.series_budget_bytes),
+        loading: Loading::new(Rest { log, replayed, gone, newest_s }),
         options,
         folders,
-        policies,
-        names,
         index,
-        head,
         wal,
         damage,
         lost_names,
@@ -361,9 +358,9 @@ fn begin_wal(
     Wal::create(Arc::clone(storage), folders.wal.clone(), next, unsynced)
 }
 
-fn report(loader: &Loader, replayed: &Replayed, blocks: usize) {
-    let (series, samples, torn) = (loader.next_id, replayed.samples, replayed.torn_bytes);
-    tracing::info!("opened: {series} series, {blocks} blocks, {samples} samples from the WAL");
+fn report(names: &Names, replayed: &Replayed, blocks: usize) {
+    let (series, torn) = (names.next_id, replayed.torn_bytes);
+    tracing::info!("opened: {series} series, {blocks} blocks");
     if torn > 0 {
         tracing::warn!("the WAL ended in {torn} bytes of unfinished frames, as after a crash");
     }

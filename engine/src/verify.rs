@@ -15,7 +15,6 @@ use crate::wal::recovery::{self, Replay};
 use silverback_formats::event::{Event, KIND_EVENT};
 use silverback_formats::frame::LogKind;
 use silverback_formats::manifest::BlockEntry;
-use silverback_formats::wal::Row;
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
@@ -118,7 +117,6 @@ pub(crate) struct Nobody;
 impl Replay for Nobody {
     fn series(&mut self, _: &[(SeriesId, &[u8])]) {}
     fn removed(&mut self, _: u32) {}
-    fn samples(&mut self, _: u32, _: &[Row]) {}
 }
 
 fn wal(

@@ -7,6 +7,7 @@ use crate::stream::Desks;
 use silverback_engine::{Db, WhisperOptions};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 /// Bounds of requests; passing one is an error that names it, never a silent cut.
 #[derive(Debug, Clone)]
@@ -109,6 +110,8 @@ pub struct Api {
     pub(crate) desks: Desks,
     /// Held while an operator's import goes on.
     pub(crate) importing: Mutex<()>,
+    /// Set when somebody waited for the database's samples.
+    samples: OnceCell<()>,
 }
 
 impl Api {
@@ -125,7 +128,22 @@ impl Api {
         let budget = Budget::new(limits.memory_bytes);
         let desks = Desks::new();
         let (counters, importing) = (Counters::default(), Mutex::default());
-        Self { db, limits, options, counters, gate, budget, desks, importing }
+        let samples = OnceCell::new();
+        Self { db, limits, options, counters, gate, budget, desks, importing, samples }
+    }
+
+    /// Waits until the database has read the samples of its log. One thread waits, and no place at
+    /// the gate is taken: requests that need names only go on.
+    pub(crate) async fn await_samples(&self) {
+        if self.db.has_samples() {
+            return;
+        }
+        let wait = || async {
+            let db = self.db.clone();
+            // Only a panic or the end of the runtime ends it early; the handler waits itself then.
+            let _ = tokio::task::spawn_blocking(move || db.await_samples()).await;
+        };
+        self.samples.get_or_init(wait).await;
     }
 
     /// Bytes that all requests hold now.

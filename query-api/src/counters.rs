@@ -44,6 +44,13 @@ endpoints! {
     Other "other" "Everything else, unknown paths included.";
 }
 
+impl Endpoint {
+    /// Whether its requests read samples, and so wait for those of the log after a start.
+    pub(crate) fn reads_samples(self) -> bool {
+        matches!(self, Self::Render | Self::NodeRender | Self::NodeInfo)
+    }
+}
+
 /// Requests of one endpoint so far.
 #[derive(Debug, Default)]
 struct Tally {

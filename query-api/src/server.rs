@@ -159,6 +159,9 @@ pub(crate) async fn answer(
         // The body first, so that a slow sender does not hold a place at the gate.
         let request = Request::read(&api, request, cancelled).await?;
         asked.0 = request.params.excerpt(EXCERPT_CHARACTERS);
+        if endpoint.reads_samples() {
+            api.await_samples().await;
+        }
         work(Arc::clone(&api), handler, request).await
     };
     let mut response = match tokio::time::timeout(timeout, work).await {

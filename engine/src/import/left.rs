@@ -19,7 +19,6 @@ use crate::series_log;
 use crate::storage::Storage;
 use crate::verify::is_database;
 use crate::wal::recovery::{self, Replay};
-use silverback_formats::wal::Row;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -128,7 +127,6 @@ impl Replay for Names<'_> {
         series.iter().for_each(|(_, name)| (self.0)(name));
     }
     fn removed(&mut self, _: u32) {}
-    fn samples(&mut self, _: u32, _: &[Row]) {}
 }
 
 /// Sees to points that a node left in its log, before the files of `import` are taken into the

@@ -3,7 +3,6 @@ use crate::series::SeriesId;
 use crate::storage::{Fault, FaultyStorage, MemoryStorage, Storage};
 use crate::wal::recovery::Replay;
 use proptest::prelude::*;
-use silverback_formats::wal::Row;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,7 +33,6 @@ impl Replay for Said {
     fn removed(&mut self, id: u32) {
         self.removed.insert(id);
     }
-    fn samples(&mut self, _: u32, _: &[Row]) {}
 }
 
 /// What the log was told: at least what was acknowledged, at most all.

@@ -14,7 +14,7 @@ mod blocks;
 mod whisper;
 
 pub(crate) use blocks::{BlockStore, Eagerness};
-pub(crate) use whisper::{ReplayedSamples, Waited, WhisperStore, is_marked};
+pub(crate) use whisper::{FoundAtStart, Waited, WhisperStore, is_marked};
 
 use crate::block::Block;
 use crate::counters::Metric;
@@ -90,6 +90,12 @@ pub(crate) trait Store: Debug + Send + Sync {
     fn unlisted(&self, schema: &Schema, name: &[u8]) -> Option<Arc<Policy>> {
         let _ = (schema, name);
         None
+    }
+
+    /// Takes samples of the WAL that would go to other archives were they taken with the newest of
+    /// it, and so are not in the head: by series, in order of arrival.
+    fn wait_with(&self, samples: Vec<(u32, Waited)>) {
+        debug_assert!(samples.is_empty(), "others have no such samples");
     }
 
     /// Stores what was taken from the head: durable when this returns. The same is given again

@@ -46,12 +46,12 @@ mod tests;
 
 pub(crate) use contents::{FileContents, Present};
 pub(crate) use failure::{FileFailure, Unusable};
-pub(crate) use fetch::{Answer, Window};
+pub(crate) use fetch::Window;
 pub(crate) use file::{ArchivePoints, FileInfo, FileKind};
 pub(crate) use limiter::Limiter;
-pub(crate) use migrate::{Migrated, Scope};
-pub(crate) use quarantine::{Quarantine, QuarantineCounts};
-pub(crate) use update::{Batch, Written};
+pub(crate) use migrate::Scope;
+pub(crate) use quarantine::Quarantine;
+pub(crate) use update::Batch;
 pub(crate) use walk::WalkedFile;
 
 use crate::schema::Policy;
@@ -163,21 +163,6 @@ impl WhisperDir {
         let path = self.naming.path(name)?;
         let _reader = self.stripe(&path).read();
         Ok(self.open(&path, Access::Read)?.map(|file| file.info()))
-    }
-
-    /// All points of the file of a series, for each of its archives, finest first, late points
-    /// beside it included; `None` when there is no file.
-    ///
-    /// # Errors
-    /// When it cannot be opened, and when a part of it is damaged.
-    pub(crate) fn archive_points(
-        &self,
-        name: &[u8],
-    ) -> Result<Option<Vec<ArchivePoints>>, FileFailure> {
-        let path = self.naming.path(name)?;
-        let _reader = self.stripe(&path).read();
-        let Some(file) = self.open(&path, Access::Read)? else { return Ok(None) };
-        self.all_points(&path, &file).map(Some)
     }
 
     fn stripe(&self, path: &Path) -> &RwLock<()> {

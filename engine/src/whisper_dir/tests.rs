@@ -1,6 +1,8 @@
 //! A folder does what the format's own functions do to the bytes of one file, whatever is not
 //! written yet, written again, or cut short.
 
+use super::fetch::Answer;
+use super::update::Written;
 use super::*;
 use crate::schema::{AggregationMethod as Method, ExtraRollUps, Policy, Retention};
 use crate::storage::{DiskStorage, Fault, FaultyStorage, MemoryStorage, Unsynced};
@@ -8,7 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use silverback_formats::whisper::compressed::{Compressed, CompressedLayout, Conduct};
 use silverback_formats::whisper::{
-    self, AggregationMethod, Allocation, Fetched, Layout, Point, Rules, Whisper,
+    AggregationMethod, Allocation, Fetched, Layout, Point, Rules, Whisper,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -16,6 +18,17 @@ use std::ops::ControlFlow;
 const NOW_S: i64 = 1_600_000_000;
 const NAME: &[u8] = b"some.metric";
 const ROOT: &str = "/data";
+
+impl WhisperDir {
+    /// All points of the file of a series, for each of its archives, finest first, late points
+    /// beside it included; `None` when there is no file.
+    fn archive_points(&self, name: &[u8]) -> Result<Option<Vec<ArchivePoints>>, FileFailure> {
+        let path = self.naming.path(name)?;
+        let _reader = self.stripe(&path).read();
+        let Some(file) = self.open(&path, Access::Read)? else { return Ok(None) };
+        self.all_points(&path, &file).map(Some)
+    }
+}
 
 /// Settings of a folder, and the kind of its new files.
 #[derive(Debug, Clone, Copy)]

@@ -17,7 +17,7 @@ use crate::inner::Inner;
 use crate::series::SeriesId;
 use crate::storage::Storage;
 use crate::wal::recovery::{self, Replay};
-use silverback_formats::wal::Row;
+use silverback_formats::wal::{PayloadError, Row, Samples};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -47,7 +47,7 @@ pub(super) fn mark(db: &Inner, is_unsynced: bool) {
 /// Writes the segments `log` to files. What waits from before is among it, and is derived anew.
 pub(super) fn write(store: &WhisperStore, db: &Inner, log: Range<u64>) -> Result<(), FileError> {
     store.waiting.clear();
-    let mut again = Again { store, db, rows: Vec::new(), outcome: Ok(()) };
+    let mut again = Again { store, db, batch: Vec::new(), rows: Vec::new(), outcome: Ok(()) };
     let replayed = recovery::replay(&*db.options.storage, &db.folders.wal, log, &mut again)?;
     again.write();
     for damage in &replayed.damage {
@@ -59,6 +59,7 @@ pub(super) fn write(store: &WhisperStore, db: &Inner, log: Range<u64>) -> Result
 struct Again<'a> {
     store: &'a WhisperStore,
     db: &'a Inner,
+    batch: Vec<Row>,
     rows: Vec<(u32, Waited)>,
     outcome: Result<(), Closed>,
 }
@@ -79,12 +80,15 @@ impl Replay for Again<'_> {
     /// The index has them no more.
     fn removed(&mut self, _id: u32) {}
 
-    fn samples(&mut self, now_s: u32, rows: &[Row]) {
-        let waited =
-            |&Row { id, time_s, value }: &Row| (id, Waited { time_s, taken_s: now_s, value });
-        self.rows.extend(rows.iter().map(waited));
+    fn samples(&mut self, samples: Samples<'_>) -> Result<u64, PayloadError> {
+        let taken_s = samples.now_s();
+        self.batch.clear();
+        let taken = recovery::rows_into(samples, &mut self.batch)?;
+        let waited = |&Row { id, time_s, value }: &Row| (id, Waited { time_s, taken_s, value });
+        self.rows.extend(self.batch.iter().map(waited));
         if self.rows.len() >= ROWS {
             self.write();
         }
+        Ok(taken)
     }
 }

@@ -103,14 +103,11 @@ pub(crate) struct WhisperStore {
     is_unsynced: AtomicBool,
 }
 
-/// What a start found in the WAL.
+/// What a start found.
 #[derive(Debug, Default)]
-pub(crate) struct ReplayedSamples {
-    /// When the newest samples came, Unix seconds; 0 when there are none.
+pub(crate) struct FoundAtStart {
+    /// When the newest samples of the WAL came, Unix seconds; 0 when there are none.
     pub(crate) newest_s: u32,
-    /// Those that would go to other archives were they taken then, which are not in the head: by
-    /// series, in order of arrival.
-    pub(crate) waited: Vec<(u32, Waited)>,
     /// Whether the last sync of the files failed: see `again`.
     pub(crate) is_unsynced: bool,
 }
@@ -185,14 +182,14 @@ impl WhisperStore {
         storage: Arc<dyn Storage>,
         options: WhisperOptions,
         tags: bool,
-        replayed: ReplayedSamples,
+        found: FoundAtStart,
     ) -> Self {
-        let settings = settings(&options, tags, replayed.newest_s > 0);
+        let settings = settings(&options, tags, found.newest_s > 0);
         let dir = WhisperDir::new(storage, options.dir.clone(), settings);
-        dir.distrust(replayed.is_unsynced);
+        dir.distrust(found.is_unsynced);
         Self {
             dir,
-            waiting: Waiting::of(replayed.waited),
+            waiting: Waiting::default(),
             limits: ArcSwap::from_pointee(Limits::of(&options)),
             options: ArcSwap::from_pointee(options),
             quarantine: Quarantine::new(QUARANTINED_MAX),
@@ -202,9 +199,9 @@ impl WhisperStore {
             unusable: Mutex::default(),
             counters: FileCounters::default(),
             is_hurried: AtomicBool::new(false),
-            replayed_s: AtomicU32::new(replayed.newest_s),
+            replayed_s: AtomicU32::new(found.newest_s),
             is_passed: AtomicBool::new(false),
-            is_unsynced: AtomicBool::new(replayed.is_unsynced),
+            is_unsynced: AtomicBool::new(found.is_unsynced),
         }
     }
 
@@ -530,6 +527,10 @@ impl Store for WhisperStore {
 
     fn log_waiting(&self, db: &Inner, segment: u64) -> Result<(), FileError> {
         relog::log(self, db, segment)
+    }
+
+    fn wait_with(&self, samples: Vec<(u32, Waited)>) {
+        self.waiting.hold_up(samples);
     }
 
     fn holds(&self, id: SeriesId) -> bool {

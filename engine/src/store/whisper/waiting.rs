@@ -108,15 +108,13 @@ impl Arrivals {
 }
 
 impl Waiting {
-    /// These samples, in order of arrival, as held up.
-    pub(super) fn of(samples: Vec<(u32, Waited)>) -> Self {
-        let waiting = Self { samples: AtomicUsize::new(samples.len()), ..Self::default() };
-        let mut series = waiting.series.lock();
+    /// Adds samples, in order of arrival, as held up.
+    pub(super) fn hold_up(&self, samples: Vec<(u32, Waited)>) {
+        let mut series = self.series.lock();
+        self.samples.fetch_add(samples.len(), Ordering::Relaxed);
         for (id, sample) in samples {
             series.entry(id).or_default().samples.push(sample);
         }
-        drop(series);
-        waiting
     }
 
     /// Bytes that the samples take.

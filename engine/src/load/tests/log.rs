@@ -1,13 +1,23 @@
-use super::*;
+//! Any log, damaged frames included, against a model.
+
+use crate::head::Head;
+use crate::index::SealedIndex;
 use crate::index::{TagFilter, TagTest};
+use crate::load::names::Names;
+use crate::load::samples::{Memory, SampleLoader};
+use crate::names::NameTable;
+use crate::policies::{Policies, Times};
+use crate::schema::Schema;
+use crate::series::SeriesId;
 use crate::storage::{FileBytes, MemoryStorage, Storage};
 use crate::wal::{recovery, segment_name};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use silverback_formats::frame::{self, LogKind};
 use silverback_formats::index::{IndexBuilder, PushError, compare};
+use silverback_formats::manifest::IndexEntry;
 use silverback_formats::wal::{
-    KIND_REMOVED, KIND_SAMPLES, KIND_SERIES, removed_into, samples_into, series_into,
+    KIND_REMOVED, KIND_SAMPLES, KIND_SERIES, Row, removed_into, samples_into, series_into,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -133,7 +143,7 @@ impl Model {
             match op {
                 Told::Series(series) => series.iter().for_each(|&(id, name)| model.name(id, name)),
                 Told::Removed(ids) => ids.iter().for_each(|&id| model.remove(id)),
-                Told::Samples(ids) => ids.iter().for_each(|&id| model.sample(id)),
+                Told::Samples(_) => {}
             }
         }
         let doubles: Vec<u32> = model
@@ -144,6 +154,11 @@ impl Model {
             })
             .collect();
         doubles.into_iter().for_each(|id| model.remove(id));
+        for op in told {
+            if let Told::Samples(ids) = op {
+                ids.iter().for_each(|&id| model.sample(id));
+            }
+        }
         model
     }
 
@@ -171,8 +186,6 @@ impl Model {
             self.removed_since.insert(id);
             self.sealed.remove(&id);
             self.logged.remove(&id);
-            self.awake.remove(&id);
-            self.samples.remove(&id);
         }
     }
 
@@ -204,8 +217,18 @@ fn base() -> SealedIndex {
     SealedIndex::open(FileBytes::owned(file)).unwrap()
 }
 
+/// What a start has in memory at the end.
+struct Started {
+    names: Names,
+    policies: Policies,
+    table: NameTable,
+    head: Head,
+    unnamed: u64,
+    unnamed_end: u32,
+}
+
 /// Replays frames, in segments of some of them each.
-fn replayed(frames: &[Vec<u8>], frames_a_segment: usize) -> Loader {
+fn replayed(frames: &[Vec<u8>], frames_a_segment: usize) -> Started {
     let (storage, dir) = (MemoryStorage::new(), Path::new("wal"));
     storage.create_dir(dir).unwrap();
     for (segment, frames) in (0..).zip(frames.chunks(frames_a_segment)) {
@@ -215,46 +238,66 @@ fn replayed(frames: &[Vec<u8>], frames_a_segment: usize) -> Loader {
         file.append(&[bytes, frames.concat()].concat()).unwrap();
     }
     let entry = IndexEntry { number: 0, len_bytes: 0, log_bytes: 0, next_id: SEALED.len() as u32 };
-    let mut loader = Loader::new(&Options::new("data"), Some(base()), Some(entry));
-    recovery::replay(&storage, dir, 0..u64::MAX, &mut loader).unwrap();
-    loader.settle();
-    loader
+    let mut names = Names::new(Some(base()), Some(entry));
+    let (log, first) = recovery::read(&storage, dir, 0..u64::MAX, &mut names).unwrap();
+    names.settle();
+    let mut started = Started {
+        names,
+        policies: Policies::new(Times::Slots),
+        table: NameTable::new(),
+        head: Head::new(usize::MAX),
+        unnamed: 0,
+        unnamed_end: 0,
+    };
+    let memory = Memory {
+        schema: &Schema::embedded(),
+        policies: &started.policies,
+        names: &started.table,
+        index: &started.names.index,
+        head: &started.head,
+    };
+    let mut samples = SampleLoader::new(memory, &started.names.gone, 0);
+    let again = log.again(&first.damage, &mut samples);
+    assert!(again.damage.is_empty() && first.samples == 0);
+    (started.unnamed, started.unnamed_end) = (samples.unnamed, samples.unnamed_end);
+    started
 }
 
 #[track_caller]
 fn check(ops: &[(Op, bool)], frames_a_segment: usize) {
     let Written { frames, told } = write(ops);
-    let (loader, model) = (replayed(&frames, frames_a_segment), Model::of(&told));
-    assert_eq!(loader.next_id, model.next_id);
-    assert_eq!(loader.unnamed_samples, model.unnamed_samples);
-    assert_eq!(loader.removed_since.iter().copied().collect::<BTreeSet<_>>(), model.removed_since);
+    let (started, model) = (replayed(&frames, frames_a_segment), Model::of(&told));
+    assert_eq!(started.names.next_id.max(started.unnamed_end), model.next_id);
+    assert_eq!(started.unnamed, model.unnamed_samples);
+    let removed_since: BTreeSet<u32> = started.names.removed_since.iter().copied().collect();
+    assert_eq!(removed_since, model.removed_since);
 
     let names = model.names();
     let mut found = Vec::new();
-    loader.index.for_each_leaf(&mut |path, id| {
+    started.names.index.for_each_leaf(&mut |path, id| {
         found.push((String::from_utf8(path.to_vec()).unwrap(), id.0));
         ControlFlow::Continue(())
     });
     let expected: Vec<_> = names.iter().map(|(name, &id)| ((*name).to_owned(), id)).collect();
     assert_eq!(found, expected);
-    assert_eq!(loader.index.len(), names.len());
+    assert_eq!(started.names.index.len(), names.len());
     for (name, &id) in &names {
-        assert_eq!(loader.index.lookup(name.as_bytes()), Some(SeriesId(id)));
+        assert_eq!(started.names.index.lookup(name.as_bytes()), Some(SeriesId(id)));
     }
     let is_tagged = TagFilter { tag: b"k", test: TagTest::IsNot(b"") };
-    let tagged = loader.index.tagged_series(&[is_tagged], &Default::default()).unwrap();
+    let tagged = started.names.index.tagged_series(&[is_tagged], &Default::default()).unwrap();
     let tagged: Vec<u32> = tagged.iter().map(|(_, id)| id.0).collect();
     let expected: Vec<u32> =
         names.iter().filter(|(name, _)| name.contains(";k=")).map(|(_, &id)| id).collect();
     assert_eq!(tagged, expected);
 
     for id in 0..model.next_id + 2 {
-        assert_eq!(loader.head.policy(id).is_some(), model.awake.contains(&id), "{id}");
-        let held = loader.head.has_samples(id);
+        assert_eq!(started.head.policy(id).is_some(), model.awake.contains(&id), "{id}");
+        let held = started.head.has_samples(id);
         assert_eq!(held, model.samples.contains_key(&id), "{id}");
     }
     for name in LOGGED.iter().chain(&SEALED) {
-        let id = loader.names.id(loader.names.hash(name.as_bytes())).map(|id| id.0);
+        let id = started.table.id(started.table.hash(name.as_bytes())).map(|id| id.0);
         let awake = names.get(name).copied().filter(|id| model.awake.contains(id));
         // A name that two series had for a while is found in the index instead.
         let is_doubled = LOGGED.contains(name) && SEALED.contains(name);
