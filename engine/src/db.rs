@@ -358,26 +358,10 @@ impl Db {
         self.inner().options.clock.now_s()
     }
 
-    /// Applies other rules: to what comes from now on at once, to stored samples when read.
+    /// Applies other rules: to what comes from now on at once, to stored samples when read. Those
+    /// in the log stay what they were taken by, over a restart as well.
     pub fn set_schema(&self, schema: Schema) {
-        let inner = self.loaded();
-        let _only_one = inner.schema_change.lock();
-        let schema = Arc::new(schema);
-        {
-            // Series created under the old rules are in the index when this lock is ours, and
-            // found by the walk below, which may take long: creation goes on meanwhile.
-            let _creation = inner.next_id.lock();
-            inner.schema.store(Arc::clone(&schema));
-        }
-        inner.index.for_each_leaf(&mut |name, id| {
-            let now = inner.head.policy(id.0);
-            if now.is_some_and(|policy| inner.policies.follows_rules(policy))
-                && let Some(policy) = schema.policy(name)
-            {
-                inner.head.set_policy(id.0, inner.policies.of_rules(&policy));
-            }
-            ControlFlow::Continue(())
-        });
+        self.loaded().set_schema(schema);
     }
 
     /// Applies other settings to whisper files, but for their folder and names; nothing when the

@@ -28,6 +28,7 @@
 //! | `events` | what happened beside the samples |
 //! | `log_file` | what the series log and the event log share |
 //! | `open`, `load` | what is on disk → memory |
+//! | `rules` | other rules → series and log |
 //! | `fetch`, `rollup` | head + blocks → one answer |
 //! | `whisper_dir` | a folder of whisper files, instead of blocks |
 //! | `background` | the threads that sync, seal and expire |
@@ -63,6 +64,7 @@ mod options;
 mod policies;
 mod repair;
 mod rollup;
+mod rules;
 pub mod schema;
 mod seal;
 mod series;
@@ -96,6 +98,7 @@ pub use job::{JobEvent, JobFile};
 pub use options::{
     CleanupOptions, MigrationOptions, Options, StoreOptions, WhisperOptions, WriteStrategy,
 };
+pub use rules::has_points_without_rules;
 pub use series::{SeriesId, SeriesInfo};
 pub use silverback_formats::carbon::Point;
 pub use silverback_formats::event::Event;

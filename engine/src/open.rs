@@ -16,6 +16,7 @@ use crate::manifest::{self, Found, Manifest, State};
 use crate::names::NameTable;
 use crate::options::{Options, StoreOptions};
 use crate::policies::Policies;
+use crate::rules::rules_frame;
 use crate::series_log::SeriesLog;
 use crate::storage::Storage;
 use crate::store::{self, BlockStore, FoundAtStart, Store, WhisperStore};
@@ -95,7 +96,8 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     for damage in &damage {
         tracing::error!("{damage}");
     }
-    let wal = begin_wal(&storage, &folders, &replayed, state.wal_floor)?;
+    let rules = rules_frame(&options.schema, &options.store);
+    let wal = begin_wal(&storage, &folders, &replayed, (state.wal_floor, rules))?;
     let next_block = state.next_block;
     let manifest = Manifest::create(Arc::clone(&storage), folders.root.clone(), state)?;
     report(&names, &replayed, blocks.len());
@@ -342,7 +344,7 @@ fn begin_wal(
     storage: &Arc<dyn Storage>,
     folders: &Folders,
     replayed: &Replayed,
-    floor: u64,
+    (floor, rules): (u64, Vec<u8>),
 ) -> Result<Wal, FileError> {
     let mut unsynced = Vec::new();
     for &segment in replayed.segments.iter().filter(|&&segment| segment >= floor) {
@@ -355,7 +357,7 @@ fn begin_wal(
         storage.sync_dir(&folders.wal).map_err(|source| file_error(&folders.wal, source))?;
     }
     let next = replayed.segments.last().map_or(floor, |last| floor.max(last + 1));
-    Wal::create(Arc::clone(storage), folders.wal.clone(), next, unsynced)
+    Wal::create(Arc::clone(storage), folders.wal.clone(), next, unsynced, rules)
 }
 
 fn report(names: &Names, replayed: &Replayed, blocks: usize) {

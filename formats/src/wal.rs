@@ -8,6 +8,7 @@
 //!             bit 5     the time is the previous one; else zigzag varint of the difference
 //!   value     the leading bytes of the double, big-endian, without its trailing zero bytes
 //! kind 3, removed:  count:varint { id:varint, the first; or its distance to the one before }*
+//! kind 4, rules:    { len:varint text[len] } of the schemas, the same of the aggregation
 //! ```
 //!
 //! The previous id starts at -1 and the previous time at `now`, the clock when the batch was
@@ -24,6 +25,8 @@ pub const KIND_SERIES: u8 = 1;
 pub const KIND_SAMPLES: u8 = 2;
 /// Kind of a frame that takes series out for good.
 pub const KIND_REMOVED: u8 = 3;
+/// Kind of a frame that says by which rules the samples after it were taken.
+pub const KIND_RULES: u8 = 4;
 /// Most ids of a removed payload, which is far from a frame's limit then.
 pub const REMOVED_MAX: usize = 1 << 20;
 
@@ -273,6 +276,31 @@ fn take_removed(input: &mut &[u8]) -> Option<Vec<u32>> {
     Some(ids)
 }
 
+/// Appends a rules payload: the texts of both rule files.
+pub fn rules_into(schemas: &[u8], aggregation: &[u8], out: &mut Vec<u8>) {
+    for text in [schemas, aggregation] {
+        varint::push(out, text.len() as u64);
+        out.extend_from_slice(text);
+    }
+}
+
+/// The texts of a rules payload: schemas and aggregation.
+///
+/// # Errors
+/// When it is malformed.
+pub fn rules(payload: &[u8]) -> Result<(&[u8], &[u8]), PayloadError> {
+    let mut input = payload;
+    let texts = take_text(&mut input).zip(take_text(&mut input)).filter(|_| input.is_empty());
+    texts.ok_or(PayloadError { kind: KIND_RULES, offset: payload.len() - input.len() })
+}
+
+fn take_text<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let len = usize::try_from(varint::take(input).ok()?).ok()?;
+    let (text, rest) = input.split_at_checked(len)?;
+    *input = rest;
+    Some(text)
+}
+
 fn take_u32(input: &mut &[u8]) -> Option<u32> {
     u32::try_from(varint::take(input).ok()?).ok()
 }
@@ -325,6 +353,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn rules_come_back(schemas: Vec<u8>, aggregation: Vec<u8>) {
+            let mut payload = Vec::new();
+            rules_into(&schemas, &aggregation, &mut payload);
+            prop_assert_eq!(rules(&payload), Ok((&schemas[..], &aggregation[..])));
+            for cut in 0..payload.len() {
+                prop_assert!(rules(&payload[..cut]).is_err());
+            }
+            payload.push(0);
+            prop_assert!(rules(&payload).is_err());
+        }
+
         #[test]
         fn samples_come_back(now_s: u32, rows: Vec<(u32, u32, u64)>) {
             let rows: Vec<Row> = rows

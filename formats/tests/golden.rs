@@ -14,8 +14,8 @@ use silverback_formats::manifest::{
     BlockEntry, Edit, IndexEntry, KIND_EDIT, KIND_EDIT_V1, KIND_INDEX,
 };
 use silverback_formats::wal::{
-    KIND_REMOVED, KIND_SAMPLES, KIND_SERIES, Row, Samples, Series, removed, removed_into,
-    samples_into, series_into,
+    KIND_REMOVED, KIND_RULES, KIND_SAMPLES, KIND_SERIES, Row, Samples, Series, removed,
+    removed_into, rules, rules_into, samples_into, series_into,
 };
 use std::path::PathBuf;
 
@@ -100,6 +100,16 @@ fn removed_series() {
         check(path, &bytes);
         assert_eq!(removed(frames(&bytes)[0].1).unwrap(), ids);
     }
+}
+
+#[test]
+fn rules_of_samples() {
+    let texts = (&b"[all]\npattern = .*\nretentions = 60s:1d\n"[..], &b""[..]);
+    let mut payload = Vec::new();
+    rules_into(texts.0, texts.1, &mut payload);
+    let bytes = log(LogKind::Wal, 3, &[(KIND_RULES, payload)]);
+    check("wal/v1_rules.bin", &bytes);
+    assert_eq!(rules(frames(&bytes)[0].1), Ok(texts));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use silverback_formats::block::{BlockIndex, Check};
 use silverback_formats::event::Event;
 use silverback_formats::frame::{self, Frames, LogKind, Step};
 use silverback_formats::manifest::Edit;
-use silverback_formats::wal::{Row, Samples, Series, samples_into, series_into};
+use silverback_formats::wal::{Row, Samples, Series, rules, rules_into, samples_into, series_into};
 
 /// A log of any kind: the walk covers every byte once, and every frame is read as all that its
 /// payload might be.
@@ -49,6 +49,11 @@ pub fn wal_payload(data: &[u8]) {
                     .eq(rows.iter().map(bits))
             );
         }
+    }
+    if let Ok((schemas, aggregation)) = rules(data) {
+        let mut bytes = Vec::new();
+        rules_into(schemas, aggregation, &mut bytes);
+        assert_eq!(rules(&bytes), Ok((schemas, aggregation)));
     }
     if let Ok(series) = Series::new(data) {
         let entries: Result<Vec<(u32, &[u8])>, _> = series.collect();

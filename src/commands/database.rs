@@ -20,6 +20,11 @@ pub(crate) struct Database {
 }
 
 impl Database {
+    /// Whether a configuration is named.
+    pub(crate) fn is_named(&self) -> bool {
+        self.config.is_some()
+    }
+
     /// The configuration and the rules.
     pub(crate) fn load(&self) -> Result<Loaded, CommandError> {
         config::load(self.config.as_deref())

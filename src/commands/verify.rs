@@ -12,7 +12,7 @@ use crate::server::db_options;
 use clap::Args;
 use serde_json::json;
 use silverback_engine::storage::{DiskStorage, Storage};
-use silverback_engine::{Db, Options, is_database, verify_folder};
+use silverback_engine::{Db, Options, has_points_without_rules, is_database, verify_folder};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -105,6 +105,14 @@ impl Verify {
         let totals = self.verify_database(path, out)?;
         if totals.failed == 0 || !self.repairs() {
             return Ok(totals.failed == 0);
+        }
+        let lacks_rules = || has_points_without_rules(&DiskStorage, path);
+        if !self.database.is_named() && lacks_rules().map_err(|error| failed(&error))? {
+            let path = path.display();
+            return Err(CommandError::Usage(format!(
+                "{path}: the log has points that the rules of the server decide about: name its \
+                 configuration with --config"
+            )));
         }
         let loaded = self.database.load()?;
         let options = db_options(&loaded.config, loaded.schema);

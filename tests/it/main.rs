@@ -11,6 +11,7 @@ mod grafana;
 mod hostile;
 mod ingest;
 mod operator;
+mod rules;
 mod serving;
 mod stopping;
 #[path = "../support/mod.rs"]

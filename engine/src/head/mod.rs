@@ -172,6 +172,19 @@ impl Head {
         self.open.add(-(freed.bytes as isize), -(freed.points as isize));
     }
 
+    /// Calls `visit` with each series that was added and its policy, as they are when their shard's
+    /// turn comes; no lock is held then.
+    pub(crate) fn for_each_series(&self, visit: &mut dyn FnMut(u32, PolicyId)) {
+        for (number, shard) in self.shards.iter().enumerate() {
+            let policies: Vec<_> = shard.lock().series.iter().map(|series| series.policy).collect();
+            for (place, policy) in policies.into_iter().enumerate() {
+                if policy != PolicyId::NONE {
+                    visit(id_at(number, place), policy);
+                }
+            }
+        }
+    }
+
     /// The policy of series `id`, if it was added.
     pub(crate) fn policy(&self, id: u32) -> Option<PolicyId> {
         let (shard, place) = place(id);
@@ -496,4 +509,23 @@ fn place(id: u32) -> (usize, usize) {
     let group = id / GROUP;
     let shard = group as usize % SHARDS;
     (shard, (group as usize / SHARDS) * GROUP as usize + (id % GROUP) as usize)
+}
+
+/// The series at a place of a shard.
+fn id_at(shard: usize, place: usize) -> u32 {
+    let group = (place / GROUP as usize) * SHARDS + shard;
+    group as u32 * GROUP + (place % GROUP as usize) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_series_has_a_place_of_its_own() {
+        for id in (0..100_000).chain(u32::MAX - 5000..u32::MAX) {
+            let (shard, at) = place(id);
+            assert_eq!(id_at(shard, at), id);
+        }
+    }
 }

@@ -82,17 +82,17 @@ impl Inner {
 
     /// Answers what is damaged that was not known before.
     fn load_samples(&self, rest: &Rest) -> Vec<Damage> {
-        let (started, schema) = (monotonic(), self.schema.load());
+        let (started, schema) = (monotonic(), &self.options.schema);
         let memory = Memory {
-            schema: &schema,
             policies: &self.policies,
             names: &self.names,
             index: &self.index,
             head: &self.head,
         };
-        let mut loader = SampleLoader::new(memory, &rest.gone, rest.newest_s);
+        let mut loader = SampleLoader::new(memory, schema.clone(), &rest.gone, rest.newest_s);
         let Replayed { mut damage, damaged, samples, .. } =
             rest.log.again(&rest.replayed.damage, &mut loader);
+        loader.follow(schema.clone());
         let SampleLoader { unnamed, unnamed_end, waited, .. } = loader;
         self.store.wait_with(waited);
         {

@@ -2,13 +2,16 @@
 //!
 //! The names are known by then, removals included, so a sample has a series in the index, or one
 //! that was removed, or its name was lost.
+//!
+//! The log says by which rules samples were taken, and they are kept by these again. At the end the
+//! series follow the rules of today, as if these had been set then.
 
 use super::names::Gone;
 use crate::head::Head;
 use crate::index::Index;
 use crate::names::{NameHash, NameTable};
 use crate::policies::Policies;
-use crate::schema::Schema;
+use crate::schema::{RuleFile, Schema};
 use crate::series::SeriesId;
 use crate::store::Waited;
 use crate::wal::recovery::{self, Replay};
@@ -17,7 +20,6 @@ use silverback_formats::wal::{PayloadError, Row, Samples};
 /// Where the samples go, and what is known of their series.
 #[derive(Clone, Copy)]
 pub(super) struct Memory<'a> {
-    pub(super) schema: &'a Schema,
     pub(super) policies: &'a Policies,
     pub(super) names: &'a NameTable,
     pub(super) index: &'a Index,
@@ -27,6 +29,8 @@ pub(super) struct Memory<'a> {
 /// Puts samples back into memory.
 pub(super) struct SampleLoader<'a> {
     memory: Memory<'a>,
+    /// The rules that hold at this place of the log.
+    schema: Schema,
     gone: &'a Gone,
     /// When the newest samples came, Unix seconds; zero when it does not matter.
     newest_s: u32,
@@ -77,9 +81,11 @@ impl Latest {
 }
 
 impl<'a> SampleLoader<'a> {
-    pub(super) fn new(memory: Memory<'a>, gone: &'a Gone, newest_s: u32) -> Self {
+    /// `schema` are today's rules, which hold where a log of an older program says nothing.
+    pub(super) fn new(memory: Memory<'a>, schema: Schema, gone: &'a Gone, newest_s: u32) -> Self {
         Self {
             memory,
+            schema,
             gone,
             newest_s,
             unnamed: 0,
@@ -93,9 +99,28 @@ impl<'a> SampleLoader<'a> {
         }
     }
 
+    /// From here on these rules hold.
+    pub(super) fn follow(&mut self, schema: Schema) {
+        if self.schema.texts() == schema.texts() {
+            return;
+        }
+        let Memory { policies, index, head, .. } = self.memory;
+        let mut name = Vec::new();
+        head.for_each_series(&mut |id, now| {
+            name.clear();
+            if policies.follows_rules(now)
+                && index.path_into(SeriesId(id), &mut name)
+                && let Some(policy) = schema.policy(&name)
+            {
+                head.set_policy(id, policies.of_rules(&policy));
+            }
+        });
+        self.schema = schema;
+    }
+
     /// Wakes those of these series that there are.
     fn wake(&mut self, ids: &[u32]) {
-        let Memory { schema, policies, names, index, head } = self.memory;
+        let Memory { policies, names, index, head } = self.memory;
         self.woken.clear();
         for &id in ids {
             let logged = self.latest.name(id).filter(|_| id >= self.gone.sealed_end);
@@ -109,7 +134,7 @@ impl<'a> SampleLoader<'a> {
                     &self.name
                 }
             };
-            let policy = schema.policy_of_existing(name);
+            let policy = self.schema.policy_of_existing(name);
             head.add_series(id, policies.of_rules(&policy));
             self.woken.push((names.hash(name), SeriesId(id)));
         }
@@ -166,6 +191,15 @@ impl Replay for SampleLoader<'_> {
 
     /// The index has them no more.
     fn removed(&mut self, _id: u32) {}
+
+    fn rules(&mut self, schemas: &[u8], aggregation: &[u8]) -> Result<(), String> {
+        if self.schema.texts() != [schemas, aggregation] {
+            let file = |text| RuleFile { name: "rules in the log", text };
+            let schema = Schema::parse(file(schemas), Some(file(aggregation)));
+            self.follow(schema.map_err(|errors| errors.to_string())?);
+        }
+        Ok(())
+    }
 
     fn samples(&mut self, samples: Samples<'_>) -> Result<u64, PayloadError> {
         let taken_s = samples.now_s();

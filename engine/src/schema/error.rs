@@ -129,6 +129,12 @@ pub enum Mistake {
         /// What is wrong with it.
         error: PatternError,
     },
+    /// The file is too long.
+    #[error("the file is longer than {limit_bytes} bytes")]
+    TooLong {
+        /// The limit, in bytes.
+        limit_bytes: usize,
+    },
     /// The compiled patterns of a file, up to this one, take too much memory.
     #[error(
         "patterns up to {pattern:?} compile to more than {limit_bytes} bytes; use smaller repeat counts or classes"

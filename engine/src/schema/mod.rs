@@ -47,6 +47,9 @@ use rule_set::RuleSet;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
+/// Longest text of a rule file: it is written to the head of each segment of the log.
+const TEXT_BYTES_MAX: usize = 8 << 20;
+
 /// A rule file as the caller read it.
 #[derive(Debug, Clone, Copy)]
 pub struct RuleFile<'a> {
@@ -68,6 +71,8 @@ struct Rules {
     aggregation: RuleSet<AggregationRule>,
     /// The rule of names that no section of `storage-aggregation.conf` matches.
     default: AggregationRule,
+    /// Both files as they were read.
+    texts: [Box<[u8]>; 2],
     /// What was handed out, so that equal rules share one policy.
     policies: RwLock<HashMap<PolicyKey, Arc<Policy>>>,
 }
@@ -141,13 +146,30 @@ aggregationMethod = average
         let mut errors = SchemaErrors::none();
         let storage = storage::parse(schemas).map_err(|file| errors.append(file)).ok();
         let aggregation = aggregation.unwrap_or(RuleFile { name: "", text: b"" });
+        let texts = [schemas.text.into(), aggregation.text.into()];
+        for file in [schemas, aggregation] {
+            if file.text.len() > TEXT_BYTES_MAX {
+                let mistake = Mistake::TooLong { limit_bytes: TEXT_BYTES_MAX };
+                errors.push(SchemaError::new(file.name, 1, mistake));
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
         let aggregation = aggregation::parse(aggregation).map_err(|file| errors.append(file)).ok();
         let (Some(storage), Some(aggregation)) = (storage, aggregation) else {
             return Err(errors);
         };
         let default = AggregationRule::default();
-        let rules = Rules { storage, aggregation, default, policies: RwLock::default() };
+        let policies = RwLock::default();
+        let rules = Rules { storage, aggregation, default, texts, policies };
         Ok(Self { rules: Arc::new(rules) })
+    }
+
+    /// The texts that it was read from: schemas and aggregation, empty where there was none.
+    #[must_use]
+    pub fn texts(&self) -> [&[u8]; 2] {
+        self.rules.texts.each_ref().map(|text| &**text)
     }
 
     /// The policy of a series that is there, whatever rules it was created by: where none of these

@@ -11,6 +11,9 @@
 //! write begins a new segment, and nothing counts as durable until the owner has sealed the head,
 //! which makes the samples durable by another way.
 //!
+//! Each segment begins with the rules by which its samples were taken, and they stand there again
+//! when they change ([`Wal::set_rules`]): so it is replayed by them, whatever rules hold by then.
+//!
 //! Creating a segment takes two syncs, so a thread of its own does it ahead
 //! ([`Wal::prepare_ahead`]): while a disk does not answer, appending goes on for as many segments
 //! as are ready, and then waits.
@@ -73,21 +76,27 @@ struct Open {
     len_bytes: u64,
     /// Whether the tail of the file cannot be trusted any more.
     broken: bool,
+    /// The frame of the rules.
+    rules: Vec<u8>,
+    /// Whether it is to stand before what is appended next.
+    rules_due: bool,
     /// Closed segments that are not synced yet, oldest first.
     unsynced: Vec<(u64, Arc<dyn StorageFile>)>,
 }
 
 impl Wal {
-    /// Begins a log in `dir` with segment `segment`. `unsynced` are earlier segments that a
-    /// killed process may have left unsynced.
+    /// Begins a log in `dir` with segment `segment`, and the frame `rules`. `unsynced` are earlier
+    /// segments that a killed process may have left unsynced.
     pub(crate) fn create(
         storage: Arc<dyn Storage>,
         dir: PathBuf,
         segment: u64,
         unsynced: Vec<(u64, Arc<dyn StorageFile>)>,
+        rules: Vec<u8>,
     ) -> Result<Self, FileError> {
         let Segment { file, len_bytes, .. } = create_segment(&*storage, &dir, segment)?;
-        let open = Open { segment, file, len_bytes, broken: false, unsynced };
+        let rules_due = !rules.is_empty();
+        let open = Open { segment, file, len_bytes, broken: false, rules, rules_due, unsynced };
         let wal = Self {
             storage,
             dir,
@@ -108,14 +117,28 @@ impl Wal {
         if open.broken || open.len_bytes >= SEGMENT_BYTES {
             self.rotate_locked(&mut open)?;
         }
+        let with_rules;
+        let frames = if open.rules_due {
+            with_rules = [&open.rules, frames].concat();
+            &with_rules
+        } else {
+            frames
+        };
         if let Err(source) = open.file.append(frames) {
             let cut = open.file.truncate(open.len_bytes);
             open.broken = cut.is_err();
             return Err(FileError { path: self.dir.join(segment_name(open.segment)), source });
         }
+        open.rules_due = false;
         open.len_bytes += frames.len() as u64;
         self.written_bytes.fetch_add(frames.len() as u64, Ordering::Release);
         Ok(())
+    }
+
+    /// Puts the frame `rules` before all that is appended from now on.
+    pub(crate) fn set_rules(&self, rules: Vec<u8>) {
+        let mut open = self.open.lock();
+        (open.rules_due, open.rules) = (!rules.is_empty(), rules);
     }
 
     /// Closes the open segment and begins the next, whose number is returned: all that was
@@ -156,6 +179,7 @@ impl Wal {
         let closed = std::mem::replace(&mut open.file, file);
         open.unsynced.push((open.segment, closed));
         (open.segment, open.len_bytes, open.broken) = (segment, len_bytes, false);
+        open.rules_due = !open.rules.is_empty();
         Ok(())
     }
 

@@ -9,7 +9,8 @@ use crate::series::SeriesId;
 use crate::storage::{FileBytes, Storage};
 use silverback_formats::frame::{self, FrameError, Frames, LogKind, Step};
 use silverback_formats::wal::{
-    KIND_REMOVED, KIND_SAMPLES, KIND_SERIES, PayloadError, Row, Samples, Series, removed,
+    KIND_REMOVED, KIND_RULES, KIND_SAMPLES, KIND_SERIES, PayloadError, Row, Samples, Series,
+    removed, rules,
 };
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,11 @@ pub(crate) trait Replay {
     fn series(&mut self, series: &[(SeriesId, &[u8])]);
     /// A series is removed for good.
     fn removed(&mut self, id: u32);
+    /// The texts of the rules by which the samples after it were taken.
+    fn rules(&mut self, schemas: &[u8], aggregation: &[u8]) -> Result<(), String> {
+        let _ = (schemas, aggregation);
+        Ok(())
+    }
     /// A batch of samples; says how many were taken. What cannot be read is an error, unless it is
     /// not read: then no sample of the batch counts.
     fn samples(&mut self, mut samples: Samples<'_>) -> Result<u64, PayloadError> {
@@ -174,6 +180,7 @@ impl Segment {
                         KIND_SERIES => take_series(payload, into),
                         KIND_SAMPLES => take_samples(payload, into),
                         KIND_REMOVED => take_removed(payload, into),
+                        KIND_RULES => take_rules(payload, into),
                         _ => Err(format!("frame of unknown kind {kind}")),
                     };
                     match done {
@@ -220,6 +227,11 @@ fn take_removed(payload: &[u8], into: &mut dyn Replay) -> Result<u64, String> {
     let ids = removed(payload).map_err(|error| error.to_string())?;
     ids.into_iter().for_each(|id| into.removed(id));
     Ok(0)
+}
+
+fn take_rules(payload: &[u8], into: &mut dyn Replay) -> Result<u64, String> {
+    let (schemas, aggregation) = rules(payload).map_err(|error| error.to_string())?;
+    into.rules(schemas, aggregation).map(|()| 0)
 }
 
 fn take_samples(payload: &[u8], into: &mut dyn Replay) -> Result<u64, String> {

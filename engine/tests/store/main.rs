@@ -24,6 +24,7 @@ mod power_cut;
 mod probe;
 mod races;
 mod roll_ups;
+mod rules;
 mod snapshot;
 mod support;
 mod tags_file;

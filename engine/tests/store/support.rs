@@ -1,6 +1,6 @@
 //! A database in memory with a clock that tests set.
 
-use silverback_engine::clock::ManualClock;
+use silverback_engine::clock::{Clock, ManualClock};
 use silverback_engine::schema::{RuleFile, Schema};
 use silverback_engine::storage::{MemoryStorage, Storage};
 use silverback_engine::{Db, FetchRange, Options};
@@ -61,6 +61,10 @@ impl Bench {
             storage,
             ..Options::new("/db")
         }
+    }
+
+    pub(crate) fn clock_s(&self) -> i64 {
+        self.clock.now_s()
     }
 
     pub(crate) fn open(&self, storage: &MemoryStorage) -> Db {

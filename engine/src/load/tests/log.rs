@@ -250,13 +250,12 @@ fn replayed(frames: &[Vec<u8>], frames_a_segment: usize) -> Started {
         unnamed_end: 0,
     };
     let memory = Memory {
-        schema: &Schema::embedded(),
         policies: &started.policies,
         names: &started.table,
         index: &started.names.index,
         head: &started.head,
     };
-    let mut samples = SampleLoader::new(memory, &started.names.gone, 0);
+    let mut samples = SampleLoader::new(memory, Schema::embedded(), &started.names.gone, 0);
     let again = log.again(&first.damage, &mut samples);
     assert!(again.damage.is_empty() && first.samples == 0);
     (started.unnamed, started.unnamed_end) = (samples.unnamed, samples.unnamed_end);
