@@ -15,8 +15,18 @@ use std::path::PathBuf;
     disable_version_flag = true,
     args_override_self = true,
     about = "Gorilla-compressed time-series storage for Graphite",
-    after_help = "Commands: `silverback whisper` for whisper files, `silverback convert` for trees of \
-                  them; each with --help.\n\
+    after_help = "Commands, each with --help:\n\
+                  \x20 whisper     look into whisper files, make and change them\n\
+                  \x20 convert     trees of whisper files to the other kind\n\
+                  \x20 import      whisper files into a database\n\
+                  \x20 migrate     the same, and move the files away\n\
+                  \x20 export      series of a database to whisper files\n\
+                  \x20 verify      look for damage, and put it aside with --repair\n\
+                  \x20 compact     merge the blocks of a database\n\
+                  \x20 delete      delete series\n\
+                  \x20 snapshot    a database as it is now, as another folder\n\
+                  \x20 backup      copy what is new of a database\n\
+                  \x20 restore     put a backup into a folder\n\n\
                   Flags may be written with one dash or two.\n\
                   Without flags: data in ./silverback-data, carbon on 127.0.0.1:2003, \
                   node API on 127.0.0.1:8080, Graphite API on 127.0.0.1:8081."

@@ -128,15 +128,20 @@ fn sync(inner: &Inner, stopped: &Receiver<()>) {
 }
 
 fn prepare(inner: &Inner, stopped: &Receiver<()>) {
-    let mut pause = Duration::ZERO;
+    let (mut pause, mut is_failing) = (Duration::ZERO, false);
     while wait(stopped, pause) {
-        pause = match inner.wal.prepare_ahead() {
-            Ok(()) => PREPARE_EVERY,
-            Err(error) => {
-                tracing::warn!("cannot prepare the next segment of the WAL: {error}");
-                PREPARE_AGAIN
+        let prepared = inner.wal.prepare_ahead();
+        match &prepared {
+            Err(error) if !is_failing => {
+                tracing::warn!(
+                    "cannot prepare the next segment of the WAL, and goes on trying: {error}"
+                );
             }
-        };
+            Ok(()) if is_failing => tracing::info!("segments of the WAL are prepared again"),
+            _ => {}
+        }
+        is_failing = prepared.is_err();
+        pause = if is_failing { PREPARE_AGAIN } else { PREPARE_EVERY };
     }
 }
 

@@ -1,7 +1,11 @@
 //! The chunks of a block, one after the other.
 
 use super::Block;
+use silverback_formats::chunk::Chunk;
 use std::collections::VecDeque;
+
+/// What is about the newest time of a block.
+const ABOUT_S: u32 = 3600;
 
 /// Goes through the chunks of a block by series and time, a page at a time.
 #[derive(Debug)]
@@ -28,6 +32,27 @@ impl Block {
         }
         ids.dedup();
         ids
+    }
+
+    /// Time (Unix seconds) of the newest slot of the series that somebody sent, or one of the last
+    /// hour; `None` when it has none of these. Who they are is asked the first time only.
+    pub(crate) fn sent_s(&self, mut is_sent: impl FnMut(u32) -> bool) -> Option<u32> {
+        *self.sent_s.get_or_init(|| {
+            let (mut newest_s, step_s) = (None, self.entry.step_s);
+            let mut cursor = self.cursor();
+            while let Some(id) = cursor.peek()
+                && newest_s
+                    .is_none_or(|newest_s: u32| newest_s.saturating_add(ABOUT_S) < self.entry.max_s)
+            {
+                let chunk = cursor.take().and_then(|bytes| Chunk::parse(bytes, step_s).ok());
+                if let Some(chunk) = chunk.filter(|_| is_sent(id)) {
+                    let (start_s, slots) = (chunk.header().start_s(), chunk.header().slots());
+                    let last_s = start_s.saturating_add((slots - 1).saturating_mul(step_s));
+                    newest_s = newest_s.max(Some(last_s));
+                }
+            }
+            newest_s
+        })
     }
 
     /// Calls `visit` with the series of each chunk of every so manieth page, so that those are

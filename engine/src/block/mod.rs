@@ -42,6 +42,8 @@ pub(crate) struct Block {
     ids: Option<(u32, u32)>,
     /// Known from the first time on that somebody asked.
     shape: OnceLock<Shape>,
+    /// The same: when the newest sample is from that somebody sent.
+    sent_s: OnceLock<Option<u32>>,
     /// One bit a page: it matched its checksum.
     good_pages: Box<[AtomicU64]>,
     /// What was found damaged; each page once.
@@ -129,6 +131,7 @@ impl Block {
             index,
             ids,
             shape: OnceLock::new(),
+            sent_s: OnceLock::new(),
             good_pages: (0..words).map(|_| AtomicU64::new(0)).collect(),
             damage: Mutex::default(),
         }

@@ -144,9 +144,7 @@ aggregationMethod = average
         aggregation: Option<RuleFile<'_>>,
     ) -> Result<Self, SchemaErrors> {
         let mut errors = SchemaErrors::none();
-        let storage = storage::parse(schemas).map_err(|file| errors.append(file)).ok();
         let aggregation = aggregation.unwrap_or(RuleFile { name: "", text: b"" });
-        let texts = [schemas.text.into(), aggregation.text.into()];
         for file in [schemas, aggregation] {
             if file.text.len() > TEXT_BYTES_MAX {
                 let mistake = Mistake::TooLong { limit_bytes: TEXT_BYTES_MAX };
@@ -156,6 +154,8 @@ aggregationMethod = average
         if !errors.is_empty() {
             return Err(errors);
         }
+        let texts = [schemas.text.into(), aggregation.text.into()];
+        let storage = storage::parse(schemas).map_err(|file| errors.append(file)).ok();
         let aggregation = aggregation::parse(aggregation).map_err(|file| errors.append(file)).ok();
         let (Some(storage), Some(aggregation)) = (storage, aggregation) else {
             return Err(errors);

@@ -9,6 +9,7 @@ mod damage;
 mod delete;
 mod each_failure;
 mod events;
+mod expiry;
 mod extra_roll_ups;
 mod faults;
 mod half_snapshots;

@@ -4,7 +4,6 @@ use crate::open;
 use crate::storage::{FaultyStorage, MemoryStorage, Storage};
 use crate::{Completion, Db, Dialect, FetchRange, FindLimits, Options};
 use silverback_formats::carbon::Point;
-use silverback_formats::frame::HEADER_BYTES;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,7 +107,8 @@ fn damage_is_told_once() {
     let first = &segments(&memory)[0];
     let mut bytes = memory.read(first).unwrap().to_vec();
     // In the frame of names, before that of samples.
-    bytes[HEADER_BYTES + 12] ^= 1;
+    let name = bytes.windows(3).position(|bytes| bytes == b"a.b").unwrap();
+    bytes[name] ^= 1;
     let file = memory.create(first).unwrap();
     file.append(&bytes).unwrap();
     file.sync().unwrap();

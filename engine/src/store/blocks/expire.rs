@@ -21,6 +21,7 @@
 
 use super::BlockStore;
 use super::compact::{Pace, Unmerged};
+use super::passed::Passed;
 use crate::block::{Batch, Block, ChunkCursor, ChunkEncoder, Tier};
 use crate::counters::add;
 use crate::error::FileError;
@@ -30,14 +31,10 @@ use crate::policies::Entry;
 use crate::series::SeriesId;
 use silverback_formats::block::{BlockKind, sealed_order};
 use silverback_formats::chunk::Chunk;
-use silverback_formats::manifest::BlockEntry;
+use std::collections::BTreeSet;
 use std::iter;
 use std::sync::Arc;
 
-/// Blocks expire by the clock, but by no later time than this long after the newest sample,
-const EXPIRE_AHEAD_S_MAX: i64 = 86_400;
-/// and this part of the time that they are kept.
-const EXPIRE_AHEAD_OF_KEPT: i64 = 4;
 /// Bytes of blocks that go together, unless one alone has more.
 const GROUP_BYTES: u64 = 1 << 28;
 
@@ -51,18 +48,19 @@ impl BlockStore {
         let _only = self.compacting.lock();
         let mut expired = self.expire_lost(db)?;
         let now_s = db.options.clock.now_s();
-        if self.past(now_s).is_empty() {
+        let (mut stuck, mut failed) = (BTreeSet::new(), None);
+        if self.past(self.passed(db, now_s), &stuck).is_empty() {
             return Ok(expired);
         }
         // The clock may have been ahead at the last seal, and be right again.
         let Some(settled_s) = db.settled_s().map(|settled_s| settled_s.min(now_s)) else {
             return Ok(expired);
         };
-        let settled = self.passed(settled_s);
+        let settled = self.passed(db, settled_s);
         loop {
-            let group = self.past(settled_s);
+            let group = self.past(settled, &stuck);
             let Some(keep_s) = group.iter().map(|block| block.entry().keep_s).min() else {
-                return Ok(expired);
+                return failed.map_or(Ok(expired), Err);
             };
             if self.hold(db, &group, settled) {
                 continue;
@@ -74,26 +72,21 @@ impl BlockStore {
                     add(&db.counters.roll_ups, usize::from(bytes > 0));
                     add(&db.counters.rolled_up_bytes, bytes as usize);
                 }
-                Err(Unmerged::Failed(error)) => return Err(error),
-                Err(Unmerged::Stopped | Unmerged::Damaged) => return Ok(expired),
+                Err(Unmerged::Failed(error)) => {
+                    // There may be no room for roll-ups, and others give some when they go.
+                    stuck.extend(group.iter().map(|block| block.entry().number));
+                    failed.get_or_insert(error);
+                }
+                Err(Unmerged::Stopped | Unmerged::Damaged) => {
+                    return failed.map_or(Ok(expired), Err);
+                }
             }
         }
     }
 
-    /// How far time has passed for what is stored. Samples that were ahead of the clock, or are, do
-    /// not say that it has.
-    pub(super) fn passed(&self, now_s: i64) -> Passed {
-        let (blocks, lost) = (self.blocks.load(), self.lost.load());
-        let entries = blocks.iter().map(|block| block.entry()).chain(lost.iter());
-        let entries = entries.filter(|entry| entry.kind != BlockKind::Ahead);
-        let ends_s = entries.map(|entry| i64::from(entry.max_s));
-        let newest_s = ends_s.filter(|&end_s| end_s <= now_s).max();
-        Passed { now_s, newest_s: newest_s.unwrap_or(0) }
-    }
-
     /// Forgets blocks whose files are damaged or gone, once they are past their time.
     fn expire_lost(&self, db: &Inner) -> Result<usize, FileError> {
-        let passed = self.passed(db.options.clock.now_s());
+        let passed = self.passed(db, db.options.clock.now_s());
         let mut disk = db.disk.lock();
         let lost = self.lost.load();
         let past = lost.iter().filter(|lost| passed.is_past(lost)).map(|lost| lost.number);
@@ -129,15 +122,16 @@ impl BlockStore {
         is_any
     }
 
-    /// Blocks of one step that are past their time, those of the finest step first.
-    fn past(&self, now_s: i64) -> Vec<Arc<Block>> {
-        let (blocks, passed) = (self.blocks.load(), self.passed(now_s));
+    /// Blocks of one step that are past their time, those of the finest step first, and none of the
+    /// stuck ones.
+    fn past(&self, passed: Passed, stuck: &BTreeSet<u64>) -> Vec<Arc<Block>> {
+        let blocks = self.blocks.load();
         let held = self.held.lock();
         let is_past = |block: &&Arc<Block>| {
             let entry = block.entry();
             let now_s = passed.by_s(entry.keep_s.into());
             let is_held = held.get(&entry.number).is_some_and(|&until_s| until_s >= now_s);
-            passed.is_past(entry) && !is_held
+            passed.is_past(entry) && !is_held && !stuck.contains(&entry.number)
         };
         let past = || blocks.iter().filter(is_past);
         let step_s = past().map(|block| block.entry().step_s).min();
@@ -196,29 +190,6 @@ impl BlockStore {
         let count = group.len();
         tracing::info!("{count} blocks expired, after {blocks} of roll-ups with {bytes} bytes");
         Ok(bytes)
-    }
-}
-
-/// How far time has passed. A clock that jumps far ahead must not delete everything: where no
-/// samples come in, time does not pass, but for a small part of what is kept.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Passed {
-    /// The clock, Unix seconds.
-    now_s: i64,
-    /// The newest sample.
-    newest_s: i64,
-}
-
-impl Passed {
-    /// The time (Unix seconds) by which goes what is kept for so many seconds.
-    pub(super) fn by_s(self, keep_s: i64) -> i64 {
-        self.now_s.min(self.newest_s + EXPIRE_AHEAD_S_MAX.min(keep_s / EXPIRE_AHEAD_OF_KEPT))
-    }
-
-    /// Whether all samples of a block are past their time.
-    fn is_past(self, entry: &BlockEntry) -> bool {
-        let keep_s = i64::from(entry.keep_s);
-        i64::from(entry.max_s) + i64::from(entry.step_s) + keep_s < self.by_s(keep_s)
     }
 }
 

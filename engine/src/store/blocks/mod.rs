@@ -4,6 +4,7 @@ mod ahead;
 mod compact;
 mod expire;
 mod import;
+mod passed;
 mod repair;
 mod sources;
 mod too_old;

@@ -14,7 +14,8 @@ mod touch;
 pub(crate) use plan::Eagerness;
 
 use super::BlockStore;
-use super::expire::{Passed, kept_s};
+use super::expire::kept_s;
+use super::passed::Passed;
 use crate::block::{Batch, Block, ChunkCursor, ChunkEncoder, Tier, block_name, discard};
 use crate::clock::monotonic;
 use crate::counters::add;
@@ -120,7 +121,7 @@ impl BlockStore {
         let tier = Tier { step_s, kind, aside: false, keep_s };
         let batch = Batch::new(&self.storage, &self.dir, &self.next_block, last.order);
         let mut batch = batch.split_by(*split);
-        let passed = self.passed(db.options.clock.now_s());
+        let passed = self.passed(db, db.options.clock.now_s());
         let mut merger = Merger::new(parts);
         let pace = Pace::new(db.options.compaction_bytes_per_s);
         // A series whose name was lost is not one that was deleted.
