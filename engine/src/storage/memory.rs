@@ -356,6 +356,13 @@ impl Storage for MemoryStorage {
         Ok(names.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect())
     }
 
+    fn list_dirs(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let tree = self.tree.lock();
+        let below = tree.live.keys().filter_map(|path| path.parent()?.strip_prefix(dir).ok());
+        let names: BTreeSet<&str> = below.filter_map(|path| path.iter().next()?.to_str()).collect();
+        Ok(names.into_iter().map(str::to_owned).collect())
+    }
+
     fn create_dir(&self, _dir: &Path) -> io::Result<()> {
         Ok(())
     }
@@ -429,12 +436,24 @@ impl Storage for MemoryStorage {
         Ok(())
     }
 
+    fn canonical(&self, dir: &Path) -> PathBuf {
+        dir.to_path_buf()
+    }
+
     fn sync_filesystem(&self, _dir: &Path) -> io::Result<()> {
         self.syncs.begin();
         let tree = &mut *self.tree.lock();
         tree.live.values().for_each(|content| content.lock().sync());
         tree.durable = tree.live.clone();
         self.syncs.end();
+        Ok(())
+    }
+
+    fn file_system(&self, _dir: &Path) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn copy_permissions(&self, _from: &Path, _to: &Path) -> io::Result<()> {
         Ok(())
     }
 }
@@ -539,6 +558,10 @@ impl InPlaceFile for PlacedFile {
     fn reread(&self) -> io::Result<()> {
         self.file.content.lock().reread();
         Ok(())
+    }
+
+    fn file_system(&self) -> io::Result<u64> {
+        Ok(0)
     }
 }
 

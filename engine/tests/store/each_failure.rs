@@ -3,22 +3,19 @@
 
 use crate::support::{Bench, NOW_S, put, values};
 use parking_lot::Mutex;
-use silverback_engine::storage::{
-    Access, FileBytes, FileLock, InPlaceFile, MemoryStorage, Storage, StorageFile, Walked,
-};
+use silverback_engine::storage::{MemoryStorage, Storage, StorageCall, StorageFile, StorageLayer};
 use silverback_engine::{Db, Options};
 use silverback_formats::carbon::Point;
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::io;
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 /// Counts calls that change the disk, and fails some of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Failing {
-    pub(crate) inner: MemoryStorage,
+    pub(crate) below: MemoryStorage,
     /// Calls so far, and those that fail.
     pub(crate) calls: Arc<Mutex<(usize, Range<usize>)>>,
 }
@@ -34,105 +31,45 @@ impl Failing {
     }
 }
 
-impl Storage for Failing {
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
-        self.call()?;
-        Ok(Arc::new(FailingFile { inner: self.inner.create(path)?, storage: self.clone() }))
+impl StorageLayer for Failing {
+    fn below(&self) -> &dyn Storage {
+        &self.below
     }
 
-    fn open_append(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
-        Ok(Arc::new(FailingFile { inner: self.inner.open_append(path)?, storage: self.clone() }))
+    fn before(&self, call: StorageCall<'_>) -> io::Result<()> {
+        match call {
+            // Blocks are never written in place.
+            StorageCall::OpenInPlace(..) | StorageCall::SyncFilesystem(_) => Ok(()),
+            _ => self.call(),
+        }
     }
 
-    fn read(&self, path: &Path) -> io::Result<FileBytes> {
-        self.call()?;
-        self.inner.read(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.call()?;
-        self.inner.rename(from, to)
-    }
-
-    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.call()?;
-        self.inner.hard_link(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.call()?;
-        self.inner.remove(path)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        self.inner.list(dir)
-    }
-
-    fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        self.inner.create_dir(dir)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.call()?;
-        self.inner.sync_dir(dir)
-    }
-
-    fn lock(&self, dir: &Path) -> io::Result<Box<dyn Debug + Send + Sync>> {
-        self.inner.lock(dir)
-    }
-
-    // Blocks are never written in place, so the rest does not fail.
-    fn open_in_place(
-        &self,
-        path: &Path,
-        access: Access,
-        lock: FileLock,
-    ) -> io::Result<Box<dyn InPlaceFile>> {
-        self.inner.open_in_place(path, access, lock)
-    }
-
-    fn create_dirs(&self, dir: &Path) -> io::Result<()> {
-        self.inner.create_dirs(dir)
-    }
-
-    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
-        self.inner.remove_dir(dir)
-    }
-
-    fn walk(
-        &self,
-        root: &Path,
-        visit: &mut dyn FnMut(Walked<'_>) -> ControlFlow<()>,
-    ) -> io::Result<()> {
-        self.inner.walk(root, visit)
-    }
-
-    fn sync_filesystem(&self, dir: &Path) -> io::Result<()> {
-        self.inner.sync_filesystem(dir)
+    fn appended(&self, _: &Path, file: Arc<dyn StorageFile>) -> Arc<dyn StorageFile> {
+        Arc::new(FailingFile { file, storage: self.clone() })
     }
 }
 
 #[derive(Debug)]
 struct FailingFile {
-    inner: Arc<dyn StorageFile>,
+    file: Arc<dyn StorageFile>,
     storage: Failing,
 }
 
 impl StorageFile for FailingFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let called = self.storage.call();
-        self.inner.append(if called.is_ok() { bytes } else { &bytes[..bytes.len() / 2] })?;
+        self.file.append(if called.is_ok() { bytes } else { &bytes[..bytes.len() / 2] })?;
         called
     }
 
     fn sync(&self) -> io::Result<()> {
         self.storage.call()?;
-        self.inner.sync()
+        self.file.sync()
     }
 
     fn truncate(&self, len_bytes: u64) -> io::Result<()> {
         self.storage.call()?;
-        self.inner.truncate(len_bytes)
+        self.file.truncate(len_bytes)
     }
 }
 
@@ -144,7 +81,7 @@ type Acknowledged = BTreeMap<(String, i64), f64>;
 fn check(failing: Range<usize>) -> usize {
     let (bench, memory) = (Bench::new("60s:1d"), MemoryStorage::new());
     let calls = Arc::new(Mutex::new((0, usize::MAX..usize::MAX)));
-    let storage = Failing { inner: memory.clone(), calls: Arc::clone(&calls) };
+    let storage = Failing { below: memory.clone(), calls: Arc::clone(&calls) };
     let db = Db::open(bench.options(Arc::new(storage))).unwrap();
     *calls.lock() = (0, failing.clone());
 
@@ -215,7 +152,7 @@ fn check_upkeep(failing: Range<usize>) -> usize {
     const LATER_S: i64 = 20_000;
     let (bench, memory) = (Bench::new("60s:1d"), MemoryStorage::new());
     let calls = Arc::new(Mutex::new((0, usize::MAX..usize::MAX)));
-    let storage = Failing { inner: memory.clone(), calls: Arc::clone(&calls) };
+    let storage = Failing { below: memory.clone(), calls: Arc::clone(&calls) };
     let db = Db::open(bench.options(Arc::new(storage))).unwrap();
     put(&db, "expires", NOW_S - 70_000, 1.0);
     db.seal().unwrap();

@@ -276,7 +276,7 @@ pub(crate) fn expire_failing(
         let none = usize::MAX..usize::MAX;
         let disk = base.after_kill();
         let calls = Arc::new(Mutex::new((0, none.clone())));
-        let failing = Failing { inner: disk.clone(), calls: Arc::clone(&calls) };
+        let failing = Failing { below: disk.clone(), calls: Arc::clone(&calls) };
         let db = Db::open(bench.options(Arc::new(failing))).unwrap();
         *calls.lock() = (0, call..call + 1);
         let (expired, merged) = (db.expire(), db.compact());

@@ -218,7 +218,7 @@ fn a_repair_keeps_the_damaged_file_and_makes_a_new_one() {
 fn check(failing: Range<usize>) -> usize {
     let (bench, memory) = (Bench::new("60s:1d"), MemoryStorage::new());
     let calls = Arc::new(Mutex::new((0, usize::MAX..usize::MAX)));
-    let storage = Failing { inner: memory.clone(), calls: Arc::clone(&calls) };
+    let storage = Failing { below: memory.clone(), calls: Arc::clone(&calls) };
     let db = Db::open(bench.options(Arc::new(storage))).unwrap();
     NAMES.iter().take(5).for_each(|name| put(&db, name, NOW_S, 1.0));
     db.seal_index().unwrap();
@@ -260,7 +260,7 @@ fn a_power_cut_leaves_one_of_the_files() {
         let (bench, memory) = (Bench::new("60s:1d"), MemoryStorage::new());
         sealed(&bench, &memory);
         let counted = Arc::new(Mutex::new((0, usize::MAX..usize::MAX)));
-        let storage = Failing { inner: memory.clone(), calls: Arc::clone(&counted) };
+        let storage = Failing { below: memory.clone(), calls: Arc::clone(&counted) };
         let db = Db::open(bench.options(Arc::new(storage))).unwrap();
         put(&db, "new;dc=ams;rack=7", NOW_S, 1.0);
         db.sync().unwrap();
