@@ -15,12 +15,30 @@ use std::sync::Arc;
 /// Counts calls that change the disk, and fails some of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Failing {
-    pub(crate) below: MemoryStorage,
+    below: MemoryStorage,
     /// Calls so far, and those that fail.
-    pub(crate) calls: Arc<Mutex<(usize, Range<usize>)>>,
+    calls: Arc<Mutex<(usize, Range<usize>)>>,
 }
 
+/// No call.
+pub(crate) const NONE: Range<usize> = usize::MAX..usize::MAX;
+
 impl Failing {
+    /// None fails until it is said.
+    pub(crate) fn new(below: &MemoryStorage) -> Self {
+        Self { below: below.clone(), calls: Arc::new(Mutex::new((0, NONE))) }
+    }
+
+    /// Counts from 0 again, and fails these calls.
+    pub(crate) fn fail(&self, calls: Range<usize>) {
+        *self.calls.lock() = (0, calls);
+    }
+
+    /// Calls since then.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.lock().0
+    }
+
     fn call(&self) -> io::Result<()> {
         let (calls, failing) = &mut *self.calls.lock();
         *calls += 1;
@@ -80,10 +98,9 @@ type Acknowledged = BTreeMap<(String, i64), f64>;
 /// again. The answer is how many calls there were.
 fn check(failing: Range<usize>) -> usize {
     let (bench, memory) = (Bench::new("60s:1d"), MemoryStorage::new());
-    let calls = Arc::new(Mutex::new((0, usize::MAX..usize::MAX)));
-    let storage = Failing { below: memory.clone(), calls: Arc::clone(&calls) };
-    let db = Db::open(bench.options(Arc::new(storage))).unwrap();
-    *calls.lock() = (0, failing.clone());
+    let storage = Failing::new(&memory);
+    let db = Db::open(bench.options(Arc::new(storage.clone()))).unwrap();
+    storage.fail(failing.clone());
 
     let mut acknowledged = Acknowledged::new();
     let slot = NOW_S - NOW_S % 60;
@@ -103,7 +120,7 @@ fn check(failing: Range<usize>) -> usize {
         }
     }
     while db.sync().is_err() && db.seal().is_err() {}
-    let count = calls.lock().0;
+    let count = storage.calls();
 
     let found = |db: &Db| -> Acknowledged {
         let names: Vec<String> = (0..4).map(|series| format!("s.{series}")).collect();
@@ -129,7 +146,7 @@ fn check(failing: Range<usize>) -> usize {
 
 #[test]
 fn any_one_call_may_fail() {
-    let calls = check(usize::MAX..usize::MAX);
+    let calls = check(NONE);
     assert!(calls > 60, "{calls} calls");
     for call in 0..calls {
         check(call..call + 1);
@@ -138,7 +155,7 @@ fn any_one_call_may_fail() {
 
 #[test]
 fn any_few_calls_in_a_row_may_fail() {
-    let calls = check(usize::MAX..usize::MAX);
+    let calls = check(NONE);
     for len in [2, 3, 5, 8] {
         for call in 0..calls {
             check(call..call + len);
@@ -151,9 +168,8 @@ fn any_few_calls_in_a_row_may_fail() {
 fn check_upkeep(failing: Range<usize>) -> usize {
     const LATER_S: i64 = 20_000;
     let (bench, memory) = (Bench::new("60s:1d"), MemoryStorage::new());
-    let calls = Arc::new(Mutex::new((0, usize::MAX..usize::MAX)));
-    let storage = Failing { below: memory.clone(), calls: Arc::clone(&calls) };
-    let db = Db::open(bench.options(Arc::new(storage))).unwrap();
+    let storage = Failing::new(&memory);
+    let db = Db::open(bench.options(Arc::new(storage.clone()))).unwrap();
     put(&db, "expires", NOW_S - 70_000, 1.0);
     db.seal().unwrap();
     for name in ["deleted", "deleted.too", "stays"] {
@@ -165,7 +181,7 @@ fn check_upkeep(failing: Range<usize>) -> usize {
     db.seal().unwrap();
     let later_s = NOW_S + LATER_S;
     let has = |db: &Db, name: &str| values(db, name, NOW_S - 80_000, later_s).len();
-    *calls.lock() = (0, failing.clone());
+    storage.fail(failing.clone());
 
     let ids = ["deleted", "deleted.too"].map(|name| db.series(name.as_bytes()).unwrap());
     while db.delete(&ids).is_err() {
@@ -183,7 +199,7 @@ fn check_upkeep(failing: Range<usize>) -> usize {
         }
     };
     put_at_last(&db, later_s - 60);
-    let count = calls.lock().0;
+    let count = storage.calls();
 
     let check = |db: &Db, stays: usize, what: &str| {
         assert_eq!(db.verify(), [], "calls {failing:?} fail, {what}");
@@ -211,7 +227,7 @@ fn put_at_last(db: &Db, time_s: i64) {
 
 #[test]
 fn any_few_calls_of_the_upkeep_may_fail() {
-    let calls = check_upkeep(usize::MAX..usize::MAX);
+    let calls = check_upkeep(NONE);
     assert!(calls > 30, "{calls} calls");
     for len in [1, 3] {
         for call in 0..calls {
