@@ -144,7 +144,6 @@ aggregationMethod = average
         aggregation: Option<RuleFile<'_>>,
     ) -> Result<Self, SchemaErrors> {
         let mut errors = SchemaErrors::none();
-        let storage = storage::parse(schemas).map_err(|file| errors.append(file)).ok();
         let aggregation = aggregation.unwrap_or(RuleFile { name: "", text: b"" });
         let texts = [schemas.text.into(), aggregation.text.into()];
         for file in [schemas, aggregation] {
@@ -156,6 +155,7 @@ aggregationMethod = average
         if !errors.is_empty() {
             return Err(errors);
         }
+        let storage = storage::parse(schemas).map_err(|file| errors.append(file)).ok();
         let aggregation = aggregation::parse(aggregation).map_err(|file| errors.append(file)).ok();
         let (Some(storage), Some(aggregation)) = (storage, aggregation) else {
             return Err(errors);
