@@ -172,6 +172,11 @@ fn feed(
     Ok(created.total)
 }
 
+/// What the database counts by this name.
+fn counter(db: &Db, name: &str) -> f64 {
+    db.counters().into_iter().find(|(counted, _)| *counted == name).map_or(0.0, |(_, value)| value)
+}
+
 /// Checks that every point is there, and adds what the points take. Says what sealing took.
 fn stored(
     subject: &str,
@@ -180,12 +185,15 @@ fn stored(
     report: &mut Report,
 ) -> Result<Duration, BenchError> {
     let points = flags.all_points();
-    let counters = db.counters();
-    let counter = |name| counters.iter().find(|(n, _)| *n == name).map_or(0.0, |(_, value)| *value);
-    let fixed = ["head.stateBytes", "names.bytes", "index.bytes"].map(counter).iter().sum::<f64>();
+    let fixed = ["head.stateBytes", "names.bytes", "index.bytes"].map(|name| counter(db, name));
     let series = f64::from(flags.series);
-    report.add(subject, "index, table and head state", "B/series", fixed / series);
-    report.add(subject, "head", "B/point", counter("head.bytes") / points as f64);
+    report.add(
+        subject,
+        "index, table and head state",
+        "B/series",
+        fixed.iter().sum::<f64>() / series,
+    );
+    report.add(subject, "head", "B/point", counter(db, "head.bytes") / points as f64);
 
     let (found, cost) = cpu_of(|| count_points(db, flags.span_s()))?;
     check(found?, points)?;
@@ -193,9 +201,7 @@ fn stored(
     let (sealed, sealing) = cpu_of(|| db.seal())?;
     sealed?;
     report.add(subject, "seal cpu", "us/point", per(sealing, points));
-    let counters = db.counters();
-    let counter = |name| counters.iter().find(|(n, _)| *n == name).map_or(0.0, |(_, value)| *value);
-    report.add(subject, "blocks", "B/point", counter("block.bytes") / points as f64);
+    report.add(subject, "blocks", "B/point", counter(db, "block.bytes") / points as f64);
     let (found, cost) = cpu_of(|| count_points(db, flags.span_s()))?;
     check(found?, points)?;
     report.add(subject, "fetch from blocks, cpu", "us/point", per(cost, points));
@@ -213,9 +219,12 @@ fn merged(
     let (merged, merging) = cpu_of(|| db.compact())?;
     merged?;
     check(count_points(db, flags.span_s())?, points)?;
-    let counters = db.counters();
-    let counter = |name| counters.iter().find(|(n, _)| *n == name).map_or(0.0, |(_, value)| *value);
-    report.add(subject, "data files, merged", "B/point", counter("block.bytes") / points as f64);
+    report.add(
+        subject,
+        "data files, merged",
+        "B/point",
+        counter(db, "block.bytes") / points as f64,
+    );
     Ok(merging)
 }
 

@@ -6,7 +6,7 @@
 use super::jobs::Jobs;
 use super::whisper::alone::Alone;
 use super::whisper::contents::Contents;
-use super::whisper::disk::Disk;
+use super::whisper::disk;
 use super::whisper::error::{CommandError, FileError};
 use super::whisper::file::{Kind, WhisperFile, open_sidecar};
 use super::whisper::replace::{Like, Modified, Room, replace};
@@ -216,7 +216,7 @@ impl Run<'_> {
         let (points, bytes_from) = (goal.points(), like.len());
         let done = |status, bytes_to| Done { status, source_kind, points, bytes_from, bytes_to };
         if exists {
-            match self.check(&goal, Disk::open(&target)?) {
+            match self.check(&goal, disk::open(&target)?) {
                 Ok(()) => return Ok(done(Status::Skipped, std::fs::metadata(&target)?.len())),
                 Err(_) if self.options.overwrite => {}
                 Err(FileError::Unverified(reason)) => return Err(FileError::Diverged(reason)),
@@ -229,7 +229,7 @@ impl Run<'_> {
             self.check(&goal, bytes)?;
             return Ok(done(Status::WouldConvert, bytes_to));
         }
-        let check = |path: &Path| self.check(&goal, Disk::open(path)?);
+        let check = |path: &Path| self.check(&goal, disk::open(path)?);
         let _locked = exists.then(|| self.alone.with(&target)).transpose()?;
         let like = Like { metadata: &like, modified: Modified::Kept };
         replace(&target, &bytes, Room::Now, Some(like), check).map_err(unwritten)?;

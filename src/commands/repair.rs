@@ -4,7 +4,7 @@
 //! moment there is none. A file of which nothing can be read is renamed.
 
 use super::whisper::DialectName;
-use super::whisper::disk::Disk;
+use super::whisper::disk;
 use super::whisper::error::FileError;
 use super::whisper::file::WhisperFile;
 use super::whisper::replace::{Like, Modified, Room, make_folders, replace, sync_folder};
@@ -53,7 +53,7 @@ impl Repair<'_> {
         let metadata = std::fs::metadata(path)?;
         let like = Like { metadata: &metadata, modified: Modified::Kept };
         let replaced = replace(path, &bytes, Room::Now, Some(like), |beside| {
-            WhisperFile::open(Disk::open(beside)?, self.dialect.rules())?.verify()
+            WhisperFile::open(disk::open(beside)?, self.dialect.rules())?.verify()
         });
         if let Err(error) = replaced {
             // Its first name still has it.

@@ -7,10 +7,12 @@
 //! | [`settings`] | TOML text → values of the right types |
 //! | [`duration`], [`address`] | Go's forms of spans of time and of addresses |
 //! | this one | values → [`Config`], with what depends on several keys |
+//! | `checks` | what a key's own type cannot say |
 //! | [`rules`] | storage-schemas.conf, storage-aggregation.conf → `Schema` |
 //! | [`mod@print`] | the defaults as a TOML text |
 
 pub mod address;
+mod checks;
 mod cleanup;
 pub mod duration;
 pub mod keys;
@@ -207,7 +209,7 @@ impl Config {
     /// All its mistakes, each with `file` as its file.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
         let settings = Settings::parse(file, text).map_err(ConfigError)?;
-        let problems = cross_checks(file, &settings);
+        let problems = checks::all(file, &settings);
         if problems.is_empty() {
             Ok(Self::from_settings(file, settings))
         } else {
@@ -245,7 +247,7 @@ impl Config {
             whisper: store::whisper(&settings),
             migrate_from: store::migrate_from(&settings),
             cleanup: cleanup::options(file, &settings, &graph_prefix)
-                .expect("cross_checks reads them too"),
+                .expect("the checks read them too"),
             hash_filenames: whisper.flag("hash-filenames"),
             schemas_file: schemas_file(&whisper),
             aggregation_file: not_empty(whisper.text("aggregation-file")).map(PathBuf::from),
@@ -253,7 +255,7 @@ impl Config {
             compaction_bytes_per_s: u64::try_from(block.int("compaction-bytes-per-second"))
                 .unwrap_or(0),
             block_duration_s: u32::try_from(block.duration("duration").as_secs())
-                .expect("cross_checks bounds it"),
+                .expect("the checks bound it"),
             wal_budget_bytes: u64::try_from(settings.table("wal").int("budget"))
                 .unwrap_or(u64::MAX),
             head_budget_bytes: limit(block.int("head-budget")),
@@ -291,76 +293,6 @@ fn schemas_file(whisper: &Table) -> Option<PathBuf> {
     let is_wanted = whisper.flag("enabled") || whisper.given("schemas-file").is_some();
     let file = is_wanted.then(|| whisper.text("schemas-file"))?;
     not_empty(file).map(PathBuf::from)
-}
-
-/// What a key's own type cannot say.
-fn cross_checks(file: &str, settings: &Settings) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut refuse = |line: Option<usize>, message: String| {
-        problems.push(Problem { file: file.to_owned(), line, message });
-    };
-    let block = settings.table("block");
-    let duration = block.duration("duration");
-    if duration.subsec_nanos() != 0 || duration > Duration::from_secs(86_400) {
-        let message = format!(
-            "[block] duration = \"{}s\": allowed are whole seconds from 1s to 24h",
-            duration.as_secs_f64()
-        );
-        refuse(block.line("duration"), message);
-    }
-    let whisper = settings.table("whisper");
-    if !whisper.flag("enabled") && settings.table("storage").text("engine") == "whisper" {
-        let message = "[whisper] enabled = false: points would be kept in memory only: allowed is \
-                       true, or engine = \"block\" in [storage], which keeps them in files of its \
-                       own";
-        refuse(whisper.line("enabled"), message.to_owned());
-    }
-    let prometheus = settings.table("prometheus");
-    if prometheus.flag("enabled") && !prometheus.text("endpoint").starts_with('/') {
-        let message = format!(
-            "[prometheus] endpoint = {:?}: allowed is a path that begins with /",
-            prometheus.text("endpoint")
-        );
-        refuse(prometheus.line("endpoint"), message);
-    }
-    let admin = settings.table("admin");
-    if listener(&admin).is_some_and(|address| !address.is_loopback()) {
-        let message = format!(
-            "[admin] listen = {:?}: whoever reaches it may delete everything: allowed is an \
-             address that only this machine reaches, such as \"127.0.0.1:8082\"",
-            admin.text("listen")
-        );
-        refuse(admin.line("listen"), message);
-    }
-    let tcp = settings.table("tcp");
-    if tcp.flag("enabled") && matches!(tcp.text("compression").as_str(), "gzip" | "snappy") {
-        // Read as lines, the compressed bytes would be refused one by one and the points lost.
-        let message = format!(
-            "[tcp] compression = {:?}: this version cannot read compressed streams yet: allowed is \"\"",
-            tcp.text("compression")
-        );
-        refuse(tcp.line("compression"), message);
-    }
-    for receiver in settings.tables("receiver") {
-        if receiver.given("protocol").is_none() {
-            let message = format!(
-                "[{}] protocol is not set: allowed are udp, tcp, pickle, protobuf, http, kafka \
-                 and pubsub",
-                receiver.name()
-            );
-            refuse(receiver.line("protocol"), message);
-        }
-    }
-    for table in settings.tables("logging") {
-        if let Err(reason) = logging_output(table) {
-            let message = format!("[[logging]] file = {:?}: {reason}", table.text("file"));
-            refuse(table.line("file"), message);
-        }
-    }
-    if let Err(mistakes) = cleanup::options(file, settings, "") {
-        problems.extend(mistakes);
-    }
-    problems
 }
 
 /// The outputs of `[[logging]]`, or the one that the deprecated keys of `[common]` ask for.

@@ -1,10 +1,12 @@
 //! A storage whose writes, syncs and reads fail on demand.
 
-use super::{Access, FileBytes, FileLock, InPlaceFile, Readable, Storage, StorageFile, Walked};
+use super::{
+    Access, FileBytes, InPlaceFile, Readable, Storage, StorageCall, StorageFile, StorageLayer,
+};
 use parking_lot::Mutex;
 use std::fmt::Debug;
 use std::io;
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -41,15 +43,15 @@ const PAGE_BYTES: u64 = 4096;
 /// Another storage with a switch that makes it fail. Clones share the switch.
 #[derive(Debug, Clone)]
 pub struct FaultyStorage {
-    inner: Arc<dyn Storage>,
+    below: Arc<dyn Storage>,
     switch: Arc<Switch>,
 }
 
 impl FaultyStorage {
-    /// `inner`, working until told otherwise.
+    /// `below`, working until told otherwise.
     #[must_use]
-    pub fn new(inner: Arc<dyn Storage>) -> Self {
-        Self { inner, switch: Arc::default() }
+    pub fn new(below: Arc<dyn Storage>) -> Self {
+        Self { below, switch: Arc::default() }
     }
 
     /// Sets what goes wrong from now on.
@@ -66,10 +68,6 @@ impl FaultyStorage {
     /// I/O error.
     pub fn wear_out(&self, path: &Path, range: Range<usize>) {
         self.switch.worn.lock().push((path.to_path_buf(), range));
-    }
-
-    fn wrap(&self, inner: Arc<dyn StorageFile>) -> Arc<dyn StorageFile> {
-        Arc::new(FaultyFile { inner, switch: Arc::clone(&self.switch) })
     }
 }
 
@@ -193,163 +191,85 @@ fn killed() -> io::Error {
     io::Error::other("the process is killed")
 }
 
-impl Storage for FaultyStorage {
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
-        self.switch.create()?;
-        Ok(self.wrap(self.inner.create(path)?))
+impl StorageLayer for FaultyStorage {
+    fn below(&self) -> &dyn Storage {
+        &*self.below
     }
 
-    fn open_append(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
-        self.switch.read()?;
-        Ok(self.wrap(self.inner.open_append(path)?))
-    }
-
-    fn read(&self, path: &Path) -> io::Result<FileBytes> {
-        self.switch.read()?;
-        let (path, switch) = (path.to_path_buf(), Arc::clone(&self.switch));
-        Ok(self.inner.read(&path)?.asking(Arc::new(WornFile { path, switch })))
-    }
-
-    fn len_bytes(&self, path: &Path) -> io::Result<u64> {
-        self.switch.read()?;
-        self.inner.len_bytes(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.switch.small_change()?;
-        self.inner.rename(from, to)
-    }
-
-    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.switch.create()?;
-        self.inner.hard_link(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.switch.small_change()?;
-        self.inner.remove(path)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        self.switch.read()?;
-        self.inner.list(dir)
-    }
-
-    fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        self.switch.small_change()?;
-        self.inner.create_dir(dir)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.switch.sync()?;
-        self.inner.sync_dir(dir)
-    }
-
-    fn lock(&self, dir: &Path) -> io::Result<Box<dyn Debug + Send + Sync>> {
-        self.switch.read()?;
-        self.inner.lock(dir)
-    }
-
-    fn open_in_place(
-        &self,
-        path: &Path,
-        access: Access,
-        lock: FileLock,
-    ) -> io::Result<Box<dyn InPlaceFile>> {
-        match access {
-            Access::CreateNew => self.switch.create()?,
-            Access::Read | Access::Write => self.switch.read()?,
+    fn before(&self, call: StorageCall<'_>) -> io::Result<()> {
+        match call {
+            StorageCall::Read(_) | StorageCall::OpenInPlace(_, Access::Read | Access::Write) => {
+                self.switch.read()
+            }
+            StorageCall::Create(_) | StorageCall::OpenInPlace(_, Access::CreateNew) => {
+                self.switch.create()
+            }
+            StorageCall::Change(_) => self.switch.small_change(),
+            StorageCall::SyncDir(_) | StorageCall::SyncFilesystem(_) => self.switch.sync(),
         }
-        let inner = self.inner.open_in_place(path, access, lock)?;
-        Ok(Box::new(FaultyPlacedFile { inner, switch: Arc::clone(&self.switch) }))
     }
 
-    fn create_dirs(&self, dir: &Path) -> io::Result<()> {
-        self.switch.small_change()?;
-        self.inner.create_dirs(dir)
+    fn appended(&self, _: &Path, file: Arc<dyn StorageFile>) -> Arc<dyn StorageFile> {
+        Arc::new(FaultyFile { file, switch: Arc::clone(&self.switch) })
     }
 
-    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
-        self.switch.small_change()?;
-        self.inner.remove_dir(dir)
+    fn finished(&self, path: &Path, bytes: FileBytes) -> io::Result<FileBytes> {
+        let (path, switch) = (path.to_path_buf(), Arc::clone(&self.switch));
+        Ok(bytes.asking(Arc::new(WornFile { path, switch })))
     }
 
-    fn walk(
-        &self,
-        root: &Path,
-        visit: &mut dyn FnMut(Walked<'_>) -> ControlFlow<()>,
-    ) -> io::Result<()> {
-        self.switch.read()?;
-        self.inner.walk(root, visit)
-    }
-
-    fn canonical(&self, dir: &Path) -> PathBuf {
-        self.inner.canonical(dir)
-    }
-
-    fn sync_filesystem(&self, dir: &Path) -> io::Result<()> {
-        self.switch.sync()?;
-        self.inner.sync_filesystem(dir)
-    }
-
-    fn file_system(&self, dir: &Path) -> io::Result<u64> {
-        self.switch.read()?;
-        self.inner.file_system(dir)
-    }
-
-    fn copy_permissions(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.switch.small_change()?;
-        self.inner.copy_permissions(from, to)
+    fn placed(&self, _: &Path, file: Box<dyn InPlaceFile>) -> Box<dyn InPlaceFile> {
+        Box::new(FaultyPlacedFile { file, switch: Arc::clone(&self.switch) })
     }
 }
 
 #[derive(Debug)]
 struct FaultyFile {
-    inner: Arc<dyn StorageFile>,
+    file: Arc<dyn StorageFile>,
     switch: Arc<Switch>,
 }
 
 impl StorageFile for FaultyFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        self.switch.write(bytes, |torn_bytes| torn_bytes, |bytes| self.inner.append(bytes))
+        self.switch.write(bytes, |torn_bytes| torn_bytes, |bytes| self.file.append(bytes))
     }
 
     fn sync(&self) -> io::Result<()> {
         self.switch.sync()?;
-        self.inner.sync()
+        self.file.sync()
     }
 
     fn truncate(&self, len_bytes: u64) -> io::Result<()> {
         self.switch.small_change()?;
-        self.inner.truncate(len_bytes)
+        self.file.truncate(len_bytes)
     }
 }
 
 #[derive(Debug)]
 struct FaultyPlacedFile {
-    inner: Box<dyn InPlaceFile>,
+    file: Box<dyn InPlaceFile>,
     switch: Arc<Switch>,
 }
 
 impl InPlaceFile for FaultyPlacedFile {
     fn len_bytes(&self) -> io::Result<u64> {
         self.switch.read()?;
-        self.inner.len_bytes()
+        self.file.len_bytes()
     }
 
     fn set_len(&self, len_bytes: u64) -> io::Result<()> {
         self.switch.small_change()?;
-        self.inner.set_len(len_bytes)
+        self.file.set_len(len_bytes)
     }
 
     fn allocate(&self, len_bytes: u64) -> io::Result<()> {
         self.switch.create()?;
-        self.inner.allocate(len_bytes)
+        self.file.allocate(len_bytes)
     }
 
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         self.switch.read()?;
-        self.inner.read_at(offset, out)
+        self.file.read_at(offset, out)
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
@@ -357,21 +277,21 @@ impl InPlaceFile for FaultyPlacedFile {
             let end = offset + torn_bytes as u64;
             (end - end % PAGE_BYTES).saturating_sub(offset) as usize
         };
-        self.switch.write(bytes, page, |bytes| self.inner.write_at(offset, bytes))
+        self.switch.write(bytes, page, |bytes| self.file.write_at(offset, bytes))
     }
 
     fn sync(&self) -> io::Result<()> {
         self.switch.sync()?;
-        self.inner.sync()
+        self.file.sync()
     }
 
     fn reread(&self) -> io::Result<()> {
         self.switch.read()?;
-        self.inner.reread()
+        self.file.reread()
     }
 
     fn file_system(&self) -> io::Result<u64> {
         self.switch.read()?;
-        self.inner.file_system()
+        self.file.file_system()
     }
 }

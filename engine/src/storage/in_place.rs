@@ -90,9 +90,7 @@ pub trait InPlaceFile: Send + Sync + Debug {
     ///
     /// # Errors
     /// What the system says.
-    fn file_system(&self) -> io::Result<u64> {
-        Ok(0)
-    }
+    fn file_system(&self) -> io::Result<u64>;
 }
 
 /// An open file is what the whisper formats are read from and written to.

@@ -3,7 +3,7 @@
 //! The engine's own files are append-only: they are created, appended to, synced, renamed and
 //! removed, never rewritten in place. Finished files are read as one slice of bytes. Whisper files
 //! are another matter ([`in_place`]): they are read and written at any place, and are too many to
-//! be synced one by one. Three implementations:
+//! be synced one by one. Three implementations, the last by way of [`StorageLayer`]:
 //!
 //! | type | used |
 //! |---|---|
@@ -15,15 +15,16 @@ mod bytes;
 mod disk;
 mod faulty;
 pub mod in_place;
+mod layer;
 mod memory;
 
 pub use bytes::{FileBytes, Readable};
 pub use disk::DiskStorage;
 pub use faulty::{Fault, FaultyStorage};
 pub use in_place::{Access, FileLock, InPlaceFile, Walked};
+pub use layer::{StorageCall, StorageLayer};
 pub use memory::{MemoryStorage, Unsynced};
 
-use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::io;
 use std::ops::ControlFlow;
@@ -50,15 +51,7 @@ pub trait Storage: Send + Sync + Debug {
     /// What the system says.
     fn read(&self, path: &Path) -> io::Result<FileBytes>;
 
-    /// How long a file is.
-    ///
-    /// # Errors
-    /// What the system says.
-    fn len_bytes(&self, path: &Path) -> io::Result<u64> {
-        Ok(self.read(path)?.len() as u64)
-    }
-
-    /// The same of a file that is about to be read as a whole: a part that the disk cannot read is
+    /// The bytes of a file that is about to be read as a whole: a part that the disk cannot read is
     /// an error here; see [`FileBytes::check_readable`].
     ///
     /// # Errors
@@ -68,6 +61,12 @@ pub trait Storage: Send + Sync + Debug {
         bytes.check_readable(0..bytes.len())?;
         Ok(bytes)
     }
+
+    /// How long a file is.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn len_bytes(&self, path: &Path) -> io::Result<u64>;
 
     /// Renames a file, replacing one of the new name. Durable after [`Storage::sync_dir`].
     ///
@@ -98,18 +97,7 @@ pub trait Storage: Send + Sync + Debug {
     ///
     /// # Errors
     /// What the system says.
-    fn list_dirs(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let mut names = BTreeSet::new();
-        self.walk(dir, &mut |walked| {
-            let (Walked::File(path) | Walked::Unreadable(path, _)) = walked;
-            let mut parts = path.iter().filter_map(|part| part.to_str());
-            if let (Some(name), Some(_)) = (parts.next(), parts.next()) {
-                names.insert(name.to_owned());
-            }
-            ControlFlow::Continue(())
-        })?;
-        Ok(names.into_iter().collect())
-    }
+    fn list_dirs(&self, dir: &Path) -> io::Result<Vec<String>>;
 
     /// Creates a folder and its parents, durably; no error when it is there.
     ///
@@ -167,9 +155,7 @@ pub trait Storage: Send + Sync + Debug {
 
     /// A path that is the same for all names of a folder, links and dots resolved; the path itself
     /// when there is no such folder.
-    fn canonical(&self, dir: &Path) -> PathBuf {
-        dir.to_path_buf()
-    }
+    fn canonical(&self, dir: &Path) -> PathBuf;
 
     /// Makes all that was written before the call durable, names and bytes, of all files on the
     /// file system that `dir` is on.
@@ -182,20 +168,14 @@ pub trait Storage: Send + Sync + Debug {
     ///
     /// # Errors
     /// What the system says.
-    fn file_system(&self, dir: &Path) -> io::Result<u64> {
-        let _ = dir;
-        Ok(0)
-    }
+    fn file_system(&self, dir: &Path) -> io::Result<u64>;
 
     /// Gives a file the mode and, as far as the process may, the owners of another one, where files
     /// have such.
     ///
     /// # Errors
     /// What the system says; `NotFound` when either is not there.
-    fn copy_permissions(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let _ = (from, to);
-        Ok(())
-    }
+    fn copy_permissions(&self, from: &Path, to: &Path) -> io::Result<()>;
 }
 
 /// One file open for appending. One owner appends; anybody may sync.

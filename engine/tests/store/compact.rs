@@ -1,7 +1,6 @@
 //! Blocks that are merged: the same answers from fewer of them.
 
-use crate::support::{Bench, NOW_S, last, put};
-use parking_lot::Mutex;
+use crate::support::{Bench, Cuts, NOW_S, last, put};
 use silverback_engine::storage::{Fault, FaultyStorage, MemoryStorage, Storage};
 use silverback_engine::{Db, Point};
 use std::collections::BTreeMap;
@@ -126,14 +125,10 @@ fn the_power_may_go_at_any_moment() {
         let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
         let db = filled(&bench, &storage);
         let expected = read(&db);
-        let cuts = Arc::new(Mutex::new(Vec::new()));
-        let (into, from) = (Arc::clone(&cuts), storage.clone());
-        storage.before_each_sync(move |done| {
-            into.lock().push((done, from.after_power_cut(torn_bytes)));
-        });
+        let cuts = Cuts::record(&storage, torn_bytes);
         db.compact().unwrap();
         drop(db);
-        let cuts = std::mem::take(&mut *cuts.lock());
+        let cuts = cuts.take();
         assert!(cuts.len() >= 4, "{} cuts", cuts.len());
         for (done, disk) in cuts {
             let db = bench.open(&disk);

@@ -1,6 +1,6 @@
 //! Bytes on disk that are not as they were written: named, put aside, and the rest is served.
 
-use crate::support::{Bench, NOW_S, put, values};
+use crate::support::{Bench, Cuts, NOW_S, put, values};
 use silverback_engine::Db;
 use silverback_engine::storage::MemoryStorage;
 use silverback_formats::block::{BlockBuilder, BlockIndex, Check};
@@ -338,12 +338,10 @@ fn logs_with_damaged_frames_are_repaired() {
         storage.damage(&file(&storage, "EVENTS"), |bytes| bytes[35] ^= 1);
         assert_eq!(verified(&storage).len(), 2);
         let db = bench.open(&storage);
-        let cuts = std::sync::Arc::new(parking_lot::Mutex::new(Vec::new()));
-        let (into, from) = (std::sync::Arc::clone(&cuts), storage.clone());
-        storage.before_each_sync(move |_| into.lock().push(from.after_power_cut(0)));
+        let cuts = Cuts::record(&storage, 0);
         assert_eq!(db.repair().unwrap(), 2);
         drop(db);
-        for cut in std::mem::take(&mut *cuts.lock()) {
+        for (_, cut) in cuts.take() {
             let db = bench.open(&cut);
             let good = count_good(&db, "a power cut while it is repaired");
             assert_eq!(good, if is_in_index { all } else { 0 });

@@ -1,7 +1,6 @@
 //! Series are deleted, for good, and their names come back as other series.
 
-use crate::support::{Bench, NOW_S, last, put};
-use parking_lot::Mutex;
+use crate::support::{Bench, Cuts, NOW_S, last, put};
 use silverback_engine::storage::{Fault, FaultyStorage, MemoryStorage, Storage};
 use silverback_engine::{
     Db, DeleteError, Dialect, FetchError, FetchRange, FindLimits, Options, SeriesId, StoreOptions,
@@ -102,12 +101,8 @@ fn a_name_comes_back_as_another_series() {
 #[test]
 fn deletions_survive_power_cuts() {
     let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
-    let cuts = Arc::new(Mutex::new(Vec::new()));
     for torn_bytes in [0, 9, usize::MAX] {
-        let (into, from) = (Arc::clone(&cuts), storage.clone());
-        storage.before_each_sync(move |done| {
-            into.lock().push((done, from.after_power_cut(torn_bytes)));
-        });
+        let cuts = Cuts::record(&storage, torn_bytes);
         let db = bench.open(&storage);
         // What there was after so many syncs.
         let mut history = Vec::new();
@@ -133,7 +128,7 @@ fn deletions_survive_power_cuts() {
             }
         }
         drop(db);
-        for (done, disk) in std::mem::take(&mut *cuts.lock()) {
+        for (done, disk) in cuts.take() {
             let db = bench.open(&disk);
             assert_eq!(db.damage(), [], "cut before sync {done}");
             let found = matching(&db, "**");

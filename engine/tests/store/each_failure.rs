@@ -3,27 +3,42 @@
 
 use crate::support::{Bench, NOW_S, put, values};
 use parking_lot::Mutex;
-use silverback_engine::storage::{
-    Access, FileBytes, FileLock, InPlaceFile, MemoryStorage, Storage, StorageFile, Walked,
-};
+use silverback_engine::storage::{MemoryStorage, Storage, StorageCall, StorageFile, StorageLayer};
 use silverback_engine::{Db, Options};
 use silverback_formats::carbon::Point;
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::io;
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 /// Counts calls that change the disk, and fails some of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Failing {
-    pub(crate) inner: MemoryStorage,
+    below: MemoryStorage,
     /// Calls so far, and those that fail.
-    pub(crate) calls: Arc<Mutex<(usize, Range<usize>)>>,
+    calls: Arc<Mutex<(usize, Range<usize>)>>,
 }
 
+/// No call.
+pub(crate) const NONE: Range<usize> = usize::MAX..usize::MAX;
+
 impl Failing {
+    /// None fails until it is said.
+    pub(crate) fn new(below: &MemoryStorage) -> Self {
+        Self { below: below.clone(), calls: Arc::new(Mutex::new((0, NONE))) }
+    }
+
+    /// Counts from 0 again, and fails these calls.
+    pub(crate) fn fail(&self, calls: Range<usize>) {
+        *self.calls.lock() = (0, calls);
+    }
+
+    /// Calls since then.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.lock().0
+    }
+
     fn call(&self) -> io::Result<()> {
         let (calls, failing) = &mut *self.calls.lock();
         *calls += 1;
@@ -34,105 +49,45 @@ impl Failing {
     }
 }
 
-impl Storage for Failing {
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
-        self.call()?;
-        Ok(Arc::new(FailingFile { inner: self.inner.create(path)?, storage: self.clone() }))
+impl StorageLayer for Failing {
+    fn below(&self) -> &dyn Storage {
+        &self.below
     }
 
-    fn open_append(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
-        Ok(Arc::new(FailingFile { inner: self.inner.open_append(path)?, storage: self.clone() }))
+    fn before(&self, call: StorageCall<'_>) -> io::Result<()> {
+        match call {
+            // Blocks are never written in place.
+            StorageCall::OpenInPlace(..) | StorageCall::SyncFilesystem(_) => Ok(()),
+            _ => self.call(),
+        }
     }
 
-    fn read(&self, path: &Path) -> io::Result<FileBytes> {
-        self.call()?;
-        self.inner.read(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.call()?;
-        self.inner.rename(from, to)
-    }
-
-    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.call()?;
-        self.inner.hard_link(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.call()?;
-        self.inner.remove(path)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        self.inner.list(dir)
-    }
-
-    fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        self.inner.create_dir(dir)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.call()?;
-        self.inner.sync_dir(dir)
-    }
-
-    fn lock(&self, dir: &Path) -> io::Result<Box<dyn Debug + Send + Sync>> {
-        self.inner.lock(dir)
-    }
-
-    // Blocks are never written in place, so the rest does not fail.
-    fn open_in_place(
-        &self,
-        path: &Path,
-        access: Access,
-        lock: FileLock,
-    ) -> io::Result<Box<dyn InPlaceFile>> {
-        self.inner.open_in_place(path, access, lock)
-    }
-
-    fn create_dirs(&self, dir: &Path) -> io::Result<()> {
-        self.inner.create_dirs(dir)
-    }
-
-    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
-        self.inner.remove_dir(dir)
-    }
-
-    fn walk(
-        &self,
-        root: &Path,
-        visit: &mut dyn FnMut(Walked<'_>) -> ControlFlow<()>,
-    ) -> io::Result<()> {
-        self.inner.walk(root, visit)
-    }
-
-    fn sync_filesystem(&self, dir: &Path) -> io::Result<()> {
-        self.inner.sync_filesystem(dir)
+    fn appended(&self, _: &Path, file: Arc<dyn StorageFile>) -> Arc<dyn StorageFile> {
+        Arc::new(FailingFile { file, storage: self.clone() })
     }
 }
 
 #[derive(Debug)]
 struct FailingFile {
-    inner: Arc<dyn StorageFile>,
+    file: Arc<dyn StorageFile>,
     storage: Failing,
 }
 
 impl StorageFile for FailingFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let called = self.storage.call();
-        self.inner.append(if called.is_ok() { bytes } else { &bytes[..bytes.len() / 2] })?;
+        self.file.append(if called.is_ok() { bytes } else { &bytes[..bytes.len() / 2] })?;
         called
     }
 
     fn sync(&self) -> io::Result<()> {
         self.storage.call()?;
-        self.inner.sync()
+        self.file.sync()
     }
 
     fn truncate(&self, len_bytes: u64) -> io::Result<()> {
         self.storage.call()?;
-        self.inner.truncate(len_bytes)
+        self.file.truncate(len_bytes)
     }
 }
 
@@ -143,10 +98,9 @@ type Acknowledged = BTreeMap<(String, i64), f64>;
 /// again. The answer is how many calls there were.
 fn check(failing: Range<usize>) -> usize {
     let (bench, memory) = (Bench::new("60s:1d"), MemoryStorage::new());
-    let calls = Arc::new(Mutex::new((0, usize::MAX..usize::MAX)));
-    let storage = Failing { inner: memory.clone(), calls: Arc::clone(&calls) };
-    let db = Db::open(bench.options(Arc::new(storage))).unwrap();
-    *calls.lock() = (0, failing.clone());
+    let storage = Failing::new(&memory);
+    let db = Db::open(bench.options(Arc::new(storage.clone()))).unwrap();
+    storage.fail(failing.clone());
 
     let mut acknowledged = Acknowledged::new();
     let slot = NOW_S - NOW_S % 60;
@@ -166,7 +120,7 @@ fn check(failing: Range<usize>) -> usize {
         }
     }
     while db.sync().is_err() && db.seal().is_err() {}
-    let count = calls.lock().0;
+    let count = storage.calls();
 
     let found = |db: &Db| -> Acknowledged {
         let names: Vec<String> = (0..4).map(|series| format!("s.{series}")).collect();
@@ -192,7 +146,7 @@ fn check(failing: Range<usize>) -> usize {
 
 #[test]
 fn any_one_call_may_fail() {
-    let calls = check(usize::MAX..usize::MAX);
+    let calls = check(NONE);
     assert!(calls > 60, "{calls} calls");
     for call in 0..calls {
         check(call..call + 1);
@@ -201,7 +155,7 @@ fn any_one_call_may_fail() {
 
 #[test]
 fn any_few_calls_in_a_row_may_fail() {
-    let calls = check(usize::MAX..usize::MAX);
+    let calls = check(NONE);
     for len in [2, 3, 5, 8] {
         for call in 0..calls {
             check(call..call + len);
@@ -214,9 +168,8 @@ fn any_few_calls_in_a_row_may_fail() {
 fn check_upkeep(failing: Range<usize>) -> usize {
     const LATER_S: i64 = 20_000;
     let (bench, memory) = (Bench::new("60s:1d"), MemoryStorage::new());
-    let calls = Arc::new(Mutex::new((0, usize::MAX..usize::MAX)));
-    let storage = Failing { inner: memory.clone(), calls: Arc::clone(&calls) };
-    let db = Db::open(bench.options(Arc::new(storage))).unwrap();
+    let storage = Failing::new(&memory);
+    let db = Db::open(bench.options(Arc::new(storage.clone()))).unwrap();
     put(&db, "expires", NOW_S - 70_000, 1.0);
     db.seal().unwrap();
     for name in ["deleted", "deleted.too", "stays"] {
@@ -228,7 +181,7 @@ fn check_upkeep(failing: Range<usize>) -> usize {
     db.seal().unwrap();
     let later_s = NOW_S + LATER_S;
     let has = |db: &Db, name: &str| values(db, name, NOW_S - 80_000, later_s).len();
-    *calls.lock() = (0, failing.clone());
+    storage.fail(failing.clone());
 
     let ids = ["deleted", "deleted.too"].map(|name| db.series(name.as_bytes()).unwrap());
     while db.delete(&ids).is_err() {
@@ -246,7 +199,7 @@ fn check_upkeep(failing: Range<usize>) -> usize {
         }
     };
     put_at_last(&db, later_s - 60);
-    let count = calls.lock().0;
+    let count = storage.calls();
 
     let check = |db: &Db, stays: usize, what: &str| {
         assert_eq!(db.verify(), [], "calls {failing:?} fail, {what}");
@@ -274,7 +227,7 @@ fn put_at_last(db: &Db, time_s: i64) {
 
 #[test]
 fn any_few_calls_of_the_upkeep_may_fail() {
-    let calls = check_upkeep(usize::MAX..usize::MAX);
+    let calls = check_upkeep(NONE);
     assert!(calls > 30, "{calls} calls");
     for len in [1, 3] {
         for call in 0..calls {

@@ -1,11 +1,9 @@
 //! Roll-ups beside the main one. The twin of each is a whisper file of its method that is given
 //! the same points, or, for counts, a file of sums that is given a one for each.
 
-use crate::like_whisper::{Rule, compare, rule};
-
+use crate::like_whisper::{Rule, Subject, bits, compare, op, rule};
 use crate::roll_ups::expire_failing;
-use crate::support::{Bench, NOW_S, put};
-use parking_lot::Mutex;
+use crate::support::{Bench, Cuts, NOW_S, put};
 use proptest::prelude::*;
 use silverback_engine::schema::AggregationMethod::{self, Average, Last, Max, Min, Sum};
 use silverback_engine::storage::{MemoryStorage, Storage};
@@ -13,7 +11,6 @@ use silverback_engine::{Db, FetchRange, Fetched};
 use silverback_formats::block::{Aggregate, BlockIndex, BlockKind};
 use silverback_formats::whisper::{self, Whisper};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 const ALL: &str = "min,max,sum,count,last";
 
@@ -54,9 +51,6 @@ impl Twins {
             let range = FetchRange { from_s, until_s: now_s, now_s };
             let check = |method, expected: &[f64]| {
                 let found = db.fetch_by(id, range, method).unwrap().unwrap().values;
-                let bits = |values: &[f64]| -> Vec<Option<u64>> {
-                    values.iter().map(|v| Some(v.to_bits()).filter(|_| !v.is_nan())).collect()
-                };
                 assert!(
                     bits(&found) == bits(expected),
                     "{what}: {method:?} of {} s\n   found {found:?}\nexpected {expected:?}",
@@ -87,30 +81,6 @@ fn kinds(storage: &MemoryStorage) -> BTreeMap<BlockKind, BTreeSet<u32>> {
     kinds
 }
 
-#[derive(Debug, Clone)]
-enum Op {
-    /// Seconds before now, value.
-    Put(i64, i32),
-    /// Seconds that pass.
-    Wait(i64),
-    Seal,
-    Expire,
-    Compact,
-    Kill,
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    let ago = prop_oneof![6 => 0..40_i64, 3 => 0..1500_i64];
-    prop_oneof![
-        12 => (ago, -9..9_i32).prop_map(|(ago, value)| Op::Put(ago, value)),
-        6 => prop_oneof![5 => 1..40_i64, 1 => 1..900_i64].prop_map(Op::Wait),
-        3 => Just(Op::Seal),
-        3 => Just(Op::Expire),
-        1 => Just(Op::Compact),
-        1 => Just(Op::Kill),
-    ]
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
     #[test]
@@ -118,34 +88,16 @@ proptest! {
         rule in rule(),
         ops in prop::collection::vec(op(), 1..100),
     ) {
-        let (bench, mut twins) = (rule.bench_with(ALL), Twins::new(&rule));
-        let mut storage = MemoryStorage::new();
-        let mut db = bench.open(&storage);
-        let mut now_s = NOW_S;
+        let mut twins = Twins::new(&rule);
+        let mut subject = Subject::new(&rule, rule.bench_with(ALL));
         for (at, op) in ops.iter().enumerate() {
-            match op {
-                Op::Put(ago, value) if rule.is_alike(*ago) => {
-                    let (time_s, value) = (now_s - ago, f64::from(*value) / 4.0);
-                    twins.put(time_s, value, now_s);
-                    put(&db, "s", time_s, value);
-                }
-                Op::Put(..) => {}
-                Op::Wait(seconds) => {
-                    now_s += seconds;
-                    bench.clock.set(now_s);
-                }
-                Op::Seal => db.seal().unwrap(),
-                Op::Expire => _ = db.expire().unwrap(),
-                Op::Compact => _ = db.compact().unwrap(),
-                Op::Kill => {
-                    storage = storage.after_kill();
-                    db = bench.open(&storage);
-                }
+            if let Some(point) = subject.apply(op) {
+                twins.put(i64::from(point.time_s), point.value, subject.now_s);
             }
-            twins.compare(&db, now_s, &format!("after {at}, {op:?}"));
+            twins.compare(&subject.db, subject.now_s, &format!("after {at}, {op:?}"));
         }
-        prop_assert_eq!(db.damage(), vec![]);
-        prop_assert_eq!(db.verify(), vec![]);
+        prop_assert_eq!(subject.db.damage(), vec![]);
+        prop_assert_eq!(subject.db.verify(), vec![]);
     }
 }
 
@@ -265,16 +217,12 @@ fn due(storage: &MemoryStorage) -> (Bench, Twins, i64) {
 fn the_power_may_go_at_any_moment() {
     let storage = MemoryStorage::new();
     let (bench, twins, now_s) = due(&storage);
-    let cuts = Arc::new(Mutex::new(Vec::new()));
-    let (into, from) = (Arc::clone(&cuts), storage.clone());
-    storage.before_each_sync(move |done| {
-        into.lock().push((done, from.after_power_cut(7)));
-    });
+    let cuts = Cuts::record(&storage, 7);
     let db = bench.open(&storage);
     assert!(db.expire().unwrap() > 0);
     db.compact().unwrap();
     drop(db);
-    let cuts = std::mem::take(&mut *cuts.lock());
+    let cuts = cuts.take();
     assert!(cuts.len() >= 12, "{} cuts", cuts.len());
     for (done, disk) in cuts {
         let db = bench.open(&disk);

@@ -1,10 +1,11 @@
 //! Disks that are full or fail: nothing acknowledged is lost, and it goes on when they are well.
 
 use crate::support::{Bench, NOW_S, last, put};
+use parking_lot::Mutex;
 use silverback_engine::storage::{Fault, FaultyStorage, MemoryStorage};
 use silverback_engine::{AppendError, Db, Options};
 use silverback_formats::carbon::Point;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 fn open(bench: &Bench) -> (MemoryStorage, FaultyStorage, Db) {
     let memory = MemoryStorage::new();
@@ -167,6 +168,19 @@ fn every_trouble_of_a_disk_is_told_counted_and_survived() {
     }
 }
 
+/// Holds each sync up from now on: what tells that one begins, and what lets them go when it is
+/// dropped.
+fn hold_syncs(memory: &MemoryStorage) -> (mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let (began, begins) = mpsc::channel();
+    let (goes_on, may_go_on) = mpsc::channel::<()>();
+    let may_go_on = Mutex::new(may_go_on);
+    memory.before_each_sync(move |_| {
+        let _ = began.send(());
+        let _ = may_go_on.lock().recv();
+    });
+    (begins, goes_on)
+}
+
 /// Neither points nor queries wait for a disk that does not answer.
 #[test]
 fn a_sync_that_does_not_end_holds_nobody_up() {
@@ -174,13 +188,7 @@ fn a_sync_that_does_not_end_holds_nobody_up() {
     for seals in [false, true] {
         let (memory, _, db) = open(&bench);
         put(&db, "s", NOW_S - 120, 1.0);
-        let (began, begins) = std::sync::mpsc::channel();
-        let (goes_on, may_go_on) = std::sync::mpsc::channel::<()>();
-        let may_go_on = parking_lot::Mutex::new(may_go_on);
-        memory.before_each_sync(move |_| {
-            let _ = began.send(());
-            let _ = may_go_on.lock().recv();
-        });
+        let (begins, goes_on) = hold_syncs(&memory);
         std::thread::scope(|scope| {
             let work = scope.spawn(|| if seals { db.seal().is_ok() } else { db.sync().is_ok() });
             begins.recv().unwrap();
@@ -211,17 +219,11 @@ fn a_sync_that_does_not_end_holds_nobody_up_when_a_segment_is_full() {
     while segments() < 5 {
         std::thread::yield_now();
     }
-    let (began, begins) = std::sync::mpsc::channel();
-    let (goes_on, may_go_on) = std::sync::mpsc::channel::<()>();
-    let may_go_on = parking_lot::Mutex::new(may_go_on);
-    memory.before_each_sync(move |_| {
-        let _ = began.send(());
-        let _ = may_go_on.lock().recv();
-    });
+    let (begins, goes_on) = hold_syncs(&memory);
     std::thread::scope(|scope| {
         let sync = scope.spawn(|| db.sync().is_ok());
         begins.recv().unwrap();
-        let (done, is_done) = std::sync::mpsc::channel();
+        let (done, is_done) = mpsc::channel();
         let db = &db;
         scope.spawn(move || {
             // Each new name is in the log as a whole.

@@ -1,14 +1,12 @@
 //! Series taken over with all archives, beside points that come in.
 
-use crate::like_whisper::{Rule, compare, contents, import, rule};
-use crate::support::{Bench, NOW_S, put, values};
-use parking_lot::Mutex;
+use crate::like_whisper::{Rule, bits, compare, contents, import, rule};
+use crate::support::{Bench, Cuts, NOW_S, put, values};
 use proptest::prelude::*;
 use silverback_engine::schema::{AggregationMethod, Retention};
 use silverback_engine::storage::MemoryStorage;
 use silverback_engine::{Db, ImportArchive, ImportError, ImportSeries, Importer, Refusal};
 use silverback_formats::whisper::{self, Allocation, Layout, Rules, Whisper};
-use std::sync::Arc;
 
 /// A file whose archives have nothing to do with each other: seconds before `NOW_S`, value.
 fn unrelated(rule: &Rule, archives: &[Vec<(i64, i32)>]) -> Whisper<Vec<u8>> {
@@ -90,7 +88,7 @@ proptest! {
             let archive = |level| {
                 let range_s = (NOW_S - rule.reach_s(level), NOW_S);
                 let values = db.fetch_archive(id, level, range_s).unwrap().unwrap().values;
-                values.iter().map(|v| Some(v.to_bits()).filter(|_| !v.is_nan())).collect()
+                bits(&values)
             };
             (0..rule.archives.len()).map(archive).collect()
         };
@@ -195,9 +193,7 @@ fn what_was_committed_survives_a_power_cut_and_the_rest_is_imported_again() {
         file.update_many(&[point], NOW_S).unwrap();
     }
     let (bench, storage) = (rule.bench(), MemoryStorage::new());
-    let cuts = Arc::new(Mutex::new(Vec::new()));
-    let (into, from) = (Arc::clone(&cuts), storage.clone());
-    storage.before_each_sync(move |done| into.lock().push((done, from.after_power_cut(3))));
+    let cuts = Cuts::record(&storage, 3);
     let db = bench.open(&storage);
     let begun = storage.syncs();
     import(&db, &file);
@@ -205,7 +201,7 @@ fn what_was_committed_survives_a_power_cut_and_the_rest_is_imported_again() {
     put(&db, "other", NOW_S, 1.0);
     db.seal().unwrap();
     drop(db);
-    let cuts = std::mem::take(&mut *cuts.lock());
+    let cuts = cuts.take();
     assert!(committed > begun + 3 && cuts.iter().any(|(done, _)| *done >= committed));
     for (done, disk) in cuts {
         let db = bench.open(&disk);

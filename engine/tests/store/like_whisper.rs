@@ -1,10 +1,10 @@
 //! A database beside a whisper file: the same points, the same answers, in every archive.
 
-use crate::support::{Bench, NOW_S};
+use crate::support::{Bench, NOW_S, put};
 use proptest::prelude::*;
 use silverback_engine::schema::{AggregationMethod, Retention};
 use silverback_engine::storage::MemoryStorage;
-use silverback_engine::{Db, FetchRange, ImportArchive, ImportSeries, Importer, Point};
+use silverback_engine::{Db, FetchRange, ImportArchive, ImportSeries, Importer};
 use silverback_formats::whisper::{self, Allocation, Layout, Rules, Whisper};
 
 pub(crate) const METHODS: [AggregationMethod; 5] = [
@@ -103,6 +103,11 @@ pub(crate) fn import(db: &Db, file: &Whisper<Vec<u8>>) {
     assert!(Importer::holds(db, &contents(file)));
 }
 
+/// The bits of values that are known.
+pub(crate) fn bits(values: &[f64]) -> Vec<Option<u64>> {
+    values.iter().map(|value| (!value.is_nan()).then_some(value.to_bits())).collect()
+}
+
 /// Every archive, and every choice of an archive by age.
 #[track_caller]
 pub(crate) fn compare(db: &Db, file: &Whisper<Vec<u8>>, now_s: i64, what: &str) {
@@ -111,9 +116,6 @@ pub(crate) fn compare(db: &Db, file: &Whisper<Vec<u8>>, now_s: i64, what: &str) 
             (0..file.header().archives.len())
                 .all(|level| file.archive_points(level).unwrap().is_empty())
         );
-    };
-    let bits = |values: &[f64]| -> Vec<Option<u64>> {
-        values.iter().map(|v| Some(v.to_bits()).filter(|_| !v.is_nan())).collect()
     };
     for (level, info) in file.header().archives.iter().enumerate() {
         let from_s = now_s - info.reach_s();
@@ -134,8 +136,9 @@ pub(crate) fn compare(db: &Db, file: &Whisper<Vec<u8>>, now_s: i64, what: &str) 
     }
 }
 
+/// What happens to a database and its twins.
 #[derive(Debug, Clone)]
-enum Op {
+pub(crate) enum Op {
     /// Seconds before now, value.
     Put(i64, i32),
     /// Seconds that pass.
@@ -145,21 +148,76 @@ enum Op {
     Expire,
     Compact,
     Kill,
-    /// The file into another database, which goes on from there.
-    Import,
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(crate) fn op() -> impl Strategy<Value = Op> {
     let ago = prop_oneof![6 => 0..40_i64, 3 => 0..1500_i64];
     prop_oneof![
         12 => (ago, -9..9_i32).prop_map(|(ago, value)| Op::Put(ago, value)),
         6 => prop_oneof![5 => 1..40_i64, 1 => 1..900_i64].prop_map(Op::Wait),
         3 => Just(Op::Seal),
-        2 => Just(Op::Expire),
+        3 => Just(Op::Expire),
         1 => Just(Op::Compact),
         1 => Just(Op::Kill),
-        1 => Just(Op::Import),
     ]
+}
+
+/// A database of one series, to which such things happen.
+pub(crate) struct Subject {
+    rule: Rule,
+    bench: Bench,
+    storage: MemoryStorage,
+    pub(crate) db: Db,
+    pub(crate) now_s: i64,
+}
+
+impl Subject {
+    pub(crate) fn new(rule: &Rule, bench: Bench) -> Self {
+        let storage = MemoryStorage::new();
+        let db = bench.open(&storage);
+        Self { rule: rule.clone(), bench, storage, db, now_s: NOW_S }
+    }
+
+    /// Another database, in which nothing is, at the same time.
+    pub(crate) fn replace(&mut self) {
+        self.storage = MemoryStorage::new();
+        self.db = self.bench.open(&self.storage);
+    }
+
+    /// Does it to the database. The answer is the point that its twins are to be given.
+    pub(crate) fn apply(&mut self, op: &Op) -> Option<whisper::Point> {
+        match op {
+            Op::Put(ago, value) if self.rule.is_alike(*ago) => {
+                let (time_s, value) = (self.now_s - ago, f64::from(*value) / 4.0);
+                put(&self.db, "s", time_s, value);
+                return Some(whisper::Point { time_s: time_s as u32, value });
+            }
+            Op::Put(..) => {}
+            Op::Wait(seconds) => {
+                self.now_s += seconds;
+                self.bench.clock.set(self.now_s);
+            }
+            Op::Seal => self.db.seal().unwrap(),
+            Op::Expire => _ = self.db.expire().unwrap(),
+            Op::Compact => _ = self.db.compact().unwrap(),
+            Op::Kill => {
+                self.storage = self.storage.after_kill();
+                self.db = self.bench.open(&self.storage);
+            }
+        }
+        None
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Op(Op),
+    /// The file into another database, which goes on from there.
+    Import,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![26 => op().prop_map(Step::Op), 1 => Just(Step::Import)]
 }
 
 proptest! {
@@ -167,42 +225,24 @@ proptest! {
     #[test]
     fn a_database_answers_as_the_file_does(
         rule in rule(),
-        ops in prop::collection::vec(op(), 1..120),
+        steps in prop::collection::vec(step(), 1..120),
     ) {
-        let (bench, mut file) = (rule.bench(), rule.file());
-        let mut storage = MemoryStorage::new();
-        let mut db = bench.open(&storage);
-        let mut now_s = NOW_S;
-        for (at, op) in ops.iter().enumerate() {
-            match op {
-                Op::Put(ago, value) if rule.is_alike(*ago) => {
-                    let (time_s, value) = (now_s - ago, f64::from(*value) / 4.0);
-                    let point = whisper::Point { time_s: time_s as u32, value };
-                    file.update_many(&[point], now_s).unwrap();
-                    let appended = db.append(&[Point { name: b"s", time_s, value }]).unwrap();
-                    prop_assert_eq!(appended.stored, 1);
+        let (mut subject, mut file) = (Subject::new(&rule, rule.bench()), rule.file());
+        for (at, step) in steps.iter().enumerate() {
+            match step {
+                Step::Op(op) => {
+                    if let Some(point) = subject.apply(op) {
+                        file.update_many(&[point], subject.now_s).unwrap();
+                    }
                 }
-                Op::Put(..) => {}
-                Op::Wait(seconds) => {
-                    now_s += seconds;
-                    bench.clock.set(now_s);
-                }
-                Op::Seal => db.seal().unwrap(),
-                Op::Expire => _ = db.expire().unwrap(),
-                Op::Compact => _ = db.compact().unwrap(),
-                Op::Kill => {
-                    storage = storage.after_kill();
-                    db = bench.open(&storage);
-                }
-                Op::Import => {
-                    storage = MemoryStorage::new();
-                    db = bench.open(&storage);
-                    import(&db, &file);
+                Step::Import => {
+                    subject.replace();
+                    import(&subject.db, &file);
                 }
             }
-            compare(&db, &file, now_s, &format!("after {at}, {op:?}"));
+            compare(&subject.db, &file, subject.now_s, &format!("after {at}, {step:?}"));
         }
-        prop_assert_eq!(db.damage(), vec![]);
-        prop_assert_eq!(db.verify(), vec![]);
+        prop_assert_eq!(subject.db.damage(), vec![]);
+        prop_assert_eq!(subject.db.verify(), vec![]);
     }
 }

@@ -2,8 +2,7 @@
 
 use crate::import_folder::{import, write};
 use crate::like_whisper::{Rule, compare};
-use crate::support::{Bench, NOW_S, put};
-use parking_lot::Mutex;
+use crate::support::{Bench, Cuts, NOW_S, put};
 use silverback_engine::schema::AggregationMethod;
 use silverback_engine::storage::{MemoryStorage, Storage};
 use silverback_engine::{AfterImport, Db, ImportOptions, Options};
@@ -131,16 +130,14 @@ fn the_power_may_go_at_any_moment() {
     let (bytes, mut model) = copy(old_file(40));
     write(&storage, "/old/s.wsp", &bytes);
     write(&storage, "/old/other.wsp", &bytes);
-    let cuts = Arc::new(Mutex::new(Vec::new()));
     let db = open(&bench, &storage, moved());
     put_both(&db, &mut model, NOW_S - 200, 1000.0);
     db.sync().unwrap();
-    let (into, from) = (Arc::clone(&cuts), storage.clone());
-    storage.before_each_sync(move |done| into.lock().push((done, from.after_power_cut(5))));
+    let cuts = Cuts::record(&storage, 5);
     assert!(db.migrate().unwrap());
     db.seal().unwrap();
     drop(db);
-    let cuts = std::mem::take(&mut *cuts.lock());
+    let cuts = cuts.take();
     assert!(cuts.len() > 8, "{} cuts", cuts.len());
     for (done, disk) in cuts {
         let db = open(&bench, &disk, moved());

@@ -1,17 +1,12 @@
 //! The power is cut ahead of every sync; what was synced before is there afterwards.
 
-use crate::support::{Bench, NOW_S, put, values};
-use parking_lot::Mutex;
+use crate::support::{Bench, Cuts, NOW_S, put, values};
 use silverback_engine::Db;
 use silverback_engine::storage::MemoryStorage;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Value by series and slot.
 type Model = BTreeMap<(String, i64), f64>;
-
-/// A cut: how many syncs were done, and what the disk holds.
-type Cuts = Arc<Mutex<Vec<(u64, MemoryStorage)>>>;
 
 const SERIES: [&str; 5] = ["a.b", "a.c", "a.b.d", "m;k=v", "z"];
 
@@ -24,18 +19,10 @@ fn read(db: &Db) -> Model {
     model
 }
 
-fn record(storage: &MemoryStorage, torn_bytes: usize) -> Cuts {
-    let cuts = Cuts::default();
-    let (into, from) = (Arc::clone(&cuts), storage.clone());
-    storage
-        .before_each_sync(move |done| into.lock().push((done, from.after_power_cut(torn_bytes))));
-    cuts
-}
-
 /// Appends, syncs and seals in turn, and then opens the store of every cut.
 fn check(torn_bytes: usize) {
     let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
-    let cuts = record(&storage, torn_bytes);
+    let cuts = Cuts::record(&storage, torn_bytes);
     let db = bench.open(&storage);
     let first_slot = NOW_S - NOW_S % 60 - 60 * 60;
     let (mut written, mut history) = (Model::new(), Vec::<Model>::new());
@@ -62,7 +49,7 @@ fn check(torn_bytes: usize) {
     }
     drop(db);
 
-    let cuts = std::mem::take(&mut *cuts.lock());
+    let cuts = cuts.take();
     assert!(cuts.len() > 30, "{} cuts", cuts.len());
     for (done, disk) in cuts {
         let durable = synced.iter().rev().find(|(syncs, _)| *syncs <= done);
@@ -117,9 +104,9 @@ fn a_series_that_a_cut_forgets_leaves_nothing_to_the_next_one() {
     let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
     let db = bench.open(&storage);
     put(&db, "a.b", NOW_S, 1.0);
-    let cuts = record(&storage, 0);
+    let cuts = Cuts::record(&storage, 0);
     db.seal().unwrap();
-    for (done, disk) in std::mem::take(&mut *cuts.lock()) {
+    for (done, disk) in cuts.take() {
         let db = bench.open(&disk);
         put(&db, "z", NOW_S - 60, 2.0);
         let found = values(&db, "z", NOW_S - 3600, NOW_S);
@@ -131,14 +118,12 @@ fn a_series_that_a_cut_forgets_leaves_nothing_to_the_next_one() {
 fn what_a_killed_process_left_unsynced_is_durable_when_its_log_is_dropped() {
     let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
     let db = bench.open(&storage);
-    let kills = Cuts::default();
-    let (into, from) = (Arc::clone(&kills), storage.clone());
-    storage.before_each_sync(move |done| into.lock().push((done, from.after_kill())));
+    let kills = Cuts::record_as(&storage, MemoryStorage::after_kill);
     put(&db, "a.b", NOW_S, 1.0);
     db.seal().unwrap();
     put(&db, "z", NOW_S, 2.0);
     db.seal().unwrap();
-    for (done, disk) in std::mem::take(&mut *kills.lock()) {
+    for (done, disk) in kills.take() {
         let db = bench.open(&disk);
         let found = read(&db);
         for disk in [disk.after_power_cut(0), {

@@ -2,11 +2,10 @@
 
 use parking_lot::Mutex;
 use silverback_engine::storage::{
-    Access, FileBytes, FileLock, InPlaceFile, Storage, StorageFile, Walked,
+    Access, FileBytes, InPlaceFile, Storage, StorageCall, StorageFile, StorageLayer,
 };
 use std::fmt::Debug;
 use std::io;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,22 +26,22 @@ type Ask = Box<dyn FnMut(Call<'_>) -> io::Result<()> + Send>;
 /// file system than the rest.
 #[derive(Clone)]
 pub(crate) struct Probe {
-    inner: Arc<dyn Storage>,
+    below: Arc<dyn Storage>,
     ask: Arc<Mutex<Ask>>,
 }
 
 impl Debug for Probe {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Probe").field("inner", &self.inner).finish_non_exhaustive()
+        f.debug_struct("Probe").field("below", &self.below).finish_non_exhaustive()
     }
 }
 
 impl Probe {
     pub(crate) fn new(
-        inner: impl Storage + 'static,
+        below: impl Storage + 'static,
         ask: impl FnMut(Call<'_>) -> io::Result<()> + Send + 'static,
     ) -> Self {
-        Self { inner: Arc::new(inner), ask: Arc::new(Mutex::new(Box::new(ask))) }
+        Self { below: Arc::new(below), ask: Arc::new(Mutex::new(Box::new(ask))) }
     }
 
     fn ask(&self, call: Call<'_>) -> io::Result<()> {
@@ -54,95 +53,40 @@ fn file_system(path: &Path) -> u64 {
     u64::from(path.iter().any(|part| part == "link"))
 }
 
-impl Storage for Probe {
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
-        let inner = self.inner.create(path)?;
-        Ok(Arc::new(ProbedAppends { inner, path: path.to_path_buf(), probe: self.clone() }))
+impl StorageLayer for Probe {
+    fn below(&self) -> &dyn Storage {
+        &*self.below
     }
 
-    fn open_append(&self, path: &Path) -> io::Result<Arc<dyn StorageFile>> {
-        let inner = self.inner.open_append(path)?;
-        Ok(Arc::new(ProbedAppends { inner, path: path.to_path_buf(), probe: self.clone() }))
+    fn before(&self, call: StorageCall<'_>) -> io::Result<()> {
+        match call {
+            StorageCall::OpenInPlace(path, access) => self.ask(Call::Open(path, access)),
+            StorageCall::SyncFilesystem(dir) => self.ask(Call::SyncFilesystem(dir)),
+            _ => Ok(()),
+        }
     }
 
-    fn read(&self, path: &Path) -> io::Result<FileBytes> {
-        let bytes = self.inner.read(path)?;
+    fn appended(&self, path: &Path, file: Arc<dyn StorageFile>) -> Arc<dyn StorageFile> {
+        Arc::new(ProbedAppends { file, path: path.to_path_buf(), probe: self.clone() })
+    }
+
+    fn finished(&self, path: &Path, bytes: FileBytes) -> io::Result<FileBytes> {
         self.ask(Call::Bytes(path, bytes.len()))?;
         Ok(bytes)
     }
 
-    fn len_bytes(&self, path: &Path) -> io::Result<u64> {
-        self.inner.len_bytes(path)
+    fn placed(&self, path: &Path, file: Box<dyn InPlaceFile>) -> Box<dyn InPlaceFile> {
+        Box::new(ProbedFile { file, path: path.to_path_buf() })
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.inner.rename(from, to)
-    }
-
-    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.inner.hard_link(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.inner.remove(path)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        self.inner.list(dir)
-    }
-
-    fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        self.inner.create_dir(dir)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.inner.sync_dir(dir)
-    }
-
-    fn lock(&self, dir: &Path) -> io::Result<Box<dyn Debug + Send + Sync>> {
-        self.inner.lock(dir)
-    }
-
-    fn open_in_place(
-        &self,
-        path: &Path,
-        access: Access,
-        lock: FileLock,
-    ) -> io::Result<Box<dyn InPlaceFile>> {
-        self.ask(Call::Open(path, access))?;
-        let inner = self.inner.open_in_place(path, access, lock)?;
-        Ok(Box::new(ProbedFile { inner, path: path.to_path_buf() }))
-    }
-
-    fn create_dirs(&self, dir: &Path) -> io::Result<()> {
-        self.inner.create_dirs(dir)
-    }
-
-    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
-        self.inner.remove_dir(dir)
-    }
-
-    fn walk(
-        &self,
-        root: &Path,
-        visit: &mut dyn FnMut(Walked<'_>) -> ControlFlow<()>,
-    ) -> io::Result<()> {
-        self.inner.walk(root, visit)
-    }
-
-    fn sync_filesystem(&self, dir: &Path) -> io::Result<()> {
-        self.ask(Call::SyncFilesystem(dir))?;
-        self.inner.sync_filesystem(dir)
-    }
-
-    fn file_system(&self, dir: &Path) -> io::Result<u64> {
-        Ok(file_system(dir))
+    fn numbered(&self, dir: &Path, _: u64) -> u64 {
+        file_system(dir)
     }
 }
 
 #[derive(Debug)]
 struct ProbedAppends {
-    inner: Arc<dyn StorageFile>,
+    file: Arc<dyn StorageFile>,
     path: PathBuf,
     probe: Probe,
 }
@@ -150,51 +94,51 @@ struct ProbedAppends {
 impl StorageFile for ProbedAppends {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         self.probe.ask(Call::Bytes(&self.path, bytes.len()))?;
-        self.inner.append(bytes)
+        self.file.append(bytes)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.inner.sync()
+        self.file.sync()
     }
 
     fn truncate(&self, len_bytes: u64) -> io::Result<()> {
-        self.inner.truncate(len_bytes)
+        self.file.truncate(len_bytes)
     }
 }
 
 #[derive(Debug)]
 struct ProbedFile {
-    inner: Box<dyn InPlaceFile>,
+    file: Box<dyn InPlaceFile>,
     path: PathBuf,
 }
 
 impl InPlaceFile for ProbedFile {
     fn len_bytes(&self) -> io::Result<u64> {
-        self.inner.len_bytes()
+        self.file.len_bytes()
     }
 
     fn set_len(&self, len_bytes: u64) -> io::Result<()> {
-        self.inner.set_len(len_bytes)
+        self.file.set_len(len_bytes)
     }
 
     fn allocate(&self, len_bytes: u64) -> io::Result<()> {
-        self.inner.allocate(len_bytes)
+        self.file.allocate(len_bytes)
     }
 
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.inner.read_at(offset, out)
+        self.file.read_at(offset, out)
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.inner.write_at(offset, bytes)
+        self.file.write_at(offset, bytes)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.inner.sync()
+        self.file.sync()
     }
 
     fn reread(&self) -> io::Result<()> {
-        self.inner.reread()
+        self.file.reread()
     }
 
     fn file_system(&self) -> io::Result<u64> {

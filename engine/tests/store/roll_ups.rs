@@ -1,9 +1,8 @@
 //! Finer samples that go when their time is over, and what is stored of them before.
 
-use crate::each_failure::Failing;
+use crate::each_failure::{Failing, NONE};
 use crate::like_whisper::{Rule, compare};
-use crate::support::{Bench, NOW_S, put, values};
-use parking_lot::Mutex;
+use crate::support::{Bench, Cuts, NOW_S, put, values};
 use silverback_engine::schema::AggregationMethod::Sum;
 use silverback_engine::storage::{MemoryStorage, Storage};
 use silverback_engine::{Db, Point};
@@ -233,16 +232,12 @@ fn the_power_may_go_at_any_moment() {
     for torn_bytes in [0, 7] {
         let storage = MemoryStorage::new();
         let (bench, file, now_s) = due(&storage);
-        let cuts = Arc::new(Mutex::new(Vec::new()));
-        let (into, from) = (Arc::clone(&cuts), storage.clone());
-        storage.before_each_sync(move |done| {
-            into.lock().push((done, from.after_power_cut(torn_bytes)));
-        });
+        let cuts = Cuts::record(&storage, torn_bytes);
         let db = bench.open(&storage);
         assert!(db.expire().unwrap() > 0);
         db.compact().unwrap();
         drop(db);
-        let cuts = std::mem::take(&mut *cuts.lock());
+        let cuts = cuts.take();
         assert!(cuts.len() >= 6, "{} cuts", cuts.len());
         for (done, disk) in cuts {
             let db = bench.open(&disk);
@@ -273,16 +268,14 @@ pub(crate) fn expire_failing(
     compare: impl Fn(&Db, &str),
 ) {
     for call in 0.. {
-        let none = usize::MAX..usize::MAX;
         let disk = base.after_kill();
-        let calls = Arc::new(Mutex::new((0, none.clone())));
-        let failing = Failing { inner: disk.clone(), calls: Arc::clone(&calls) };
-        let db = Db::open(bench.options(Arc::new(failing))).unwrap();
-        *calls.lock() = (0, call..call + 1);
+        let failing = Failing::new(&disk);
+        let db = Db::open(bench.options(Arc::new(failing.clone()))).unwrap();
+        failing.fail(call..call + 1);
         let (expired, merged) = (db.expire(), db.compact());
         let what = format!("call {call} fails");
         compare(&db, &what);
-        if calls.lock().0 <= call {
+        if failing.calls() <= call {
             assert!(expired.is_ok() && merged.is_ok() && call > least, "{call} calls");
             break;
         }
@@ -291,7 +284,7 @@ pub(crate) fn expire_failing(
             compare(&db, &format!("{what}, opened again"));
             assert_eq!((db.damage(), db.verify()), (vec![], vec![]), "{what}");
         }
-        *calls.lock() = (0, none);
+        failing.fail(NONE);
         db.expire().unwrap();
         db.compact().unwrap();
         compare(&db, &format!("{what}, and then does not"));

@@ -1,5 +1,6 @@
 //! A database in memory with a clock that tests set.
 
+use parking_lot::Mutex;
 use silverback_engine::clock::{Clock, ManualClock};
 use silverback_engine::schema::{RuleFile, Schema};
 use silverback_engine::storage::{MemoryStorage, Storage};
@@ -93,4 +94,33 @@ pub(crate) fn values(db: &Db, name: &str, from_s: i64, until_s: i64) -> BTreeMap
 #[track_caller]
 pub(crate) fn last(db: &Db, name: &str, span_s: i64) -> BTreeMap<i64, f64> {
     values(db, name, db.now_s() - span_s, db.now_s())
+}
+
+/// What power cuts would leave, one before each sync: how many syncs there were before, and the
+/// files.
+#[derive(Debug, Default)]
+pub(crate) struct Cuts(Arc<Mutex<Vec<(u64, MemoryStorage)>>>);
+
+impl Cuts {
+    /// Records those of a storage from now on; of each file so many bytes that were not synced
+    /// stay.
+    pub(crate) fn record(storage: &MemoryStorage, torn_bytes: usize) -> Self {
+        Self::record_as(storage, move |storage| storage.after_power_cut(torn_bytes))
+    }
+
+    /// The same with files as `left` has them.
+    pub(crate) fn record_as(
+        storage: &MemoryStorage,
+        left: impl Fn(&MemoryStorage) -> MemoryStorage + Send + 'static,
+    ) -> Self {
+        let cuts = Self::default();
+        let (into, from) = (Arc::clone(&cuts.0), storage.clone());
+        storage.before_each_sync(move |done| into.lock().push((done, left(&from))));
+        cuts
+    }
+
+    /// Those so far.
+    pub(crate) fn take(&self) -> Vec<(u64, MemoryStorage)> {
+        std::mem::take(&mut *self.0.lock())
+    }
 }

@@ -1,9 +1,8 @@
 //! The tags of the index as a file: what a start finds in it, what a crash leaves of it, and what
 //! damage does to it.
 
-use crate::each_failure::Failing;
+use crate::each_failure::{Failing, NONE};
 use crate::support::{Bench, NOW_S, put};
-use parking_lot::Mutex;
 use silverback_engine::storage::{MemoryStorage, Storage};
 use silverback_engine::{Completion, Db, FindLimits, TagFilter, TagTest, verify_folder};
 use std::collections::BTreeMap;
@@ -217,9 +216,8 @@ fn a_repair_keeps_the_damaged_file_and_makes_a_new_one() {
 /// fail; what failed is tried again. The answer is how many calls there were.
 fn check(failing: Range<usize>) -> usize {
     let (bench, memory) = (Bench::new("60s:1d"), MemoryStorage::new());
-    let calls = Arc::new(Mutex::new((0, usize::MAX..usize::MAX)));
-    let storage = Failing { inner: memory.clone(), calls: Arc::clone(&calls) };
-    let db = Db::open(bench.options(Arc::new(storage))).unwrap();
+    let storage = Failing::new(&memory);
+    let db = Db::open(bench.options(Arc::new(storage.clone()))).unwrap();
     NAMES.iter().take(5).for_each(|name| put(&db, name, NOW_S, 1.0));
     db.seal_index().unwrap();
     NAMES.iter().skip(5).for_each(|name| put(&db, name, NOW_S, 1.0));
@@ -227,11 +225,12 @@ fn check(failing: Range<usize>) -> usize {
     assert_eq!(db.delete(&[gone]).unwrap(), 1);
     db.sync().unwrap();
     let expected = answers(&db);
-    *calls.lock() = (0, failing.clone());
+    storage.fail(failing.clone());
     while db.seal_index().is_err() {
         assert_eq!(answers(&db), expected, "calls {failing:?} fail");
     }
-    let count = std::mem::replace(&mut *calls.lock(), (0, usize::MAX..usize::MAX)).0;
+    let count = storage.calls();
+    storage.fail(NONE);
     assert_eq!(answers(&db), expected, "calls {failing:?} fail");
     for disk in [memory.after_kill(), memory.after_power_cut(0), memory.after_power_cut(9)] {
         let db = bench.open(&disk);
@@ -244,7 +243,7 @@ fn check(failing: Range<usize>) -> usize {
 
 #[test]
 fn any_call_may_fail_while_the_files_are_made() {
-    let calls = check(usize::MAX..usize::MAX);
+    let calls = check(NONE);
     assert!(calls > 12, "{calls} calls");
     for call in 0..calls {
         check(call..call + 1);
@@ -255,18 +254,17 @@ fn any_call_may_fail_while_the_files_are_made() {
 /// A power cut between any two calls leaves the old files or the new ones, and the same answers.
 #[test]
 fn a_power_cut_leaves_one_of_the_files() {
-    let calls = check(usize::MAX..usize::MAX);
+    let calls = check(NONE);
     for call in 0..calls {
         let (bench, memory) = (Bench::new("60s:1d"), MemoryStorage::new());
         sealed(&bench, &memory);
-        let counted = Arc::new(Mutex::new((0, usize::MAX..usize::MAX)));
-        let storage = Failing { inner: memory.clone(), calls: Arc::clone(&counted) };
-        let db = Db::open(bench.options(Arc::new(storage))).unwrap();
+        let storage = Failing::new(&memory);
+        let db = Db::open(bench.options(Arc::new(storage.clone()))).unwrap();
         put(&db, "new;dc=ams;rack=7", NOW_S, 1.0);
         db.sync().unwrap();
         let expected = answers(&db);
         // From this call on nothing works, as when the power is gone.
-        *counted.lock() = (0, call..usize::MAX);
+        storage.fail(call..usize::MAX);
         let _ = db.seal_index();
         for disk in [memory.after_kill(), memory.after_power_cut(0), memory.after_power_cut(9)] {
             let db = bench.open(&disk);

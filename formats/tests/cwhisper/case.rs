@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde::de::{DeserializeOwned, Error as _};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use silverback_formats::whisper::compressed::Summary;
-use silverback_formats::whisper::{AggregationMethod, Fetched, Point, Retention};
+use silverback_formats::whisper::{AggregationMethod, Point, Retention};
+
+use crate::recorded::{self, Answer, Number, Run};
 
 /// One recorded case.
 #[derive(Deserialize)]
@@ -56,14 +57,6 @@ pub(crate) struct Op {
     pub(crate) outcome: BTreeMap<String, Outcome>,
 }
 
-/// Values at a step; those that are `null` are left out.
-#[derive(Deserialize)]
-struct Run {
-    start: u32,
-    step: u32,
-    values: Vec<Option<Number>>,
-}
-
 /// How an operation went.
 #[derive(Deserialize, Default, Clone)]
 pub(crate) struct Outcome {
@@ -102,47 +95,6 @@ pub(crate) struct Read {
     result_go: Option<Box<RawValue>>,
 }
 
-/// What a read answers.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Answer {
-    /// An error, whatever it says.
-    Error,
-    /// The file has no such time.
-    None,
-    /// Start, end, step and the bits of the known values.
-    Values(i64, i64, u32, Vec<Option<u64>>),
-}
-
-impl Answer {
-    pub(crate) fn of(fetched: &Fetched) -> Self {
-        let bits = |value: &f64| (!value.is_nan()).then_some(value.to_bits());
-        let values = fetched.values.iter().map(bits).collect();
-        Self::Values(fetched.start_s, fetched.until_s, fetched.step_s, values)
-    }
-
-    fn parse(text: &RawValue) -> Self {
-        #[derive(Deserialize)]
-        struct Window {
-            error: Option<String>,
-            from: Option<i64>,
-            until: Option<i64>,
-            step: Option<u32>,
-            values: Option<Vec<Option<Number>>>,
-        }
-        let window: Window = serde_json::from_str(text.get()).unwrap();
-        if window.error.is_some() {
-            return Self::Error;
-        }
-        let value = |value: &Option<Number>| value.as_ref().map_or(f64::NAN, |value| value.0);
-        Self::of(&Fetched {
-            start_s: window.from.unwrap(),
-            until_s: window.until.unwrap(),
-            step_s: window.step.unwrap(),
-            values: window.values.unwrap().iter().map(value).collect(),
-        })
-    }
-}
-
 impl Read {
     /// What go-whisper answered.
     pub(crate) fn answer(&self) -> Answer {
@@ -151,45 +103,13 @@ impl Read {
     }
 }
 
-/// A double by its shortest decimal, or the name of one that has none. Kept as text until it is
-/// parsed, for `serde_json` does not promise the last bit.
-#[derive(Clone, Copy)]
-pub(crate) struct Number(pub(crate) f64);
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Box::<RawValue>::deserialize(deserializer)?;
-        match text.get().trim_matches('"') {
-            "NaN" => Ok(Self(f64::from_bits(0x7ff8_0000_0000_0000))),
-            "Infinity" => Ok(Self(f64::INFINITY)),
-            "-Infinity" => Ok(Self(f64::NEG_INFINITY)),
-            number => number.parse().map(Self).map_err(D::Error::custom),
-        }
-    }
-}
-
-/// A point as the cases write it.
-pub(crate) fn point(&(time_s, value): &(u32, Number)) -> Point {
-    Point { time_s, value: value.0 }
-}
-
 impl Op {
-    /// Its points, whichever way they are written down.
     pub(crate) fn points(&self) -> Vec<Point> {
-        match (&self.points, &self.run) {
-            (Some(points), None) => points.iter().map(point).collect(),
-            (None, Some(run)) => {
-                let times = (0..).map(|index| run.start + index * run.step);
-                let points = times.zip(&run.values);
-                points.filter_map(|(time_s, v)| Some(Point { time_s, value: (*v)?.0 })).collect()
-            }
-            _ => panic!("{} needs either points or a run", self.op),
-        }
+        recorded::points(self.points.as_deref(), self.run.as_ref())
     }
 
     pub(crate) fn retentions(&self) -> Vec<Retention> {
-        let retentions = self.retentions.as_ref().unwrap().iter();
-        retentions.map(|&(step_s, points)| Retention { step_s, points }).collect()
+        recorded::retentions(self.retentions.as_ref().unwrap())
     }
 
     pub(crate) fn method(&self) -> AggregationMethod {
@@ -206,32 +126,17 @@ impl Op {
     }
 }
 
-/// The folder of the recorded files.
-pub(crate) fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/whisper")
-}
-
-/// A file of JSON.
-pub(crate) fn json<T: DeserializeOwned>(path: &Path) -> T {
-    serde_json::from_slice(&fs::read(path).unwrap())
-        .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+/// The folder of the cases.
+fn folder() -> PathBuf {
+    recorded::folder().join("compressed")
 }
 
 /// All cases by name.
 pub(crate) fn cases() -> BTreeMap<String, Case> {
-    let files = fs::read_dir(folder().join("compressed")).unwrap();
-    let paths = files.map(|entry| entry.unwrap().path());
-    let cases = paths.filter(|path| path.extension().is_some_and(|ending| ending == "json"));
-    cases.map(|path| json::<Case>(&path)).map(|case| (case.name.clone(), case)).collect()
+    recorded::cases(&folder()).map(|case: Case| (case.name.clone(), case)).collect()
 }
 
 /// The file that a case left.
 pub(crate) fn recorded(case: &Case) -> Vec<u8> {
-    fs::read(folder().join("compressed").join(&case.files[0].path)).unwrap()
-}
-
-/// The bytes that pairs of hexadecimal digits stand for.
-pub(crate) fn unhex(text: &str) -> Vec<u8> {
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    text.as_bytes().chunks(2).map(byte).collect()
+    fs::read(folder().join(&case.files[0].path)).unwrap()
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use silverback_formats::whisper::Point;
 use silverback_formats::whisper::compressed::{BlockPoints, OpenBlock};
 
-use crate::case::{Number, folder, json, point, unhex};
+use crate::recorded::{Number, folder, json, point, unhex};
 
 #[derive(Deserialize)]
 struct Codec {

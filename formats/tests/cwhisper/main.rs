@@ -3,12 +3,15 @@
 
 mod case;
 mod codec;
+#[path = "../recorded/mod.rs"]
+mod recorded;
 mod replay;
 
 use silverback_formats::whisper::compressed::{Compressed, Conduct, Damage};
 use silverback_formats::whisper::{Rules, Whisper};
 
-use case::{Answer, Case, Read, cases, recorded};
+use case::{Case, Read, cases, recorded};
+use recorded::Answer;
 use replay::{replay, replay_standard};
 
 /// Files that are read but not written, and why.

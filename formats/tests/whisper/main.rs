@@ -2,13 +2,16 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod case;
+#[path = "../recorded/mod.rs"]
+mod recorded;
 mod replay;
 
 use std::fs;
 
 use silverback_formats::whisper::{Rules, Whisper};
 
-use case::{Answer, Case, Read, cases, folder};
+use case::{Case, Read, cases, folder};
+use recorded::Answer;
 use replay::{content, replay, rules_of};
 
 /// Files that are not imitated, and why.
@@ -109,8 +112,7 @@ fn answer(file: &Whisper<Vec<u8>>, read: &Read) -> Answer {
     };
     match fetched {
         Err(_) => Answer::Error,
-        Ok(None) => Answer::None,
-        Ok(Some(f)) => Answer::values(f.start_s, f.until_s, f.step_s, &f.values),
+        Ok(fetched) => fetched.as_ref().map_or(Answer::None, Answer::of),
     }
 }
 

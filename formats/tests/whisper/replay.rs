@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use silverback_formats::whisper::{
-    AggregationMethod, Allocation, Layout, Point, ResizeMode, Retention, Rules, UpdateError,
-    Whisper,
+    AggregationMethod, Allocation, Layout, Point, ResizeMode, Rules, UpdateError, Whisper,
 };
 
 use crate::case::{Case, Op, folder};
+use crate::recorded::{retentions, unhex};
 
 /// Rules of a writer of the cases.
 pub(crate) fn rules_of(writer: &str) -> Rules {
@@ -53,7 +53,7 @@ fn apply(op: &Op, file: Vec<u8>, rules: Rules, errors: Vec<usize>) -> Vec<u8> {
         "resize" => {
             let old = open(file);
             let header = old.header();
-            let retentions = retentions(op);
+            let retentions = retentions(op.retentions.as_ref().unwrap());
             let layout = Layout {
                 retentions: &retentions,
                 method: header.method,
@@ -148,7 +148,7 @@ fn first_archive_alone(file: &Whisper<Vec<u8>>, points: &[Point], now_s: i64) ->
 
 /// The settings in place where the archives stay, else a new file.
 fn update_config(op: &Op, mut old: Whisper<Vec<u8>>, now: i64) -> Vec<u8> {
-    let retentions = retentions(op);
+    let retentions = retentions(op.retentions.as_ref().unwrap());
     if old.header().retentions().eq(retentions.iter().copied()) {
         old.set_aggregation(method(op).unwrap(), op.xff.unwrap().0 as f32).unwrap();
         return old.into_inner();
@@ -159,7 +159,7 @@ fn update_config(op: &Op, mut old: Whisper<Vec<u8>>, now: i64) -> Vec<u8> {
 }
 
 fn create(op: &Op, sparse: bool, rules: Rules) -> Whisper<Vec<u8>> {
-    let retentions = retentions(op);
+    let retentions = retentions(op.retentions.as_ref().unwrap());
     // Where go-whisper was given a name of Python's it got the code alone.
     let method = method(op).unwrap();
     let method = AggregationMethod::from_code(method.code(), rules.dialect).unwrap();
@@ -172,11 +172,6 @@ fn create(op: &Op, sparse: bool, rules: Rules) -> Whisper<Vec<u8>> {
     Whisper::create(Vec::new(), &layout, allocation, rules).unwrap()
 }
 
-fn retentions(op: &Op) -> Vec<Retention> {
-    let retentions = op.retentions.as_ref().unwrap().iter();
-    retentions.map(|&(step_s, points)| Retention { step_s, points }).collect()
-}
-
 fn method(op: &Op) -> Option<AggregationMethod> {
     op.aggregation.as_deref().map(|name| AggregationMethod::from_name(name).unwrap())
 }
@@ -185,11 +180,6 @@ fn method(op: &Op) -> Option<AggregationMethod> {
 fn source(op: &Op, rules: Rules) -> Whisper<Vec<u8>> {
     let name = op.source.as_deref().unwrap();
     Whisper::open(fs::read(folder().join(format!("{name}.wsp"))).unwrap(), rules).unwrap()
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    text.as_bytes().chunks(2).map(byte).collect()
 }
 
 /// Every slot that is in its place, by archive and time: what a file holds, wherever in the ring

@@ -19,14 +19,7 @@ const fn of_all(
     description: &'static str,
     body: super::registry::Body,
 ) -> Function {
-    Function {
-        names,
-        group: Group::Combine,
-        params: &[SERIES_LISTS],
-        description,
-        body,
-        other_window: None,
-    }
+    Function::new(names, Group::Combine, &[SERIES_LISTS], description, body)
 }
 
 pub(super) const FUNCTIONS: [Function; 16] = [
@@ -283,14 +276,7 @@ const fn wildcards(
     description: &'static str,
     body: super::registry::Body,
 ) -> Function {
-    Function {
-        names,
-        group: Group::Combine,
-        params: POSITIONS,
-        description,
-        body,
-        other_window: None,
-    }
+    Function::new(names, Group::Combine, POSITIONS, description, body)
 }
 
 fn with_wildcards(

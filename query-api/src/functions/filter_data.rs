@@ -39,14 +39,7 @@ pub(super) const FUNCTIONS: [Function; 4] = [
 const LIMIT: &[Param] = &[SERIES_LIST, Param::required("n", Kind::Float)];
 
 const fn entry(names: &'static [&'static str], description: &'static str, body: Body) -> Function {
-    Function {
-        names,
-        group: Group::FilterData,
-        params: LIMIT,
-        description,
-        body,
-        other_window: None,
-    }
+    Function::new(names, Group::FilterData, LIMIT, description, body)
 }
 
 /// A percent above zero.

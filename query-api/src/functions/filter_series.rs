@@ -163,25 +163,11 @@ const fn threshold(
     description: &'static str,
     body: Body,
 ) -> Function {
-    Function {
-        names,
-        group: Group::FilterSeries,
-        params: &[SERIES_LIST, THRESHOLD],
-        description,
-        body,
-        other_window: None,
-    }
+    Function::new(names, Group::FilterSeries, &[SERIES_LIST, THRESHOLD], description, body)
 }
 
 const fn ranked(names: &'static [&'static str], description: &'static str, body: Body) -> Function {
-    Function {
-        names,
-        group: Group::FilterSeries,
-        params: &[SERIES_LIST, COUNT],
-        description,
-        body,
-        other_window: None,
-    }
+    Function::new(names, Group::FilterSeries, &[SERIES_LIST, COUNT], description, body)
 }
 
 type Output = Result<Vec<Series>, FunctionError>;

@@ -50,14 +50,7 @@ const fn two_lists(
     description: &'static str,
     body: Body,
 ) -> Function {
-    Function {
-        names,
-        group: Group::Combine,
-        params: &[FIRST, SECOND],
-        description,
-        body,
-        other_window: None,
-    }
+    Function::new(names, Group::Combine, &[FIRST, SECOND], description, body)
 }
 
 fn powers(call: &mut Call<'_, '_>) -> Result<Vec<Series>, FunctionError> {

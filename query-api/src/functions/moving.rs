@@ -62,14 +62,9 @@ const fn of_last(
     description: &'static str,
     body: Body,
 ) -> Function {
-    Function {
-        names,
-        group: Group::Calculate,
-        params: &[SERIES_LIST, WINDOW_SIZE, X_FILES_FACTOR],
-        description,
-        body,
-        other_window: Some(lookback),
-    }
+    const PARAMS: &[Param] = &[SERIES_LIST, WINDOW_SIZE, X_FILES_FACTOR];
+    let function = Function::new(names, Group::Calculate, PARAMS, description, body);
+    Function { other_window: Some(lookback), ..function }
 }
 
 /// How far a window reaches.

@@ -1,6 +1,6 @@
 //! A whisper file of either kind; its first bytes say which.
 
-use super::disk::Disk;
+use super::disk::{self, Disk};
 use super::error::FileError;
 use silverback_formats::whisper::compressed::{Compressed, Conduct, MAGIC, is_compressed, sidecar};
 use silverback_formats::whisper::{
@@ -37,7 +37,7 @@ pub(crate) enum WhisperFile<F> {
 
 impl WhisperFile<Disk> {
     pub(crate) fn open_path(path: &Path, rules: Rules) -> Result<Self, FileError> {
-        Self::open(Disk::open(path)?, rules)
+        Self::open(disk::open(path)?, rules)
     }
 }
 
@@ -178,5 +178,5 @@ pub(crate) fn open_sidecar(path: &Path, rules: Rules) -> Result<Option<Whisper<D
     if !path.try_exists()? {
         return Ok(None);
     }
-    Ok(Some(Whisper::open(Disk::open(&path)?, rules)?))
+    Ok(Some(Whisper::open(disk::open(&path)?, rules)?))
 }

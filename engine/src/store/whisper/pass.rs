@@ -5,8 +5,9 @@
 //! the front. What cannot be written goes to [`Waiting`](super::waiting::Waiting) and is tried
 //! again in a later pass.
 
+use super::WhisperStore;
 use super::waiting::{Arrivals, Waited};
-use super::{Outcome, WhisperStore};
+use super::write::Outcome;
 use crate::error::Closed;
 use crate::head::{Taken, TakenSeries};
 use crate::inner::Inner;

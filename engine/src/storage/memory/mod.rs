@@ -6,12 +6,17 @@
 //! [`MemoryStorage::after_power_cut_keeping`] any of those that it might find: each write in place
 //! and each name that is not durable is there or is not, whatever the others.
 
+mod content;
+mod open;
+
 use super::{Access, FileBytes, FileLock, InPlaceFile, Storage, StorageFile, Walked};
+use content::{Change, Content};
+use open::{MemoryFile, PlacedFile};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::io;
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -60,119 +65,6 @@ struct Tree {
     live: BTreeMap<PathBuf, Arc<Mutex<Content>>>,
     /// Names that would survive a power cut.
     durable: BTreeMap<PathBuf, Arc<Mutex<Content>>>,
-}
-
-#[derive(Debug, Default, Clone)]
-struct Content {
-    bytes: Vec<u8>,
-    /// How many of the bytes are durable, while none but appends were made.
-    synced_bytes: usize,
-    /// Those of them that are not, though a later sync went well: the one before it failed.
-    lost: Vec<Range<usize>>,
-    /// Once it was opened in place.
-    placed: Option<Placed>,
-}
-
-/// What a power cut would leave of a file that is written in place.
-#[derive(Debug, Default, Clone)]
-struct Placed {
-    durable: Vec<u8>,
-    /// What was done since.
-    unsynced: Vec<Change>,
-}
-
-/// One change of a file's bytes.
-#[derive(Debug, Clone)]
-enum Change {
-    Bytes { offset: usize, bytes: Vec<u8> },
-    Len(usize),
-}
-
-impl Change {
-    fn apply(&self, target: &mut Vec<u8>) {
-        match self {
-            Self::Bytes { offset, bytes } => {
-                let end = offset + bytes.len();
-                if target.len() < end {
-                    target.resize(end, 0);
-                }
-                target[*offset..end].copy_from_slice(bytes);
-            }
-            Self::Len(len) => target.resize(*len, 0),
-        }
-    }
-}
-
-impl Content {
-    /// A file of durable bytes.
-    fn durable(bytes: Vec<u8>) -> Self {
-        Self { synced_bytes: bytes.len(), lost: Vec::new(), bytes, placed: None }
-    }
-
-    /// The durable bytes and at most the first `torn_bytes` of what followed them.
-    fn kept(&self, torn_bytes: usize) -> Vec<u8> {
-        let kept = self.synced_bytes.saturating_add(torn_bytes).min(self.bytes.len());
-        let mut bytes = self.bytes[..kept].to_vec();
-        self.lost.iter().for_each(|lost| bytes[lost.clone()].fill(0));
-        bytes
-    }
-
-    fn truncate(&mut self, len: usize) {
-        self.change(Change::Len(len));
-        self.synced_bytes = self.synced_bytes.min(len);
-        self.lost.retain_mut(|lost| {
-            lost.end = lost.end.min(len);
-            lost.start < lost.end
-        });
-    }
-
-    /// A sync that fails: the system takes the unsynced bytes for written from now on.
-    fn fail_sync(&mut self) {
-        self.lost.push(self.synced_bytes..self.bytes.len());
-        self.synced_bytes = self.bytes.len();
-        if let Some(placed) = &mut self.placed {
-            placed.unsynced.clear();
-        }
-    }
-
-    fn place(&mut self) {
-        if self.placed.is_none() {
-            let (durable, rest) = self.bytes.split_at(self.synced_bytes);
-            let tail = Change::Bytes { offset: durable.len(), bytes: rest.to_vec() };
-            let unsynced = if rest.is_empty() { Vec::new() } else { vec![tail] };
-            self.placed = Some(Placed { durable: durable.to_vec(), unsynced });
-        }
-    }
-
-    fn change(&mut self, change: Change) {
-        change.apply(&mut self.bytes);
-        if let Some(placed) = &mut self.placed {
-            placed.unsynced.push(change);
-        }
-    }
-
-    /// Forgets that something is to be written to the disk.
-    fn give_up(&mut self) {
-        if let Some(placed) = &mut self.placed {
-            placed.unsynced.clear();
-        }
-    }
-
-    /// The bytes as they are on the disk, with what is still to be written to it.
-    fn reread(&mut self) {
-        if let Some(placed) = &self.placed {
-            self.bytes.clone_from(&placed.durable);
-            placed.unsynced.iter().for_each(|change| change.apply(&mut self.bytes));
-        }
-    }
-
-    fn sync(&mut self) {
-        self.synced_bytes = self.bytes.len();
-        if let Some(placed) = &mut self.placed {
-            let unsynced = placed.unsynced.drain(..);
-            unsynced.for_each(|change| change.apply(&mut placed.durable));
-        }
-    }
 }
 
 /// Something that was done and is not durable, of which a power cut may leave any part.
@@ -356,6 +248,13 @@ impl Storage for MemoryStorage {
         Ok(names.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect())
     }
 
+    fn list_dirs(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let tree = self.tree.lock();
+        let below = tree.live.keys().filter_map(|path| path.parent()?.strip_prefix(dir).ok());
+        let names: BTreeSet<&str> = below.filter_map(|path| path.iter().next()?.to_str()).collect();
+        Ok(names.into_iter().map(str::to_owned).collect())
+    }
+
     fn create_dir(&self, _dir: &Path) -> io::Result<()> {
         Ok(())
     }
@@ -429,12 +328,24 @@ impl Storage for MemoryStorage {
         Ok(())
     }
 
+    fn canonical(&self, dir: &Path) -> PathBuf {
+        dir.to_path_buf()
+    }
+
     fn sync_filesystem(&self, _dir: &Path) -> io::Result<()> {
         self.syncs.begin();
         let tree = &mut *self.tree.lock();
         tree.live.values().for_each(|content| content.lock().sync());
         tree.durable = tree.live.clone();
         self.syncs.end();
+        Ok(())
+    }
+
+    fn file_system(&self, _dir: &Path) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn copy_permissions(&self, _from: &Path, _to: &Path) -> io::Result<()> {
         Ok(())
     }
 }
@@ -448,97 +359,6 @@ struct MemoryLock {
 impl Drop for MemoryLock {
     fn drop(&mut self) {
         self.locked.lock().remove(&self.dir);
-    }
-}
-
-#[derive(Debug)]
-struct MemoryFile {
-    content: Arc<Mutex<Content>>,
-    syncs: Arc<Syncs>,
-}
-
-impl StorageFile for MemoryFile {
-    fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        let content = &mut *self.content.lock();
-        let offset = content.bytes.len();
-        content.change(Change::Bytes { offset, bytes: bytes.to_vec() });
-        Ok(())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.syncs.begin();
-        if self.syncs.failing.load(Ordering::SeqCst) {
-            self.content.lock().fail_sync();
-            return Err(io::Error::other("injected sync failure"));
-        }
-        self.content.lock().sync();
-        self.syncs.end();
-        Ok(())
-    }
-
-    fn truncate(&self, len_bytes: u64) -> io::Result<()> {
-        let content = &mut *self.content.lock();
-        let len = content.bytes.len().min(usize::try_from(len_bytes).unwrap_or(usize::MAX));
-        content.truncate(len);
-        Ok(())
-    }
-}
-
-#[derive(Debug)]
-struct PlacedFile {
-    file: MemoryFile,
-    access: Access,
-}
-
-impl PlacedFile {
-    fn change(&self, change: Change) -> io::Result<()> {
-        match self.access {
-            Access::Read => Err(io::ErrorKind::PermissionDenied.into()),
-            Access::Write | Access::CreateNew => {
-                self.file.content.lock().change(change);
-                Ok(())
-            }
-        }
-    }
-}
-
-/// An offset in memory.
-fn narrow(bytes: u64) -> io::Result<usize> {
-    usize::try_from(bytes).map_err(|_| io::ErrorKind::FileTooLarge.into())
-}
-
-impl InPlaceFile for PlacedFile {
-    fn len_bytes(&self) -> io::Result<u64> {
-        Ok(self.file.content.lock().bytes.len() as u64)
-    }
-
-    fn set_len(&self, len_bytes: u64) -> io::Result<()> {
-        self.change(Change::Len(narrow(len_bytes)?))
-    }
-
-    fn allocate(&self, len_bytes: u64) -> io::Result<()> {
-        let len = self.file.content.lock().bytes.len();
-        self.change(Change::Len(narrow(len_bytes)?.max(len)))
-    }
-
-    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let content = self.file.content.lock();
-        let found = content.bytes.get(narrow(offset)?..).and_then(|rest| rest.get(..out.len()));
-        out.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
-
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.change(Change::Bytes { offset: narrow(offset)?, bytes: bytes.to_vec() })
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.file.sync()
-    }
-
-    fn reread(&self) -> io::Result<()> {
-        self.file.content.lock().reread();
-        Ok(())
     }
 }
 
