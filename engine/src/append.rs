@@ -189,6 +189,10 @@ impl Inner {
     fn check_room(&self) -> Result<(), AppendError> {
         let (open, sealing) = (self.head.held(), self.head.held_sealing());
         let waiting = self.store.waiting_size();
+        let options = &self.options;
+        if open.bytes > options.head_budget_bytes || open.points > options.head_budget_points {
+            self.store.call_for_seal();
+        }
         let head_bytes = open.bytes + sealing.bytes + waiting.bytes;
         let limit_bytes = self.options.head_budget_bytes.saturating_mul(2);
         if head_bytes > limit_bytes {

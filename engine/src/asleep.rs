@@ -6,8 +6,10 @@
 //! takes. One that only queries ask for sleeps on; its rules are looked up each time.
 
 use crate::inner::Inner;
+use crate::options::StoreOptions;
 use crate::policies::PolicyId;
 use crate::series::SeriesId;
+use std::sync::atomic::Ordering;
 
 impl Inner {
     /// The series of a canonical name.
@@ -35,6 +37,18 @@ impl Inner {
     }
 
     fn policy_by_rules(&self, name: &[u8]) -> PolicyId {
-        self.policies.of_rules(&self.schema.load().policy_of_existing(name))
+        let schema = self.schema.load();
+        let policy = schema.policy(name).unwrap_or_else(|| {
+            let is_first = !self.lacks_rules.swap(true, Ordering::Relaxed);
+            if is_first && matches!(self.options.store, StoreOptions::Blocks) {
+                let name = String::from_utf8_lossy(name);
+                tracing::warn!(
+                    "no rule of storage-schemas.conf matches {name}, which is there: it is kept by \
+                     the built-in rules, and so are others like it; give them a rule"
+                );
+            }
+            schema.policy_of_existing(name)
+        });
+        self.policies.of_rules(&policy)
     }
 }

@@ -91,6 +91,8 @@ pub(crate) struct Inner {
     /// Set when only sealing can make samples durable: a sync of the WAL failed.
     pub(crate) seal_wanted: AtomicBool,
     pub(crate) counters: Counters,
+    /// Whether a series was met that no rule matches.
+    pub(crate) lacks_rules: AtomicBool,
     /// What was found damaged at open, and by then.
     pub(crate) damage: Vec<Damage>,
     /// Whether the samples of the WAL are there.

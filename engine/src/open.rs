@@ -146,6 +146,7 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
         scratch: Mutex::default(),
         closed: AtomicBool::new(false),
         seal_wanted: AtomicBool::new(false),
+        lacks_rules: AtomicBool::new(false),
         counters: Counters { torn_bytes, ..Counters::default() },
         lock: Mutex::new(Some(lock)),
         events,

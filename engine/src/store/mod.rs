@@ -178,6 +178,9 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// Works in the background until `stop` is closed.
     fn work(&self, db: &Inner, stop: &Receiver<()>);
 
+    /// The head is over its budget.
+    fn call_for_seal(&self) {}
+
     /// What is to be done before the database is closed in good order: the last of the work that
     /// goes on in the background.
     fn finish(&self, db: &Inner) {

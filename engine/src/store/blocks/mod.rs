@@ -6,16 +6,18 @@ mod expire;
 mod import;
 mod passed;
 mod repair;
+mod seals;
 mod sources;
 mod too_old;
 
 use compact::Compacting;
 pub(crate) use compact::Eagerness;
+use seals::Call;
 
 use super::{Sealed, Store};
 use crate::block::{Block, BlockSet, OpenBlockError, discard};
 use crate::counters::{Metric, add};
-use crate::error::{Closed, Damage, FetchError, FileError, SealError};
+use crate::error::{Damage, FetchError, FileError};
 use crate::fetch::{FetchRange, Fetched, Window};
 use crate::head::{FullChunk, Taken};
 use crate::import::{Gathered, ImportError, ImportSeries, OldFiles};
@@ -26,7 +28,7 @@ use crate::seal;
 use crate::series::SeriesId;
 use crate::storage::Storage;
 use arc_swap::{ArcSwap, ArcSwapOption};
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::Receiver;
 use parking_lot::Mutex;
 use silverback_formats::block::BlockKind;
 use silverback_formats::manifest::BlockEntry;
@@ -35,12 +37,6 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
-
-/// How often is looked whether there is something to do.
-const TICK: Duration = Duration::from_secs(1);
-/// Most ticks between two attempts of what keeps failing.
-const BACK_OFF_TICKS_MAX: u64 = 60;
 
 /// See the module.
 #[derive(Debug)]
@@ -62,6 +58,8 @@ pub(crate) struct BlockStore {
     held: Mutex<BTreeMap<u64, i64>>,
     /// Series of which imports have gathered samples, and how often.
     importing: Mutex<BTreeMap<SeriesId, u32>>,
+    /// Calls for a seal.
+    call: Call,
 }
 
 impl BlockStore {
@@ -78,7 +76,20 @@ impl BlockStore {
         let (old, compacting) = (ArcSwapOption::new(old.map(Arc::new)), Mutex::default());
         let (lost, next_block) = (ArcSwap::from_pointee(lost), AtomicU64::new(next_block));
         let (waiting, held, importing) = (AtomicUsize::new(0), Mutex::default(), Mutex::default());
-        Self { storage, dir, blocks, lost, next_block, old, compacting, waiting, held, importing }
+        let call = Call::new();
+        Self {
+            storage,
+            dir,
+            blocks,
+            lost,
+            next_block,
+            old,
+            compacting,
+            waiting,
+            held,
+            importing,
+            call,
+        }
     }
 
     /// Values by the main roll-ups.
@@ -306,14 +317,11 @@ impl Store for BlockStore {
     }
 
     fn work(&self, db: &Inner, stop: &Receiver<()>) {
-        let mut seals = Seals::new(db);
-        let mut tick: u64 = 0;
-        while stop.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-            tick += 1;
-            if seals.are_wanted(db, tick) && seals.seal(db, tick).is_err() {
-                return;
-            }
-        }
+        seals::work(db, &self.call, stop);
+    }
+
+    fn call_for_seal(&self) {
+        self.call.now();
     }
 
     fn lost(&self) -> Vec<u64> {
@@ -348,102 +356,4 @@ impl Store for BlockStore {
 fn entry(db: &Inner, id: SeriesId) -> Result<Entry, FetchError> {
     let policy = db.policy(id).ok_or(FetchError::UnknownSeries(id.0))?;
     Ok(db.policies.entry(policy))
-}
-
-/// When the head is sealed: as the clock passes a multiple of the block duration, or early when
-/// head or WAL are over their budgets. What fails is tried again with back-off.
-struct Seals {
-    /// Unix seconds.
-    due_s: i64,
-    failures: u32,
-    not_before_tick: u64,
-}
-
-impl Seals {
-    fn new(db: &Inner) -> Self {
-        Self { due_s: next_seal_s(db), failures: 0, not_before_tick: 0 }
-    }
-
-    fn are_wanted(&self, db: &Inner, tick: u64) -> bool {
-        let options = &db.options;
-        // A clock that was far ahead and is set right must not put the next seal off.
-        let duration_s = i64::from(options.block_duration_s.max(1));
-        let is_due = !(self.due_s - duration_s..self.due_s).contains(&options.clock.now_s());
-        let wanted = is_due || is_over_budget(db) || db.seal_wanted.load(Ordering::Acquire);
-        wanted && tick >= self.not_before_tick
-    }
-
-    fn seal(&mut self, db: &Inner, tick: u64) -> Result<(), Closed> {
-        // Before the seal: a sync that fails meanwhile may be of what the seal leaves.
-        let asked = db.seal_wanted.swap(false, Ordering::AcqRel);
-        let is_early = is_over_budget(db);
-        match db.seal() {
-            Ok(()) => {
-                add(&db.counters.early_seals, usize::from(is_early));
-                self.failures = 0;
-                self.due_s = next_seal_s(db);
-            }
-            Err(SealError::Closed) => return Err(Closed),
-            Err(error) => {
-                db.seal_wanted.fetch_or(asked, Ordering::AcqRel);
-                self.failures += 1;
-                let ticks = (1 << self.failures.min(6)).min(BACK_OFF_TICKS_MAX);
-                self.not_before_tick = tick + ticks;
-                tracing::error!("cannot seal: {error}; tried again in {ticks} s");
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether head or WAL hold more than they should.
-fn is_over_budget(db: &Inner) -> bool {
-    let (options, held) = (&db.options, db.head.held());
-    held.bytes > options.head_budget_bytes
-        || held.points > options.head_budget_points
-        || db.head.is_crowded()
-        || db.wal.kept_bytes() > options.wal_budget_bytes
-}
-
-/// The next multiple of the block duration.
-fn next_seal_s(db: &Inner) -> i64 {
-    let duration_s = i64::from(db.options.block_duration_s.max(1));
-    let now_s = db.options.clock.now_s();
-    now_s - now_s.rem_euclid(duration_s) + duration_s
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::storage::{Fault, FaultyStorage, MemoryStorage};
-    use crate::{Db, Options};
-    use silverback_formats::carbon::Point;
-
-    /// An early seal counts when it is done, not each time that it is tried.
-    #[test]
-    fn early_seals_are_counted_once() {
-        let storage = FaultyStorage::new(Arc::new(MemoryStorage::new()));
-        let options = Options {
-            head_budget_bytes: 100,
-            background: false,
-            storage: Arc::new(storage.clone()),
-            ..Options::new("/db")
-        };
-        let db = Db::open(options).unwrap();
-        for name in ["a", "b", "c"] {
-            let point = Point { name: name.as_bytes(), time_s: db.now_s(), value: 1.0 };
-            db.append(&[point]).unwrap();
-        }
-        let mut seals = Seals::new(db.inner());
-        let mut early = |fault, tick| {
-            storage.set(fault);
-            seals.seal(db.inner(), tick).unwrap();
-            db.inner().counters.early_seals.load(Ordering::Relaxed)
-        };
-        assert_eq!(
-            [early(Fault::Sync, 1), early(Fault::Sync, 99), early(Fault::None, 999)],
-            [0, 0, 1]
-        );
-        assert_eq!(early(Fault::None, 9999), 1);
-    }
 }
