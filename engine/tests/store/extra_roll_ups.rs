@@ -1,7 +1,7 @@
 //! Roll-ups beside the main one. The twin of each is a whisper file of its method that is given
 //! the same points, or, for counts, a file of sums that is given a one for each.
 
-use crate::like_whisper::{Rule, Subject, bits, compare, op, rule};
+use crate::like_whisper::{Op, Rule, Subject, bits, compare, op, rule};
 use crate::roll_ups::expire_failing;
 use crate::support::{Bench, Cuts, NOW_S, put};
 use proptest::prelude::*;
@@ -240,4 +240,40 @@ fn any_one_call_may_fail() {
     let base = MemoryStorage::new();
     let (bench, twins, now_s) = due(&base);
     expire_failing(&bench, &base, 40, |db, what| twins.compare(db, now_s, what));
+}
+
+/// The older of the two blocks leaves a slot of the coarsest archive, into which the archive between
+/// reaches when the other one goes.
+#[test]
+fn a_slot_that_the_archive_between_reaches_in_part_stays_whole() {
+    let archives = vec![(20, 12), (40, 24), (120, 50)];
+    let rule = Rule { archives, method: Average, x_files_factor: 0.0 };
+    let mut twins = Twins::new(&rule);
+    let mut subject = Subject::new(&rule, rule.bench_with(ALL));
+    for op in [
+        Op::Wait(41),
+        Op::Put(0, 0),
+        Op::Wait(1134),
+        Op::Put(16, 0),
+        Op::Wait(13),
+        Op::Seal,
+        Op::Wait(21),
+        Op::Put(10, 0),
+        Op::Put(0, -1),
+        Op::Wait(283),
+        Op::Put(0, 0),
+        Op::Seal,
+        Op::Wait(24),
+        Op::Expire,
+        Op::Wait(631),
+        Op::Put(0, 0),
+        Op::Wait(13),
+        Op::Seal,
+        Op::Expire,
+    ] {
+        if let Some(point) = subject.apply(&op) {
+            twins.put(i64::from(point.time_s), point.value, subject.now_s);
+        }
+        twins.compare(&subject.db, subject.now_s, &format!("after {op:?}"));
+    }
 }

@@ -238,7 +238,12 @@ impl RollUp<'_> {
         let mut sources = None;
         let archives = entry.policy.archives.iter().enumerate();
         for (archive, retention) in archives.filter(|(_, coarser)| coarser.step_s > step_s) {
-            let oldest_s = self.settled_s - retention.reach_s();
+            let reached_s = self.settled_s - retention.reach_s();
+            // Whole slots of the next one: computed anew from these roll-ups, which are newer than
+            // it, none may lack what came before the archive's reach.
+            let coarser = entry.policy.archives.get(archive + 1);
+            let whole_s = coarser.map_or(1, |coarser| i64::from(coarser.step_s));
+            let oldest_s = reached_s - reached_s.rem_euclid(whole_s);
             if last_s >= oldest_s {
                 let window = Window::around(archive, first_s.max(oldest_s), last_s, &entry);
                 let sources = sources.get_or_insert_with(|| self.store.stored_sources(self.db, id));
