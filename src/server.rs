@@ -223,18 +223,16 @@ impl Server {
         if let (Some(listener), Some(counters)) = (listeners.tcp, tcp_counters.clone()) {
             let (db, token) = (self.db.clone(), self.shutdown.clone());
             let receiver = async move {
-                if samples_are_there(&db, &token).await {
-                    ingest::serve_tcp(listener, db, TcpOptions::default(), counters, token).await;
-                }
+                await_samples(&db).await;
+                ingest::serve_tcp(listener, db, TcpOptions::default(), counters, token).await;
             };
             self.spawn_service(Service::CarbonTcp.name(), receiver);
         }
         if let (Some(socket), Some(counters)) = (listeners.udp, udp_counters.clone()) {
             let (db, token) = (self.db.clone(), self.shutdown.clone());
             let receiver = async move {
-                if samples_are_there(&db, &token).await {
-                    ingest::serve_udp(socket, db, UdpOptions::default(), counters, token).await;
-                }
+                await_samples(&db).await;
+                ingest::serve_udp(socket, db, UdpOptions::default(), counters, token).await;
             };
             self.spawn_service(Service::CarbonUdp.name(), receiver);
         }
@@ -260,9 +258,8 @@ impl Server {
         let (publishing, token) = (self.publishing.subscribe(), self.shutdown.clone());
         let db = self.db.clone();
         let published = async move {
-            if samples_are_there(&db, &token).await {
-                metrics.publish(publishing, token).await;
-            }
+            await_samples(&db).await;
+            metrics.publish(publishing, token).await;
         };
         self.spawn_service("self-metrics", published);
     }
@@ -400,14 +397,11 @@ fn admin_options(api: &Api) -> ApiOptions {
     ApiOptions { cors: Cors::Closed, slow_request: None, ..api.options.clone() }
 }
 
-/// Waits for the samples that the database reads after a start; false when the server is to stop
-/// before they are there.
-async fn samples_are_there(db: &Db, shutdown: &CancellationToken) -> bool {
-    let waiting = db.clone();
-    tokio::select! {
-        () = blocking(move || waiting.await_samples()) => true,
-        () = shutdown.cancelled() => false,
-    }
+/// Waits for the samples that the database reads after a start. Also when the server is to stop:
+/// what senders have brought by then is still taken.
+async fn await_samples(db: &Db) {
+    let db = db.clone();
+    blocking(move || db.await_samples()).await;
 }
 
 /// Runs work that blocks without holding up the tasks of this thread.

@@ -257,18 +257,12 @@ impl Model {
         }
     }
 
-    /// The process ended. What is in the log is stored once more, under the rules that hold now.
-    pub(crate) fn restart(&mut self, loss: Loss, rule: Rule) {
+    /// The process ended. What is in the log is stored once more, by the rules under which it came.
+    pub(crate) fn restart(&mut self, loss: Loss) {
         for series in self.series.values_mut() {
             series.is_here.restart(loss);
             for slot in series.slots.values_mut() {
                 slot.restart(loss);
-                if slot.writes.iter().any(|entry| entry.age_s > rule.finest_s) {
-                    slot.doubt(NONE);
-                }
-                for entry in &mut slot.writes {
-                    entry.keep_s = entry.keep_s.min(rule.finest_s);
-                }
             }
         }
         self.events.values_mut().for_each(|event| event.restart(loss));

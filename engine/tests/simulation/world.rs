@@ -314,7 +314,7 @@ impl World {
             Options { path: path.clone(), storage: Arc::new(disk.clone()), ..self.options() };
         let snapshot = Db::open(options).map_err(|error| format!("snapshot {name}: {error}"))?;
         let (own, model) = (self.db.replace(snapshot), self.model.clone());
-        self.model.restart(Loss::Nothing, self.rule);
+        self.model.restart(Loss::Nothing);
         let looked = self.look_at_all();
         self.model = model;
         let snapshot = std::mem::replace(&mut self.db, own).expect("it was just put there");
@@ -377,13 +377,17 @@ impl World {
     }
 
     fn change_rules(&mut self) {
+        self.draw_rules();
+        self.db().set_schema(self.schema.clone());
+    }
+
+    fn draw_rules(&mut self) {
         let before = self.rule;
         self.rule = self.rules[self.rng.below(self.rules.len())];
         if self.rule.step_s != before.step_s {
             self.model.resample();
         }
         self.schema = schema(self.rule, self.method);
-        self.db().set_schema(self.schema.clone());
         self.note(format!("rules: {}", self.rule.retentions));
     }
 
@@ -495,6 +499,9 @@ impl World {
     /// Starts the process, which may fail and be killed, and looks at everything.
     fn open(&mut self, mut loss: Loss) -> Result<(), Wrong> {
         self.db = None;
+        if self.rng.one_in(4) {
+            self.draw_rules();
+        }
         while self.db.is_none() {
             self.set_fault(Fault::None);
             let is_disturbed = self.rng.one_in(3);
@@ -522,7 +529,7 @@ impl World {
         }
         self.set_fault(Fault::None);
         self.note("opened".to_owned());
-        self.model.restart(loss, self.rule);
+        self.model.restart(loss);
         self.look_at_all()
     }
 
