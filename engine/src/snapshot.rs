@@ -17,6 +17,7 @@
 
 use crate::base;
 use crate::block::block_name;
+use crate::database_id;
 use crate::error::{FileError, SnapshotError};
 use crate::events;
 use crate::inner::{Folders, Inner};
@@ -99,7 +100,9 @@ fn write(inner: &Inner, to: &Folders) -> Result<Snapshot, FileError> {
     for dir in [&to.root, &to.wal, &to.blocks, &to.index] {
         storage.create_dir(dir).map_err(|source| FileError { path: dir.clone(), source })?;
     }
+    database_id::ensure(storage, &inner.folders.root)?;
     let mut linked = Linked { storage, files: 0, bytes: 0 };
+    linked.link(&database_id::path(&inner.folders.root), &database_id::path(&to.root))?;
     let state = link(inner, to, &mut linked)?;
     inner.sync_wal()?;
     let from = events::path(&inner.folders.root);

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use silverback_engine::storage::{Fault, FaultyStorage, MemoryStorage, Storage};
 use silverback_engine::{
     Db, Dialect, Event, FindLimits, Options, SnapshotError, StoreOptions, WhisperOptions,
+    database_id,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -271,13 +272,17 @@ fn snapshots_are_removed_whole_and_names_are_plain() {
     db.seal().unwrap();
     let before = storage.paths();
     let snapshot = db.snapshot("x-1_2.3").unwrap();
+    // It is the same database in all of them, and another one is not.
+    let id = database_id(&storage, Path::new("/db")).unwrap();
+    assert!(id.is_some() && database_id(&storage, &snapshot.path).unwrap() == id);
     assert_eq!(snapshot.path, Path::new("/db/snapshots/x-1_2.3"));
-    assert_eq!(snapshot.files, 4, "a block, a segment, SERIES and MANIFEST");
+    assert_eq!(snapshot.files, 5, "a block, a segment, SERIES, ID and MANIFEST");
     assert!(snapshot.bytes > 0 && !snapshot.lacks_old_files);
     assert!(matches!(db.snapshot("x-1_2.3"), Err(SnapshotError::Exists { .. })));
     db.remove_snapshot("x-1_2.3").unwrap();
     let segments = |paths: &[std::path::PathBuf]| {
-        paths.iter().filter(|path| !path.starts_with("/db/wal")).cloned().collect::<Vec<_>>()
+        let stays = |path: &&PathBuf| !path.starts_with("/db/wal") && !path.ends_with("ID");
+        paths.iter().filter(stays).cloned().collect::<Vec<_>>()
     };
     assert_eq!(segments(&storage.paths()), segments(&before));
     assert!(matches!(db.remove_snapshot("x-1_2.3"), Err(SnapshotError::NotFound { .. })));
