@@ -127,7 +127,8 @@ fn restore(
         broken.extend(fetch(place, entry, &unfinished.join(&entry.path))?);
     }
     let manifest = unfinished.join(MANIFEST);
-    if !broken.is_empty() && !(damaged && manifest.exists()) {
+    let is_enough = broken.is_empty() || damaged && manifest.exists();
+    if !is_enough {
         broken.extend(places_of_damage(&unfinished));
         // So that nothing here is taken for a database.
         match fs::remove_file(&manifest) {

@@ -13,6 +13,7 @@ mod grafana;
 mod hostile;
 mod ingest;
 mod operator;
+mod read_only;
 mod rules;
 mod serving;
 mod stopping;
