@@ -27,7 +27,7 @@
 //! | `compact` | when blocks are merged |
 //! | `manifest`, `series_log` | which blocks and series exist |
 //! | `events` | what happened beside the samples |
-//! | `log_file` | what the series log and the event log share |
+//! | `log_file`, `segments` | what the series log and the event log share |
 //! | `open`, `load` | what is on disk → memory |
 //! | `rules` | other rules → series and log |
 //! | `fetch`, `rollup` | head + blocks → one answer |
@@ -69,6 +69,7 @@ mod rollup;
 mod rules;
 pub mod schema;
 mod seal;
+mod segments;
 mod series;
 mod series_log;
 mod snapshot;

@@ -28,8 +28,10 @@ use std::path::{Path, PathBuf};
 const RESTORING: &str = ".restoring";
 /// Makes a folder a database.
 const MANIFEST: &str = "MANIFEST";
+/// Says that somebody works in a folder.
+const LOCK: &str = "LOCK";
 /// What a folder may have that counts as empty: of this command, and of a new file system.
-const IN_EMPTY: [&str; 3] = [RESTORING, "LOCK", "lost+found"];
+const IN_EMPTY: [&str; 3] = [RESTORING, LOCK, "lost+found"];
 
 /// Put a backup into a folder, every file compared with its checksum
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -114,14 +116,19 @@ fn restore(
     let way = Way::to(to).map_err(|error| failed(to, &error))?.ok_or_else(|| {
         busy("there are files in it, and nothing was changed: name a folder that is empty or new")
     })?;
-    let _lock = match way {
-        Way::Inside => Some(DiskStorage.lock(to).map_err(|error| busy(&error.to_string()))?),
-        Way::Beside => None,
-    };
     let unfinished = way.unfinished(to);
-    way.begin(to)
-        .and_then(|()| remove_others(&unfinished, Path::new(""), files))
-        .map_err(|error| failed(&unfinished, &error))?;
+    let prepare = || {
+        fs::create_dir_all(&unfinished)?;
+        // Of one that is being restored to nobody is to take anything away.
+        let lock = DiskStorage.lock(way.locked(to, &unfinished))?;
+        way.begin(to)?;
+        remove_others(&unfinished, Path::new(""), files, way)?;
+        Ok(lock)
+    };
+    let lock = prepare().map_err(|error: io::Error| match error.kind() {
+        io::ErrorKind::WouldBlock => busy("somebody else restores to it, or has it open"),
+        _ => failed(&unfinished, &error),
+    })?;
     let mut broken = Vec::new();
     for entry in files {
         broken.extend(fetch(place, entry, &unfinished.join(&entry.path))?);
@@ -129,6 +136,8 @@ fn restore(
     let manifest = unfinished.join(MANIFEST);
     let is_enough = broken.is_empty() || damaged && manifest.exists();
     if !is_enough {
+        // Who verifies takes it too.
+        drop(lock);
         broken.extend(places_of_damage(&unfinished));
         // So that nothing here is taken for a database.
         match fs::remove_file(&manifest) {
@@ -197,7 +206,7 @@ fn places_of_damage(unfinished: &Path) -> Vec<String> {
 }
 
 /// Removes what an earlier restore, of another backup perhaps, left in `folder` of `root`.
-fn remove_others(root: &Path, folder: &Path, files: &[Entry]) -> io::Result<()> {
+fn remove_others(root: &Path, folder: &Path, files: &[Entry], way: Way) -> io::Result<()> {
     let entries = match fs::read_dir(root.join(folder)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
@@ -205,9 +214,10 @@ fn remove_others(root: &Path, folder: &Path, files: &[Entry]) -> io::Result<()> 
     for entry in entries {
         let entry = entry?;
         let path = folder.join(entry.file_name());
+        let is_locked = matches!(way, Way::Beside) && path == Path::new(LOCK);
         if entry.file_type()?.is_dir() {
-            remove_others(root, &path, files)?;
-        } else if !files.iter().any(|file| Path::new(&file.path) == path) {
+            remove_others(root, &path, files, way)?;
+        } else if !is_locked && !files.iter().any(|file| Path::new(&file.path) == path) {
             fs::remove_file(entry.path())?;
         }
     }
@@ -237,6 +247,14 @@ impl Way {
         Ok((names.iter().all(is_free) || is_resumed && !is_whole).then_some(Self::Inside))
     }
 
+    /// Which of the folders is locked meanwhile.
+    fn locked<'a>(self, to: &'a Path, unfinished: &'a Path) -> &'a Path {
+        match self {
+            Self::Beside => unfinished,
+            Self::Inside => to,
+        }
+    }
+
     fn unfinished(self, to: &Path) -> PathBuf {
         match self {
             Self::Beside => {
@@ -250,11 +268,9 @@ impl Way {
 
     /// Takes back what an earlier attempt had put in its place when it was cut short.
     fn begin(self, to: &Path) -> io::Result<()> {
-        let unfinished = self.unfinished(to);
-        fs::create_dir_all(&unfinished)?;
         match self {
             Self::Beside => Ok(()),
-            Self::Inside => move_entries(to, &unfinished),
+            Self::Inside => move_entries(to, &self.unfinished(to)),
         }
     }
 

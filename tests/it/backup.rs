@@ -199,7 +199,8 @@ fn without_a_server_and_with_bad_places() {
     check(&["backup", "--to", "s3:///x", "--config", text(&config)], 2);
     check(&["restore", "--from", text(&at("nothing")), "--to", text(&back)], 2);
     // A listing that was cut does not count as one.
-    let listing = fs::read_dir(to.join("backups")).unwrap().next().unwrap().unwrap().path();
+    let mut listed = fs::read_dir(to.join("backups")).unwrap().map(|file| file.unwrap().path());
+    let listing = listed.find(|path| path.extension().is_some()).unwrap();
     let bytes = fs::read(&listing).unwrap();
     fs::write(&listing, &bytes[..bytes.len() / 2]).unwrap();
     let told = check(&["restore", "--from", text(&to), "--to", text(&back)], 1);

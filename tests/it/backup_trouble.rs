@@ -415,6 +415,93 @@ fn two_backups_at_once() {
     assert!(!node.folder().join("data/snapshots").read_dir().unwrap().any(|_| true));
 }
 
+/// Blocks that are merged while a backup goes on are in it as they were.
+#[test]
+fn blocks_that_are_merged_away_meanwhile() {
+    let (node, bucket, now_s) = (Node::start(EXTRA), Bucket::start(), now_s() / 60 * 60);
+    let data = node.folder().join("data");
+    for round in 0..4 {
+        send(&node, round, now_s);
+        node.wait_for("a block", |_| blocks(&data) > round as usize);
+    }
+    let then = sum(&node, now_s);
+    bucket.fail("PUT", "objects/", Failure::Stall, 1);
+    let server = url(&node);
+    let mut command = with(&bucket, silverback(&["backup", "--to", PLACE, "--server", &server]));
+    let backup = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    node.wait_for("the first file", |_| {
+        bucket.requests().iter().any(|(method, key)| method == "PUT" && key.contains("objects/"))
+    });
+    let before = blocks(&data);
+    ended(silverback(&["compact", "--server", &server])).is(0, &[]);
+    assert!(blocks(&data) < before, "nothing was merged");
+    bucket.mend();
+    let backup = backup.wait_with_output().unwrap();
+    assert!(backup.status.success(), "{backup:?}");
+    let back = node.folder().join("back");
+    ended(with(&bucket, silverback(&["restore", "--from", PLACE, "--to", text(&back)]))).is(0, &[]);
+    ended(silverback(&["verify", text(&back)])).is(0, &[]);
+    assert_eq!(sum(&over(&back), now_s), then);
+    // What is merged is another file to the next one, and the old ones stay as long as they count.
+    ended(with(&bucket, silverback(&["backup", "--to", PLACE, "--server", &server]))).is(0, &[]);
+    let oldest = bucket.keys("some/node/backups/2")[0].clone();
+    let oldest = oldest.rsplit('/').next().unwrap().strip_suffix(".json").unwrap().to_owned();
+    let back = node.folder().join("again");
+    let restore = ["restore", "--from", PLACE, "--to", text(&back), "--backup", &oldest];
+    ended(with(&bucket, silverback(&restore))).is(0, &[]);
+    assert_eq!(sum(&over(&back), now_s), then);
+}
+
+/// What is there is never overwritten, whoever asks for it.
+#[test]
+fn folders_that_are_no_place_for_a_restore() {
+    let site = Site::new();
+    let place = text(&site.at("place")).to_owned();
+    ended(site.backup(&place)).is(0, &[]);
+    fs::create_dir(site.at("own")).unwrap();
+    fs::write(site.at("own/file"), "mine").unwrap();
+    let manifest = fs::read(site.at("data/MANIFEST")).unwrap();
+    for folder in ["own", "data"] {
+        ended(site.restore(&place, folder))
+            .is(2, &["there are files in it", text(&site.at(folder))]);
+    }
+    assert_eq!(fs::read(site.at("own/file")).unwrap(), b"mine");
+    assert_eq!(fs::read_dir(site.at("own")).unwrap().count(), 1);
+    assert_eq!(fs::read(site.at("data/MANIFEST")).unwrap(), manifest);
+    ended(site.restore(&place, "own/file")).is(1, &["own/file: Not a directory"]);
+    // Another restore that goes on has it locked, beside or inside.
+    for (folder, locked) in [("back", "back.restoring"), ("mount", "mount")] {
+        fs::create_dir(site.at(locked)).unwrap();
+        let lock = fs::File::create(site.at(locked).join("LOCK")).unwrap();
+        lock.lock().unwrap();
+        ended(site.restore(&place, folder)).is(2, &["somebody else restores to it"]);
+        drop(lock);
+        ended(site.restore(&place, folder)).is(0, &[]);
+        site.is_back(folder);
+    }
+}
+
+/// A snapshot that something cut short is no obstacle, and one that is whole is not touched.
+#[test]
+fn half_a_snapshot_of_that_name() {
+    let (node, now_s) = (Node::start(EXTRA), now_s() / 60 * 60);
+    send(&node, 0, now_s);
+    let then = sum(&node, now_s);
+    let half = node.folder().join("data/snapshots/one");
+    fs::create_dir_all(half.join("blocks")).unwrap();
+    fs::write(half.join("blocks/0000000001.block"), "half").unwrap();
+    fs::write(half.join("MANIFEST.tmp"), "half").unwrap();
+    let server = url(&node);
+    let take = || ended(silverback(&["snapshot", "one", "--server", &server]));
+    take().is(0, &[]);
+    let manifest = fs::read(half.join("MANIFEST")).unwrap();
+    send(&node, 1, now_s);
+    take().is(1, &["snapshots/one"]);
+    assert_eq!(fs::read(half.join("MANIFEST")).unwrap(), manifest);
+    ended(silverback(&["verify", text(&half)])).is(0, &[]);
+    assert_eq!(sum(&over(&half), now_s), then);
+}
+
 /// Full disks on the far side and on this one.
 #[test]
 fn no_space_left() {
