@@ -532,3 +532,26 @@ fn no_space_left() {
     ended(silverback(&["verify", text(&site.at("small/back"))])).is(0, &[]);
     drop(disk);
 }
+
+/// Where no snapshot can be taken there is no backup, and nothing of it is left.
+#[test]
+fn no_space_for_a_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(folder.path().join("data")) else { return };
+    let (node, now_s) = (Node::start_in(folder, EXTRA), now_s() / 60 * 60);
+    send(&node, 0, now_s);
+    let (server, place) = (url(&node), node.folder().join("place"));
+    let backup = || ended(silverback(&["backup", "--to", text(&place), "--server", &server]));
+    disk.fill_up_to(0);
+    backup().is(1, &["data/", "No space left"]);
+    let snapshots =
+        || fs::read_dir(node.folder().join("data/snapshots")).map_or(0, Iterator::count);
+    assert_eq!(snapshots(), 0, "it takes the space that is lacking");
+    disk.empty();
+    backup().is(0, &[]);
+    assert_eq!(snapshots(), 0);
+    let back = node.folder().join("back");
+    ended(silverback(&["restore", "--from", text(&place), "--to", text(&back)])).is(0, &[]);
+    assert_eq!(sum(&over(&back), now_s), sum(&node, now_s));
+    drop((node, disk));
+}
