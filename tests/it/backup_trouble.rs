@@ -7,6 +7,7 @@ use crate::bucket::{BUCKET, Bucket, Failure};
 use crate::folder::SmallDisk;
 use crate::support::node::{Node, silverback};
 use crate::support::now_s;
+use silverback_engine::{Db, Event, Options};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -193,6 +194,62 @@ fn a_bucket_that_says_nothing_is_left() {
         site.is_clean("back");
     }
     bucket.mend();
+    ended(with(&bucket, site.restore(PLACE, "back"))).is(0, &[]);
+    site.is_back("back");
+}
+
+/// Servers that are older than the condition say that they do not know it.
+#[test]
+fn a_bucket_without_conditions() {
+    let (site, bucket) = (Site::new(), Bucket::start());
+    bucket.set_fails(|request| request.is_conditional().then_some(Failure::Status(501)));
+    ended(with(&bucket, site.backup(PLACE))).is(0, &[]);
+    let mut command = with(&bucket, site.backup(PLACE));
+    command.env("AWS_CONDITIONAL_PUT", "disabled");
+    ended_with(&mut command, &[]).is(0, &[]);
+    assert_eq!(bucket.keys("some/node/backups/2").len(), 2);
+    let other = "7477656c766520627974657397353c69\n";
+    bucket.change(|objects| objects.insert("some/node/backups/DATABASE".into(), other.into()));
+    ended(with(&bucket, site.backup(PLACE))).is(1, &["another database, 7477656c"]);
+    ended(with(&bucket, site.restore(PLACE, "back"))).is(0, &[]);
+    site.is_back("back");
+}
+
+/// It is a file when its last part is there, and none before.
+#[test]
+fn a_large_file_goes_in_parts() {
+    let (site, bucket) = (Site::new(), Bucket::start());
+    let options = Options { background: false, ..Options::new(site.at("data")) };
+    let db = Db::open(options).unwrap();
+    // Numbers, so that no part is like another.
+    let mut numbers = (0_u64..).map(|number| format!("{number:08x}"));
+    for _ in 0..18 {
+        let data = numbers.by_ref().take((1 << 17) - 1).collect();
+        db.add_event(Event { time_s: site.now_s, data, ..Event::default() }).unwrap();
+    }
+    db.close().unwrap();
+    drop(db);
+    let large = || {
+        let mut sizes = Vec::new();
+        bucket.change(|objects| sizes.extend(objects.values().map(Vec::len)));
+        sizes.into_iter().filter(|&len| len > 16 << 20).count()
+    };
+    bucket.fail("PUT", "partNumber=2", Failure::Status(403), usize::MAX);
+    ended(with(&bucket, site.backup(PLACE))).is(1, &["s3://b/some/node, objects/", "403"]);
+    assert_eq!((large(), bucket.parts()), (0, 0), "parts are left");
+    site.is_clean("back");
+    let mut seen = Vec::new();
+    bucket.set_fails(move |request| {
+        let part = ["partNumber=1", "partNumber=2", "uploadId"]
+            .into_iter()
+            .find(|part| request.is("PUT", part) || request.is("POST", part))?;
+        seen.push(part);
+        let how = if seen.len() % 2 == 0 { Failure::Status(500) } else { Failure::Reset };
+        (seen.iter().filter(|seen| **seen == part).count() <= 2).then_some(how)
+    });
+    ended(with(&bucket, site.backup(PLACE))).is(0, &[]);
+    assert_eq!((large(), bucket.parts()), (1, 0));
+    bucket.fail("GET", "objects/", Failure::Half, 2);
     ended(with(&bucket, site.restore(PLACE, "back"))).is(0, &[]);
     site.is_back("back");
 }

@@ -37,6 +37,11 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// Whether it is only to be obeyed when nothing is there.
+    pub(crate) fn is_conditional(&self) -> bool {
+        self.headers.contains_key("if-none-match")
+    }
+
     /// Whether it is of this method, for a key in which this stands.
     pub(crate) fn is(&self, method: &str, part: &str) -> bool {
         self.method == method && (self.key.contains(part) || self.query.contains(part))
@@ -131,6 +136,11 @@ impl Bucket {
     pub(crate) fn keys(&self, prefix: &str) -> Vec<String> {
         let state = self.state.lock().unwrap();
         state.objects.keys().filter(|key| key.starts_with(prefix)).cloned().collect()
+    }
+
+    /// How many parts belong to no file.
+    pub(crate) fn parts(&self) -> usize {
+        self.state.lock().unwrap().parts.len()
     }
 
     /// What is in the bucket.
@@ -253,11 +263,7 @@ fn answer(state: &mut State, request: &Request) -> Answer {
             state.parts.insert((id, number), body.clone());
             empty(200)
         }
-        ("PUT", None)
-            if headers.contains_key("if-none-match") && state.objects.contains_key(key) =>
-        {
-            empty(412)
-        }
+        ("PUT", None) if request.is_conditional() && state.objects.contains_key(key) => empty(412),
         ("PUT", None) => {
             state.objects.insert(key.clone(), body.clone());
             empty(200)
