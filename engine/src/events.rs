@@ -1,21 +1,21 @@
 //! Events: what happened when, to be shown beside the series.
 //!
-//! All of them are in memory, sorted by time, and in an append-only log, file `EVENTS`. They are
-//! rare, so each is synced before it is visible.
+//! All of them are in memory, sorted by time, and in an append-only log, files `EVENTS` and
+//! `EVENTS.*`: see [`segments`]. They are rare, so each is synced before it is visible.
 
 use crate::error::{AddEventError, Damage, FileError};
-use crate::log_file::LogFile;
+use crate::segments::{self, Log, Segment, Segments};
 use crate::storage::Storage;
 use parking_lot::{Mutex, RwLock};
 use silverback_formats::event::{Event, KIND_EVENT};
 use silverback_formats::frame::{self, LogKind};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-const NAME: &str = "EVENTS";
+const LOG: Log = Log { name: "EVENTS", kind: LogKind::Events };
 
 /// Most bytes of text that one event may have, and most tags.
 pub const EVENT_BYTES_MAX: usize = 1 << 20;
@@ -33,13 +33,13 @@ pub struct StoredEvent {
 #[derive(Debug)]
 pub(crate) struct Events {
     /// Held while an event is written.
-    log: Mutex<Log>,
+    log: Mutex<Written>,
     list: RwLock<List>,
 }
 
 #[derive(Debug)]
-struct Log {
-    file: LogFile,
+struct Written {
+    segments: Segments,
     next_id: u64,
 }
 
@@ -75,9 +75,17 @@ fn memory_bytes(event: &Event) -> usize {
     event.text_bytes() + tags + size_of::<StoredEvent>() + IN_MAPS
 }
 
-/// Path of the log in `dir`.
-pub(crate) fn path(dir: &Path) -> PathBuf {
-    dir.join(NAME)
+/// Reads the log in `dir` and says what was found in each of its files.
+pub(crate) fn read(storage: &dyn Storage, dir: &Path) -> Result<Vec<Segment>, FileError> {
+    segments::read(LOG, storage, dir, 0, &mut |kind, payload| take(kind, payload).map(drop))
+}
+
+/// The event of a frame.
+fn take(kind: u8, payload: &[u8]) -> Result<(u64, Event), String> {
+    if kind != KIND_EVENT {
+        return Err(format!("frame of unknown kind {kind}"));
+    }
+    Event::decode(payload).map_err(|error| error.to_string())
 }
 
 impl Events {
@@ -87,17 +95,14 @@ impl Events {
         dir: &Path,
     ) -> Result<(Self, Vec<Damage>), FileError> {
         let mut list = List::default();
-        let mut read = |kind, payload: &[u8]| {
-            if kind != KIND_EVENT {
-                return Err(format!("frame of kind {kind}"));
-            }
-            let (id, event) = Event::decode(payload).map_err(|error| error.to_string())?;
+        let mut each = |kind, payload: &[u8]| {
+            let (id, event) = take(kind, payload)?;
             list.insert(id, event);
             Ok(())
         };
-        let (file, damage) = LogFile::open(storage, path(dir), LogKind::Events, &mut read)?;
+        let (segments, damage) = Segments::open(LOG, storage, dir, 0, &mut each)?;
         let last_id = list.by_id.last_key_value().map_or(0, |(&id, _)| id);
-        let log = Log { file, next_id: last_id.saturating_add(1) };
+        let log = Written { segments, next_id: last_id.saturating_add(1) };
         Ok((Self { log: Mutex::new(log), list: RwLock::new(list) }, damage))
     }
 
@@ -124,7 +129,7 @@ impl Events {
         let id = log.next_id;
         let mut bytes = Vec::new();
         push_event(&event, id, &mut bytes);
-        log.file.append(&bytes)?;
+        log.segments.append(&bytes)?;
         log.next_id = id.saturating_add(1);
         self.list.write().insert(id, event);
         Ok(id)
@@ -134,7 +139,7 @@ impl Events {
     pub(crate) fn rewrite(&self) -> Result<(), FileError> {
         let mut log = self.log.lock();
         let events: Vec<_> = self.list.read().by_id.values().cloned().collect();
-        log.file.rewrite(|append| {
+        log.segments.replace(|append| {
             let mut bytes = Vec::new();
             for stored in events {
                 bytes.clear();
@@ -142,13 +147,18 @@ impl Events {
                 append(&bytes)?;
             }
             Ok(())
-        })?;
-        log.file.settle()
+        })
     }
 
-    /// Bytes of the log that are whole frames and synced; 0 when there is no file yet.
-    pub(crate) fn len_bytes(&self) -> u64 {
-        self.log.lock().file.len_bytes()
+    /// Gives the files that all events are in to `each`; none of them is changed from now on, or
+    /// replaced before this returns.
+    pub(crate) fn each_closed_file(
+        &self,
+        each: &mut dyn FnMut(&Path) -> Result<(), FileError>,
+    ) -> Result<(), FileError> {
+        let mut log = self.log.lock();
+        log.segments.turn()?;
+        log.segments.files().iter().try_for_each(|file| each(file))
     }
 
     /// Waits for an event that is being written.

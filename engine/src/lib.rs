@@ -21,12 +21,13 @@
 //! | `verify` | a folder as it lies there |
 //! | `export` | series → whisper files |
 //! | `snapshot`, `half_snapshots` | the database as it is now → another folder, or nothing |
+//! | `database_id` | which database that was |
 //! | `job` | what work on many files tells |
 //! | `block` | sealed blocks |
 //! | `compact` | when blocks are merged |
 //! | `manifest`, `series_log` | which blocks and series exist |
 //! | `events` | what happened beside the samples |
-//! | `log_file` | what the series log and the event log share |
+//! | `log_file`, `segments` | what the series log and the event log share |
 //! | `open`, `load` | what is on disk → memory |
 //! | `rules` | other rules → series and log |
 //! | `fetch`, `rollup` | head + blocks → one answer |
@@ -43,6 +44,7 @@ mod cleanup;
 pub mod clock;
 mod compact;
 mod counters;
+mod database_id;
 mod db;
 mod delete;
 pub mod error;
@@ -67,6 +69,7 @@ mod rollup;
 mod rules;
 pub mod schema;
 mod seal;
+mod segments;
 mod series;
 mod series_log;
 mod snapshot;
@@ -79,6 +82,7 @@ mod whisper_dir;
 pub use append::{Appended, Refusal, Refused};
 pub use clock::Clock;
 pub use counters::{Metric, MetricKind};
+pub use database_id::database_id;
 pub use db::Db;
 pub use error::{
     AddEventError, AppendError, CloseError, Damage, DeleteError, FetchError, FindError, OpenError,
@@ -101,6 +105,7 @@ pub use options::{
 pub use rules::has_points_without_rules;
 pub use series::{SeriesId, SeriesInfo};
 pub use silverback_formats::carbon::Point;
+pub use silverback_formats::database_id::DatabaseId;
 pub use silverback_formats::event::Event;
 pub use snapshot::Snapshot;
 pub use verify::{DamagedFile, VerifyEvent, is_database, verify_folder};

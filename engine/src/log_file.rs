@@ -1,5 +1,5 @@
 //! A log file: how its frames are read, and how it is appended to, a write and a sync at a time.
-//! The event log and each segment of the series log are such files.
+//! Each segment of the event log and of the series log is such a file.
 //!
 //! The file is created by the first append. What a failed append left behind the last whole frame
 //! is cut off before the next one.
@@ -7,7 +7,6 @@
 use crate::error::{Damage, FileError};
 use crate::storage::{Storage, StorageFile};
 use silverback_formats::frame::{self, FrameError, Frames, LogKind, Step};
-use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -89,33 +88,6 @@ impl LogFile {
     ) -> Self {
         let (len_bytes, torn, unnamed) = (0, false, false);
         Self { storage, path, kind, number, file: None, len_bytes, torn, unnamed }
-    }
-
-    /// Reads the log at `path`, giving its frames to `each`, and opens it for appending.
-    pub(crate) fn open(
-        storage: Arc<dyn Storage>,
-        path: PathBuf,
-        kind: LogKind,
-        each: &mut TakeFrame<'_>,
-    ) -> Result<(Self, Vec<Damage>), FileError> {
-        let io = |source| FileError { path: path.clone(), source };
-        let bytes = match storage.read_through(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok((Self::new(storage, path, kind, 0), Vec::new()));
-            }
-            Err(source) => return Err(io(source)),
-        };
-        let Found { len_bytes, damage } = read(&path, kind, &bytes, 0..bytes.len(), each)?;
-        let mut log = Self::new(Arc::clone(&storage), path.clone(), kind, 0);
-        if len_bytes >= frame::HEADER_BYTES {
-            let file = storage.open_append(&path).map_err(io)?;
-            file.truncate(len_bytes as u64).map_err(io)?;
-            // The process that wrote the frames may have been killed before it synced them.
-            file.sync().map_err(io)?;
-            (log.file, log.len_bytes) = (Some(file), len_bytes as u64);
-        }
-        Ok((log, damage))
     }
 
     /// Length of the log up to its last whole frame; zero when there is no file yet.

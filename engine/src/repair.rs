@@ -11,10 +11,11 @@
 //! that is one in the old log, a start reads all of the new one.
 
 use crate::error::{FileError, SealError};
+use crate::events;
 use crate::inner::{Disk, Inner, keep_copy};
 use crate::series::SeriesId;
 use crate::series_log;
-use crate::verify::{self, Nobody};
+use crate::verify::Nobody;
 use std::path::PathBuf;
 
 impl Inner {
@@ -39,9 +40,12 @@ impl Inner {
             self.repair_series_log()?;
             repaired += 1;
         }
-        let events = crate::events::path(root);
-        if verify::events(storage, events.clone())?.outcome.is_err() {
-            keep_copy(storage, &self.folders.quarantine, &events)?;
+        let mut damaged = events::read(storage, root)?;
+        damaged.retain(|segment| !segment.damage.is_empty());
+        if !damaged.is_empty() {
+            for segment in damaged {
+                keep_copy(storage, &self.folders.quarantine, &segment.path)?;
+            }
             self.events.rewrite()?;
             repaired += 1;
         }

@@ -1,15 +1,15 @@
 //! A database as it is now, as another folder that opens as one, in a moment.
 //!
-//! Blocks, the file of the index and closed segments of the WAL and of the series log never change,
-//! so they get a second name (a hard link), and no byte of them is copied or read: it takes as long
-//! with ten million series as with ten. Events, which are few, are appended to, so their whole
-//! frames are copied. The manifest is written anew, last and synced: a folder without one is a
-//! snapshot that was never finished.
+//! Blocks, the file of the index and closed segments of the WAL, of the series log and of the events
+//! never change, so they get a second name (a hard link), and no byte of them is copied or read: it
+//! takes as long with ten million series as with ten. The manifest is written anew, last and synced:
+//! a folder without one is a snapshot that was never finished.
 //!
 //! 1. Under the lock of files, so that what is listed stays: the state is taken down, WAL and
 //!    series log turn to new segments, and blocks, index and segments are linked, those of the WAL
 //!    from the floor on. What was appended before is in one of them, what comes later in none.
-//! 2. What was linked of the WAL is synced. The events are copied, all folders synced.
+//! 2. What was linked of the WAL is synced. The events turn to a new segment too, those before are
+//!    linked, and all folders are synced.
 //! 3. The manifest gets its name.
 //!
 //! Whoever opens a snapshot as a database begins new segments and never touches those that are
@@ -17,8 +17,8 @@
 
 use crate::base;
 use crate::block::block_name;
+use crate::database_id;
 use crate::error::{FileError, SnapshotError};
-use crate::events;
 use crate::inner::{Folders, Inner};
 use crate::manifest::{self, Manifest, State};
 use crate::options::StoreOptions;
@@ -99,11 +99,12 @@ fn write(inner: &Inner, to: &Folders) -> Result<Snapshot, FileError> {
     for dir in [&to.root, &to.wal, &to.blocks, &to.index] {
         storage.create_dir(dir).map_err(|source| FileError { path: dir.clone(), source })?;
     }
+    database_id::ensure(storage, &inner.folders.root)?;
     let mut linked = Linked { storage, files: 0, bytes: 0 };
+    linked.link(&database_id::path(&inner.folders.root), &database_id::path(&to.root))?;
     let state = link(inner, to, &mut linked)?;
     inner.sync_wal()?;
-    let from = events::path(&inner.folders.root);
-    linked.copy(&from, &events::path(&to.root), inner.events.len_bytes())?;
+    inner.events.each_closed_file(&mut |file| linked.link_into(file, &to.root))?;
     for dir in [&to.wal, &to.blocks, &to.index, &to.root] {
         storage.sync_dir(dir).map_err(|source| FileError { path: dir.clone(), source })?;
     }
@@ -123,7 +124,7 @@ fn link(inner: &Inner, to: &Folders, linked: &mut Linked<'_>) -> Result<State, F
     let mut disk = inner.disk.lock();
     let state = disk.manifest.state().clone();
     for file in disk.series_log.closed_files()? {
-        linked.link(&file, &to.root.join(file.file_name().expect("a file has a name")))?;
+        linked.link_into(&file, &to.root)?;
     }
     let lost = inner.store.lost();
     for number in state.blocks.keys() {
@@ -168,21 +169,9 @@ impl Linked<'_> {
         self.count(to)
     }
 
-    /// Copies the first bytes of a file that others are appended to; none where there is none.
-    fn copy(&mut self, from: &Path, to: &Path, len_bytes: u64) -> Result<(), FileError> {
-        if len_bytes == 0 {
-            return Ok(());
-        }
-        let len = usize::try_from(len_bytes).unwrap_or(usize::MAX);
-        let copy = || -> io::Result<()> {
-            let bytes = self.storage.read(from)?;
-            let bytes = bytes.get(..len).ok_or(io::ErrorKind::UnexpectedEof)?;
-            let file = self.storage.create(to)?;
-            file.append(bytes)?;
-            file.sync()
-        };
-        copy().map_err(|source| FileError { path: to.to_path_buf(), source })?;
-        self.count(to)
+    /// Under its name into a folder.
+    fn link_into(&mut self, from: &Path, dir: &Path) -> Result<(), FileError> {
+        self.link(from, &dir.join(from.file_name().expect("a file has a name")))
     }
 
     fn count(&mut self, path: &Path) -> Result<(), FileError> {

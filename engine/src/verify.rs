@@ -4,16 +4,14 @@
 use crate::base::{self, OpenBaseError};
 use crate::block::{Block, OpenBlockError, block_name};
 use crate::error::{Damage, FileError, OpenError};
+use crate::events;
 use crate::inner::Folders;
 use crate::job::{JobEvent, JobFile};
-use crate::log_file;
 use crate::manifest::{self, Found, State};
 use crate::series::SeriesId;
 use crate::series_log;
 use crate::storage::Storage;
 use crate::wal::recovery::{self, Replay};
-use silverback_formats::event::{Event, KIND_EVENT};
-use silverback_formats::frame::LogKind;
 use silverback_formats::manifest::BlockEntry;
 use std::fmt;
 use std::io;
@@ -66,17 +64,18 @@ pub fn verify_folder(
     let (state, manifest) = read_manifest(storage, &folders)?;
     let blocks: Vec<BlockEntry> = state.blocks.values().copied().collect();
     let series = series_log::read(storage, path, &mut Nobody)?;
+    let events = events::read(storage, path)?;
     let index = index(storage, &folders, &state)?;
     // Manifest, WAL, series log, events; then the index and its tags, if there are any, and the
     // blocks.
-    let files = 3 + series.len() + index.len() + blocks.len();
+    let files = 2 + series.len() + events.len() + index.len() + blocks.len();
     if each(JobEvent::Files(files)).is_break() {
         return Ok(());
     }
     let wal = wal(storage, &folders, state.wal_floor)?;
-    let series = series.into_iter().map(|segment| file(segment.path, 0, segment.damage));
-    let events = events(storage, crate::events::path(path))?;
-    for file in [manifest, wal].into_iter().chain(series).chain([events]).chain(index) {
+    let logs = series.into_iter().chain(events);
+    let logs = logs.map(|segment| file(segment.path, 0, segment.damage));
+    for file in [manifest, wal].into_iter().chain(logs).chain(index) {
         if each(JobEvent::File(file)).is_break() {
             return Ok(());
         }
@@ -129,29 +128,6 @@ fn wal(
     }
     let replayed = recovery::replay(storage, &folders.wal, floor..u64::MAX, &mut Nobody)?;
     Ok(file(folders.wal.clone(), replayed.samples, replayed.damage))
-}
-
-/// Reads all events.
-pub(crate) fn events(
-    storage: &dyn Storage,
-    path: PathBuf,
-) -> Result<JobFile<(), DamagedFile>, FileError> {
-    let bytes = match storage.read_through(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(file(path, 0, Vec::new()));
-        }
-        Err(source) => return Err(FileError { path, source }),
-    };
-    let found = log_file::read(&path, LogKind::Events, &bytes, 0..bytes.len(), &mut event_frame)?;
-    Ok(file(path, 0, found.damage))
-}
-
-fn event_frame(kind: u8, payload: &[u8]) -> Result<(), String> {
-    if kind != KIND_EVENT {
-        return Err(format!("frame of unknown kind {kind}"));
-    }
-    Event::decode(payload).map(drop).map_err(|error| error.to_string())
 }
 
 /// The file of the index and that of its tags, as far as there are some.

@@ -9,6 +9,7 @@
 //! | [`frame`] | checksummed records of every append-only log |
 //! | [`wal`] | what the frames of the write-ahead log hold |
 //! | [`event`] | what the frames of the event log hold |
+//! | [`database_id`] | what tells a database from others |
 //! | [`gorilla`] | one series' values, compressed |
 //! | [`cold`] | one series' values at rest: smaller, and slower to write |
 //! | [`chunk`] | a sealed stretch of one series: which slots hold a value, and the values |
@@ -25,6 +26,7 @@ pub mod block;
 pub mod carbon;
 pub mod chunk;
 pub mod cold;
+pub mod database_id;
 pub mod event;
 pub mod frame;
 pub mod gorilla;

@@ -1,7 +1,7 @@
 //! A real disk, small, that is full: every way in and out of the server while it lasts, and after.
 //!
-//! What needs no real disk is in the tests of the engine: I/O errors, a file system that turns
-//! read-only, syncs that fail or do not end.
+//! A file system that turns read-only is in [`crate::read_only`]. What needs no real disk is in the
+//! tests of the engine: I/O errors, syncs that fail or do not end.
 
 use crate::folder::SmallDisk;
 use crate::support::node::{Node, config};

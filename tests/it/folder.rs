@@ -95,8 +95,12 @@ pub(crate) struct SmallDisk {
 impl SmallDisk {
     /// `None`, with the reason printed, where this process may not mount.
     pub(crate) fn mount(mount: PathBuf) -> Option<Self> {
+        Self::mount_with(mount, &["-t", "tmpfs", "-o", "size=4m", "tmpfs"])
+    }
+
+    /// The same with what is to be mounted, and how.
+    pub(crate) fn mount_with(mount: PathBuf, options: &[&str]) -> Option<Self> {
         std::fs::create_dir_all(&mount).unwrap();
-        let options = ["-t", "tmpfs", "-o", "size=4m", "tmpfs"];
         match Command::new("mount").args(options).arg(&mount).output() {
             Ok(output) if output.status.success() => Some(Self { mount }),
             Ok(output) => {
@@ -110,12 +114,31 @@ impl SmallDisk {
         }
     }
 
-    /// Lets nobody write, or everybody who may.
+    /// Lets nobody write, or everybody who may. No file there may be open for writing.
     pub(crate) fn set_read_only(&self, read_only: bool) {
-        let option = if read_only { "remount,ro" } else { "remount,rw" };
+        self.remount(if read_only { "remount,ro" } else { "remount,rw" });
+    }
+
+    /// Mounts it again with other options.
+    pub(crate) fn remount(&self, options: &str) {
         let mut command = Command::new("mount");
-        let status = command.args(["-o", option]).arg(&self.mount).status().unwrap();
+        let status = command.args(["-o", options]).arg(&self.mount).status().unwrap();
+        assert!(status.success(), "{options}");
+    }
+
+    /// Puts the same folder over itself, read-only: nothing is created there any more, nor opened
+    /// for writing. What is open for writing stays so.
+    pub(crate) fn cover_read_only(&self) {
+        let mut command = Command::new("mount");
+        let status = command.arg("--bind").arg(&self.mount).arg(&self.mount).status().unwrap();
         assert!(status.success());
+        self.remount("remount,bind,ro");
+    }
+
+    /// Takes away what was mounted there last.
+    pub(crate) fn unmount(&self) -> bool {
+        let output = Command::new("umount").arg("-l").arg(&self.mount).output();
+        output.is_ok_and(|output| output.status.success())
     }
 
     fn ballast(&self) -> PathBuf {
@@ -138,8 +161,8 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily, since a test that fails may still run a server on it.
-        let _ = Command::new("umount").arg("-l").arg(&self.mount).status();
+        // Lazily, since a test that fails may still run a server on it; and it may be covered.
+        while self.unmount() {}
     }
 }
 
@@ -147,7 +170,11 @@ const RULES: &str = "[all]\npattern = .*\nretentions = 1s:10d\n";
 
 /// Sends `count` lines of one series from slot `from` on; waits for at most a second for a server
 /// that does not read. Bytes that could not be sent are given back.
-fn send_some(stream: &mut TcpStream, first_s: i64, slots: std::ops::Range<i64>) -> Vec<u8> {
+pub(crate) fn send_some(
+    stream: &mut TcpStream,
+    first_s: i64,
+    slots: std::ops::Range<i64>,
+) -> Vec<u8> {
     let mut text = Vec::new();
     for slot in slots {
         writeln!(text, "full.disk {slot} {}", first_s + slot).unwrap();
@@ -162,7 +189,8 @@ fn send_some(stream: &mut TcpStream, first_s: i64, slots: std::ops::Range<i64>) 
     text.split_off(sent)
 }
 
-fn stored(node: &Node, first_s: i64) -> i64 {
+/// How many lines of that series are stored, which have to be the first ones.
+pub(crate) fn stored(node: &Node, first_s: i64) -> i64 {
     let series = node.fetch("full.disk", first_s..first_s + 800_000);
     let points = series.into_iter().flat_map(|series| series.points);
     let mut count = 0;

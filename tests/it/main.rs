@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod backup;
+mod backup_trouble;
+mod bucket;
 mod cli;
 mod config;
 mod database_commands;
@@ -11,6 +13,7 @@ mod grafana;
 mod hostile;
 mod ingest;
 mod operator;
+mod read_only;
 mod rules;
 mod serving;
 mod stopping;

@@ -8,26 +8,23 @@
 //! The order between names and removals says nothing: an id is never given twice, so a name
 //! belongs to the highest id that has it and was not removed.
 //!
-//! The log lies in several files, all but the newest of which never change: see `segments`.
+//! The log lies in several files, all but the newest of which never change: see [`segments`].
 
-mod segments;
 #[cfg(test)]
 mod tests;
 
 use crate::error::{Damage, FileError};
+use crate::segments::{self, Log, Segment, Segments};
 use crate::storage::Storage;
 use crate::wal::recovery::{Replay, give_series};
-pub(crate) use segments::Segment;
-use segments::Segments;
-use silverback_formats::frame;
+use silverback_formats::frame::{self, LogKind};
 use silverback_formats::wal::{
     KIND_REMOVED, KIND_SERIES, REMOVED_MAX, removed, removed_into, series_into,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Name of the first file, with which those of the others begin.
-const SERIES: &str = "SERIES";
+const LOG: Log = Log { name: "SERIES", kind: LogKind::Series };
 /// Bytes of names at which a frame is closed.
 const FRAME_BYTES_MAX: usize = 256 << 10;
 
@@ -57,7 +54,7 @@ impl SeriesLog {
             next_id = next_id.max(take_frame(kind, payload, into)?);
             Ok(())
         };
-        let (segments, damage) = Segments::open(storage, dir, from, &mut take)?;
+        let (segments, damage) = Segments::open(LOG, storage, dir, from, &mut take)?;
         Ok((Self { segments, next_id, lacks_names: false }, damage))
     }
 
@@ -150,7 +147,9 @@ pub(crate) fn read(
     dir: &Path,
     into: &mut dyn Replay,
 ) -> Result<Vec<Segment>, FileError> {
-    segments::read(storage, dir, 0, &mut |kind, payload| take_frame(kind, payload, into).map(drop))
+    segments::read(LOG, storage, dir, 0, &mut |kind, payload| {
+        take_frame(kind, payload, into).map(drop)
+    })
 }
 
 /// Gives the names of the ids `first..end` as frames to `write`, some at a time, with the id that

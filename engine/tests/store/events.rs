@@ -2,7 +2,7 @@
 
 use crate::support::{Bench, NOW_S};
 use silverback_engine::storage::{Fault, FaultyStorage, MemoryStorage, Storage};
-use silverback_engine::{AddEventError, Db, EVENT_BYTES_MAX, Event};
+use silverback_engine::{AddEventError, Db, EVENT_BYTES_MAX, Event, Options};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -77,6 +77,54 @@ fn a_failed_event_is_not_there_and_the_next_one_is() {
     }
 }
 
+/// A snapshot closes the file that events are appended to, and a start does. They become few again.
+#[test]
+fn events_of_many_files_are_all_there_and_in_order() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let files = || {
+        let paths = storage.paths();
+        paths.iter().filter(|path| path.to_string_lossy().starts_with("/db/EVENTS")).count()
+    };
+    let mut most = 0;
+    for round in 0..40_u64 {
+        let db = bench.open(&storage);
+        assert_eq!((db.damage(), all(&db).len() as u64), (vec![], round * 2));
+        assert_eq!(db.add_event(event(1, &format!("{round} a"))).unwrap(), round * 2 + 1);
+        let snapshot = db.snapshot(&round.to_string()).unwrap();
+        db.add_event(event(1, &format!("{round} b"))).unwrap();
+        most = most.max(files());
+        let options = bench.options(Arc::new(storage.clone()));
+        let copy = Db::open(Options { path: snapshot.path, ..options }).unwrap();
+        assert_eq!(all(&copy), all(&db)[..round as usize * 2 + 1]);
+    }
+    assert!((2..12).contains(&most), "{most} files");
+}
+
+/// What a file has that was damaged is kept aside, of each of them.
+#[test]
+fn damage_in_an_older_file_is_repaired() {
+    let (bench, storage) = (Bench::new("60s:1d"), MemoryStorage::new());
+    let db = bench.open(&storage);
+    db.add_event(event(1, "first")).unwrap();
+    db.add_event(event(1, "second")).unwrap();
+    db.snapshot("one").unwrap();
+    db.add_event(event(1, "third")).unwrap();
+    drop(db);
+    let path = Path::new("/db/EVENTS");
+    storage.damage(path, |bytes| bytes[35] ^= 1);
+    let db = bench.open(&storage);
+    let damage = db.damage();
+    assert!(damage.len() == 1 && damage[0].path == path, "{damage:?}");
+    db.repair().unwrap();
+    let names = |db: &Db| all(db).into_iter().map(|(id, _, what)| (id, what)).collect::<Vec<_>>();
+    let expected = [(2, "second".to_owned()), (3, "third".to_owned())];
+    assert_eq!(names(&db), expected);
+    drop(db);
+    let db = bench.open(&storage);
+    assert_eq!((db.damage(), names(&db)), (vec![], expected.to_vec()));
+    assert!(storage.paths().iter().any(|path| path.starts_with("/db/quarantine")));
+}
+
 #[test]
 fn damage_costs_one_event_and_is_reported() {
     let bench = Bench::new("60s:1d");
@@ -120,10 +168,8 @@ fn events_fill_their_budget_and_no_more() {
     let bench = Bench::new("60s:1d");
     let storage = MemoryStorage::new();
     let limit_bytes = 10_000;
-    let options = || silverback_engine::Options {
-        event_budget_bytes: limit_bytes,
-        ..bench.options(Arc::new(storage.clone()))
-    };
+    let options =
+        || Options { event_budget_bytes: limit_bytes, ..bench.options(Arc::new(storage.clone())) };
     let fill = |db: &Db| {
         let refused = loop {
             if let Err(refused) = db.add_event(event(1, &"x".repeat(100))) {

@@ -2,7 +2,7 @@
 
 use crate::support::{Bench, NOW_S, last, put};
 use silverback_engine::storage::{DiskStorage, Fault, FaultyStorage, MemoryStorage};
-use silverback_engine::{Db, Options};
+use silverback_engine::{Db, Event, Options};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ fn begun(bench: &Bench, memory: &MemoryStorage) -> (Db, FaultyStorage) {
     put(&db, "a.b", NOW_S, 1.0);
     db.seal().unwrap();
     db.seal_index().unwrap();
+    db.add_event(Event { time_s: NOW_S, ..Event::default() }).unwrap();
     db.snapshot("old").unwrap();
     put(&db, "a.b", NOW_S - 60, 2.0);
     (db, storage)
@@ -48,6 +49,7 @@ fn after_a_start_each_snapshot_is_whole_or_gone() {
                 let snapshot = Db::open(Options { path: dir.into(), ..options }).unwrap();
                 assert!(snapshot.damage().is_empty(), "{:?}", snapshot.damage());
                 assert!(!last(&snapshot, "a.b", 3600).is_empty());
+                assert_eq!(snapshot.events(0..=i64::MAX).len(), 1);
             }
             if ended {
                 break;

@@ -4,8 +4,13 @@
 //! files, which makes the backup count. So whatever ends it before, earlier backups stay as they
 //! are, and what was copied is not copied again. Files that the last backup had, by path, length
 //! and time of change, are not even read.
+//!
+//! A place is of one database ([`owner`]), and one backup at a time is made to it: a lock on the
+//! machine where all of them are made. A listing never takes the place of another one.
 
 pub(crate) mod listing;
+mod owner;
+pub(crate) mod place;
 mod s3;
 pub(crate) mod target;
 
@@ -18,6 +23,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use listing::{ENDING, Entry, LISTINGS, Listing, OBJECTS, digest};
+use place::{Place, failed};
 use serde_json::json;
 use silverback_engine::storage::{DiskStorage, Storage, Walked};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,9 +32,9 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
-use target::Target;
 
-/// What the names of snapshots begin with that backups are made of; a backup's own name follows.
+/// What the names of snapshots begin with that backups are made of; the time follows, as in the
+/// name of a backup.
 const SNAPSHOT: &str = "backup-";
 /// Names of backups: the time, UTC.
 const NAME: &str = "%Y%m%dT%H%M%S.%6fZ";
@@ -52,6 +58,9 @@ pub(crate) struct Backup {
     /// Afterwards remove all backups but the newest N, and what only they needed
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
+    /// Use a place that has had backups of another database until now; those stay
+    #[arg(long)]
+    take_over: bool,
     #[command(flatten)]
     database: Database,
     #[command(flatten)]
@@ -74,12 +83,13 @@ struct Done {
 
 /// Makes a backup. Always true: what goes wrong is an error.
 pub(super) fn run(command: &Backup, out: &mut dyn Write) -> Result<bool, CommandError> {
-    let target = Target::open(&command.to)?;
+    let place = Place::open(&command.to)?;
+    // A place out of reach is told before anything is begun.
+    names(&place)?;
     let source = Source::of(&command.remote, &command.database)?;
-    let at = name_after(names(&target, &command.to)?.pop())?;
-    let snapshot = format!("{SNAPSHOT}{at}");
+    let snapshot = format!("{SNAPSHOT}{}", name_of(crate::logging::line::now()));
     let folder = source.take(&snapshot)?.path;
-    let copied = command.copy(&target, &folder, &at);
+    let copied = command.copy(&place, &folder);
     let removed = remove_snapshots(&source, &folder, &snapshot);
     source.close()?;
     let done = copied?;
@@ -109,20 +119,25 @@ fn time_of(name: &str) -> Option<Timestamp> {
 }
 
 impl Backup {
-    fn copy(&self, target: &Target, folder: &Path, at: &str) -> Result<Done, CommandError> {
+    fn copy(&self, place: &Place, folder: &Path) -> Result<Done, CommandError> {
         // So that nobody else takes the snapshot for one that was left behind.
         let _lock = DiskStorage.lock(folder).map_err(|error| failed(folder, &error))?;
+        // It is in `snapshots` in the folder of the database.
+        let _only_one = place.lock(folder.ancestors().nth(2).unwrap_or(folder))?;
         for folder in [OBJECTS, LISTINGS] {
-            let removed = target.remove_unfinished(folder);
-            removed.map_err(|error| there(&self.to, folder, &error))?;
+            place.remove_unfinished(folder)?;
         }
-        let mut done = Done { name: at.to_owned(), ..Done::default() };
-        let listing = done.copy_files(target, &self.to, folder)?;
-        let key = format!("{LISTINGS}/{at}{ENDING}");
-        let put = target.put(&key, listing.encode());
-        put.map_err(|error| there(&self.to, &key, &error))?;
+        owner::claim(place, folder, self.take_over)?;
+        let mut done = Done::default();
+        let listing = done.copy_files(place, folder)?;
+        done.name = list(place, &listing)?;
         if let Some(keep) = self.keep {
-            done.removed = prune(target, &self.to, keep as usize)?;
+            done.removed = prune(place, keep as usize).map_err(|error| {
+                CommandError::Database(format!(
+                    "{} is whole, but older backups cannot be removed: {error}",
+                    done.name
+                ))
+            })?;
         }
         Ok(done)
     }
@@ -147,22 +162,15 @@ impl Backup {
 
 impl Done {
     /// Copies what is not there yet, and lists all.
-    fn copy_files(
-        &mut self,
-        target: &Target,
-        place: &str,
-        folder: &Path,
-    ) -> Result<Listing, CommandError> {
-        let before = last_listing(target, place)?;
-        let objects = target.list(OBJECTS).map_err(|error| there(place, OBJECTS, &error))?;
-        let mut objects: BTreeSet<String> = objects.into_iter().collect();
+    fn copy_files(&mut self, place: &Place, folder: &Path) -> Result<Listing, CommandError> {
+        let before = last_listing(place)?;
+        let mut objects: BTreeSet<String> = place.list(OBJECTS)?.into_iter().collect();
         let mut entries = Vec::new();
         for path in files_below(folder).map_err(|error| failed(folder, &error))? {
             let file = folder.join(&path);
             let entry = entry(&file, path, &before).map_err(|error| failed(&file, &error))?;
             if objects.insert(entry.sha256.clone()) {
-                let put = target.put_file(&entry.key(), &file);
-                put.map_err(|error| there(place, &entry.key(), &error))?;
+                place.put_file(&entry.key(), &file)?;
                 self.copied_files += 1;
                 self.copied_bytes += entry.bytes;
             }
@@ -171,6 +179,17 @@ impl Done {
             entries.push(entry);
         }
         Ok(Listing::new(entries))
+    }
+}
+
+/// Lets a backup count, under a name that no other one has and that comes after all others.
+fn list(place: &Place, listing: &Listing) -> Result<String, CommandError> {
+    let bytes = listing.encode();
+    loop {
+        let name = name_after(names(place)?.pop())?;
+        if place.create(&format!("{LISTINGS}/{name}{ENDING}"), &bytes)? {
+            return Ok(name);
+        }
     }
 }
 
@@ -207,9 +226,9 @@ fn files_below(folder: &Path) -> io::Result<Vec<String>> {
 
 /// Files of the newest backup by path. One that cannot be read is passed over: then all files of
 /// the database are read.
-fn last_listing(target: &Target, place: &str) -> Result<BTreeMap<String, Entry>, CommandError> {
-    let Some(name) = names(target, place)?.pop() else { return Ok(BTreeMap::new()) };
-    let files = match read_listing(target, place, &name) {
+fn last_listing(place: &Place) -> Result<BTreeMap<String, Entry>, CommandError> {
+    let Some(name) = names(place)?.pop() else { return Ok(BTreeMap::new()) };
+    let files = match read_listing(place, &name) {
         Ok(listing) => listing.files,
         Err(error) => {
             // Nobody is left to be told when the terminal is gone.
@@ -221,40 +240,35 @@ fn last_listing(target: &Target, place: &str) -> Result<BTreeMap<String, Entry>,
 }
 
 /// Names of the backups of a place, oldest first.
-pub(crate) fn names(target: &Target, place: &str) -> Result<Vec<String>, CommandError> {
-    let listed = target.list(LISTINGS).map_err(|error| there(place, LISTINGS, &error))?;
+pub(crate) fn names(place: &Place) -> Result<Vec<String>, CommandError> {
+    let listed = place.list(LISTINGS)?;
     let names = listed.iter().filter_map(|name| name.strip_suffix(ENDING));
     Ok(names.map(str::to_owned).collect())
 }
 
 /// The listing of a backup.
-pub(crate) fn read_listing(
-    target: &Target,
-    place: &str,
-    name: &str,
-) -> Result<Listing, CommandError> {
+pub(crate) fn read_listing(place: &Place, name: &str) -> Result<Listing, CommandError> {
     let key = format!("{LISTINGS}/{name}{ENDING}");
-    let mut bytes = Vec::new();
-    target.get(&key, &mut bytes).map_err(|error| there(place, &key, &error))?;
-    Listing::decode(&bytes).map_err(|reason| there(place, &key, &reason))
+    Listing::decode(&place.read(&key)?).map_err(|reason| {
+        let advice = "this backup is lost, and can be removed with this file";
+        place.wrong(&key, &format!("{reason}; {advice}"))
+    })
 }
 
 /// Removes all backups but the newest, and then what none of those needs. Says how many backups.
-fn prune(target: &Target, place: &str, keep: usize) -> Result<usize, CommandError> {
-    let mut names = names(target, place)?;
+fn prune(place: &Place, keep: usize) -> Result<usize, CommandError> {
+    let mut names = names(place)?;
     let kept = names.split_off(names.len().saturating_sub(keep));
     let mut needed = BTreeSet::new();
     for name in &kept {
-        let files = read_listing(target, place, name)?.files;
+        let files = read_listing(place, name)?.files;
         needed.extend(files.into_iter().map(|entry| entry.sha256));
     }
-    let remove = |key: String| target.remove(&key).map_err(|error| there(place, &key, &error));
     for name in &names {
-        remove(format!("{LISTINGS}/{name}{ENDING}"))?;
+        place.remove(&format!("{LISTINGS}/{name}{ENDING}"))?;
     }
-    let objects = target.list(OBJECTS).map_err(|error| there(place, OBJECTS, &error))?;
-    for object in objects.iter().filter(|object| !needed.contains(*object)) {
-        remove(format!("{OBJECTS}/{object}"))?;
+    for object in place.list(OBJECTS)?.iter().filter(|object| !needed.contains(*object)) {
+        place.remove(&format!("{OBJECTS}/{object}"))?;
     }
     Ok(names.len())
 }
@@ -273,15 +287,6 @@ fn remove_snapshots(source: &Source, folder: &Path, own: &str) -> Result<(), Com
         }
     }
     Ok(())
-}
-
-fn failed(path: &Path, error: &io::Error) -> CommandError {
-    CommandError::Database(format!("{}: {error}", path.display()))
-}
-
-/// Something is wrong in a place of backups.
-pub(crate) fn there(place: &str, key: &str, error: &dyn std::fmt::Display) -> CommandError {
-    CommandError::Database(format!("{place}, {key}: {error}"))
 }
 
 #[cfg(test)]

@@ -4,14 +4,33 @@
 
 use super::s3::Bucket;
 use crate::commands::whisper::CommandError;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+
+/// Says that somebody works in a folder.
+const LOCK: &str = "LOCK";
 
 /// A place for backups. Keys are `FOLDER/NAME`.
 pub(crate) enum Target {
     Folder(PathBuf),
     Bucket(Box<Bucket>),
+}
+
+/// Which side of a copy failed.
+#[derive(Debug)]
+pub(crate) enum CopyError {
+    /// Where the bytes come from.
+    Source(io::Error),
+    /// Where they are to go.
+    Target(io::Error),
+}
+
+/// What is done with a file that is written.
+impl From<io::Error> for CopyError {
+    fn from(error: io::Error) -> Self {
+        Self::Target(error)
+    }
 }
 
 impl Target {
@@ -48,28 +67,73 @@ impl Target {
         }
     }
 
+    /// The file that [`Target::lock`] locks.
+    pub(crate) fn lock_path(&self, database: &Path) -> PathBuf {
+        match self {
+            Self::Folder(root) => root.join(LOCK),
+            // Where there are no locks, the database has one for each place that it is copied to.
+            Self::Bucket(bucket) => database.join(format!("BACKUP-{}.{LOCK}", bucket.short_name())),
+        }
+    }
+
+    /// Keeps other backups away as long as the answer lives. `WouldBlock` when one is running.
+    pub(crate) fn lock(&self, database: &Path) -> io::Result<File> {
+        if let Self::Folder(root) = self {
+            fs::create_dir_all(root)?;
+        }
+        let mut options = OpenOptions::new();
+        let file =
+            options.create(true).truncate(false).write(true).open(self.lock_path(database))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            // Where the file system has no locks nobody can be kept away.
+            Err(TryLockError::Error(_)) | Ok(()) => Ok(file),
+        }
+    }
+
     /// Puts the bytes of a file there.
-    pub(crate) fn put_file(&self, key: &str, from: &Path) -> io::Result<()> {
+    pub(crate) fn put_file(&self, key: &str, from: &Path) -> Result<(), CopyError> {
         match self {
             Self::Folder(root) => {
-                put(&root.join(key), |to| io::copy(&mut File::open(from)?, to).map(drop))
+                put(&root.join(key), |to| copy(File::open(from).map_err(CopyError::Source)?, to))
             }
             Self::Bucket(bucket) => bucket.put_file(key, from),
         }
     }
 
     /// Puts some bytes there.
-    pub(crate) fn put(&self, key: &str, bytes: Vec<u8>) -> io::Result<()> {
+    pub(crate) fn put(&self, key: &str, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Self::Folder(root) => put(&root.join(key), |to| to.write_all(&bytes)),
+            Self::Folder(root) => put(&root.join(key), |to| to.write_all(bytes)),
             Self::Bucket(bucket) => bucket.put(key, bytes),
         }
     }
 
-    /// Writes what is there to `out`.
-    pub(crate) fn get(&self, key: &str, out: &mut dyn Write) -> io::Result<()> {
+    /// Puts some bytes there unless others are. Whether they are there.
+    pub(crate) fn create(&self, key: &str, bytes: &[u8]) -> io::Result<bool> {
         match self {
-            Self::Folder(root) => io::copy(&mut File::open(root.join(key))?, out).map(drop),
+            // Under the lock nobody comes in between.
+            Self::Folder(root) if !root.join(key).try_exists()? => {
+                self.put(key, bytes).map(|()| true)
+            }
+            Self::Folder(_) => Ok(self.read(key)? == bytes),
+            Self::Bucket(bucket) => bucket.create(key, bytes),
+        }
+    }
+
+    /// What is there.
+    pub(crate) fn read(&self, key: &str) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        match self.get(key, &mut bytes) {
+            Err(CopyError::Source(error) | CopyError::Target(error)) => Err(error),
+            Ok(()) => Ok(bytes),
+        }
+    }
+
+    /// Writes what is there to `out`.
+    pub(crate) fn get(&self, key: &str, out: &mut dyn Write) -> Result<(), CopyError> {
+        match self {
+            Self::Folder(root) => copy(File::open(root.join(key)).map_err(CopyError::Source)?, out),
             Self::Bucket(bucket) => bucket.get(key, out),
         }
     }
@@ -120,23 +184,40 @@ fn create(path: &Path) -> io::Result<File> {
     }
 }
 
+/// Copies all bytes, and tells which side failed.
+fn copy(mut from: impl Read, to: &mut dyn Write) -> Result<(), CopyError> {
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => to.write_all(&buffer[..read]).map_err(CopyError::Target)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(CopyError::Source(error)),
+        }
+    }
+}
+
 /// Writes a file under another name, durably, and lets it appear under its own.
-pub(crate) fn put(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+pub(crate) fn put<E: From<io::Error>>(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> Result<(), E>,
+) -> Result<(), E> {
+    let folder = path.parent().ok_or(io::Error::from(io::ErrorKind::InvalidInput))?;
     fs::create_dir_all(folder)?;
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("file");
     let unfinished = folder.join(format!(".{name}.{}", std::process::id()));
-    let written = create(&unfinished).and_then(|mut file| {
+    let write = || {
+        let mut file = create(&unfinished)?;
         write(&mut file)?;
         file.sync_all()?;
-        fs::rename(&unfinished, path)
-    });
-    if let Err(error) = written {
+        Ok(fs::rename(&unfinished, path)?)
+    };
+    if let Err(error) = write() {
         // It has no name that anybody looks for.
         let _ = fs::remove_file(&unfinished);
         return Err(error);
     }
-    File::open(folder)?.sync_all()
+    Ok(File::open(folder)?.sync_all()?)
 }
 
 #[cfg(test)]
@@ -149,7 +230,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let target = Target::Folder(root.path().to_path_buf());
         target.remove_unfinished("objects").unwrap();
-        target.put("objects/whole", b"1".to_vec()).unwrap();
+        target.put("objects/whole", b"1").unwrap();
         let at = |name: &str| root.path().join("objects").join(name);
         fs::write(at(".left.1"), "2").unwrap();
         let written = create(&at(".written.2")).unwrap();
@@ -159,5 +240,22 @@ mod tests {
         target.remove_unfinished("objects").unwrap();
         assert!(!at(".written.2").exists());
         assert_eq!(target.list("objects").unwrap(), ["whole"]);
+    }
+
+    #[test]
+    fn what_is_there_is_not_replaced_and_one_at_a_time_works_there() {
+        let root = tempfile::tempdir().unwrap();
+        let target = Target::Folder(root.path().join("new"));
+        let held = target.lock(root.path()).unwrap();
+        let refused = target.lock(root.path()).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::WouldBlock);
+        drop(held);
+        target.lock(root.path()).unwrap();
+        for (bytes, is_there) in [(b"one", true), (b"one", true), (b"two", false)] {
+            assert_eq!(target.create("backups/x", bytes).unwrap(), is_there);
+        }
+        assert_eq!(target.read("backups/x").unwrap(), b"one");
+        target.put("backups/x", b"two").unwrap();
+        assert_eq!(target.read("backups/x").unwrap(), b"two");
     }
 }

@@ -1,8 +1,8 @@
-//! The files of the series log.
+//! The files of a log that snapshots link: the series log, or the event log.
 //!
 //! The log is one row of frames, cut into *segments*. A byte of it has a *position*, counted
 //! through all segments without their headers; the first one has 20, which is where it lies in the
-//! first segment, `SERIES`. Others are named after the position that they begin at, as
+//! first segment, such as `SERIES`. Others are named after the position that they begin at, as
 //! `SERIES.0000004711`. A segment ends where the next one begins: what its file has beyond that was
 //! torn by a crash, or is in the next ones too.
 //!
@@ -19,7 +19,6 @@
 //!   the same way. The number in its header says that the log begins with it, so segments before it
 //!   do not count. The next start removes those that were left.
 
-use super::SERIES;
 use crate::error::{Damage, FileError};
 use crate::log_file::{self, LogFile, TakeFrame};
 use crate::storage::{FileBytes, Storage};
@@ -37,8 +36,15 @@ const BEGINS_LOG: u64 = 1 << 63;
 /// Closed segments of this length are not merged any more: there are few of them, and a merge is
 /// to take a moment.
 const FULL_BYTES: u64 = 8 << 20;
-/// Name under which a segment is written that replaces others.
-const UNFINISHED: &str = "SERIES.tmp";
+
+/// Which log it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Log {
+    /// Name of the first file, with which those of the others begin.
+    pub(crate) name: &'static str,
+    /// What the headers of its files say.
+    pub(crate) kind: LogKind,
+}
 
 /// A segment as it was read.
 #[derive(Debug)]
@@ -52,8 +58,9 @@ pub(crate) struct Segment {
 
 /// All segments, the newest of them open for appending.
 #[derive(Debug)]
-pub(super) struct Segments {
+pub(crate) struct Segments {
     storage: Arc<dyn Storage>,
+    log: Log,
     dir: PathBuf,
     /// Where those begin that are not appended to any more, ascending.
     closed: Vec<u64>,
@@ -66,16 +73,18 @@ pub(super) struct Segments {
 /// Gives the frames of the log in `dir` from position `from` on to `each`, and says what was found
 /// in each segment that counts, in order. What `each` refuses is damage.
 pub(crate) fn read(
+    log: Log,
     storage: &dyn Storage,
     dir: &Path,
     from: u64,
     each: &mut TakeFrame<'_>,
 ) -> Result<Vec<Segment>, FileError> {
-    let mut begins: Vec<u64> = list(storage, dir)?.iter().filter_map(|n| begin_of(n)).collect();
+    let mut begins: Vec<u64> =
+        list(storage, dir)?.iter().filter_map(|name| log.begin_of(name)).collect();
     begins.sort_unstable();
     let mut files = Vec::new();
     for begin in begins {
-        let path = path(dir, begin);
+        let path = log.path(dir, begin);
         let bytes = storage.read(&path).and_then(|bytes| {
             bytes.check_readable(0..bytes.len().min(frame::HEADER_BYTES))?;
             Ok(bytes)
@@ -83,13 +92,13 @@ pub(crate) fn read(
         files.push((begin, bytes.map_err(|source| FileError { path, source })?));
     }
     let begins_log = |(begin, bytes): &(u64, FileBytes)| {
-        frame::header_number(LogKind::Series, bytes) == Ok(number(*begin) | BEGINS_LOG)
+        frame::header_number(log.kind, bytes) == Ok(number(*begin) | BEGINS_LOG)
     };
     files.drain(..files.iter().rposition(begins_log).unwrap_or(0));
     let mut segments = Vec::new();
     for (at, (begin, bytes)) in files.iter().enumerate() {
         let next = files.get(at + 1).map(|(next, _)| *next);
-        segments.push(read_segment(dir, (*begin, next), bytes, from, each)?);
+        segments.push(read_segment(log, dir, (*begin, next), bytes, from, each)?);
     }
     if let (Some(file), Some(first)) = (files.first(), segments.first_mut())
         && !(file.0 == FIRST || begins_log(file))
@@ -101,13 +110,14 @@ pub(crate) fn read(
 
 /// Reads the segment from `begin` up to the one at `next`.
 fn read_segment(
+    log: Log,
     dir: &Path,
     (begin, next): (u64, Option<u64>),
     bytes: &FileBytes,
     from: u64,
     each: &mut TakeFrame<'_>,
 ) -> Result<Segment, FileError> {
-    let path = path(dir, begin);
+    let path = log.path(dir, begin);
     let place = |position: u64| usize::try_from(position - begin + FIRST).unwrap_or(usize::MAX);
     let limit = next.map_or(usize::MAX, place);
     let range = place(from.max(begin)).min(limit)..limit;
@@ -115,10 +125,10 @@ fn read_segment(
     let readable = bytes.check_readable(wanted);
     readable.map_err(|source| FileError { path: path.clone(), source })?;
     let log_file::Found { len_bytes, damage } =
-        log_file::read(&path, LogKind::Series, bytes, range, each)?;
+        log_file::read(&path, log.kind, bytes, range, each)?;
     let end = begin + (len_bytes as u64).saturating_sub(FIRST);
     let mut segment = Segment { path, damage, begin, end };
-    if let Ok(found) = frame::header_number(LogKind::Series, bytes)
+    if let Ok(found) = frame::header_number(log.kind, bytes)
         && found & !BEGINS_LOG != number(begin)
     {
         segment.bad(8, format!("header: number is {found}, expected {}", number(begin)));
@@ -137,18 +147,19 @@ impl Segment {
 
 impl Segments {
     /// Reads the log as [`read`] does, and opens it for appending.
-    pub(super) fn open(
+    pub(crate) fn open(
+        log: Log,
         storage: Arc<dyn Storage>,
         dir: &Path,
         from: u64,
         each: &mut TakeFrame<'_>,
     ) -> Result<(Self, Vec<Damage>), FileError> {
-        let found = read(&*storage, dir, from, each)?;
+        let found = read(log, &*storage, dir, from, each)?;
         let begin = found.last().map_or(FIRST, |last| last.end);
-        let newest = segment(&storage, dir, begin);
+        let newest = log.segment(&storage, dir, begin);
         let closed: Vec<u64> =
             found.iter().map(|segment| segment.begin).filter(|&closed| closed < begin).collect();
-        let segments = Self { storage, dir: dir.to_path_buf(), closed, begin, newest };
+        let segments = Self { storage, log, dir: dir.to_path_buf(), closed, begin, newest };
         if let Some(last) = segments.files().last() {
             // The process that wrote the frames may have been killed before it synced them.
             let file = segments.storage.open_append(last);
@@ -163,7 +174,10 @@ impl Segments {
     fn remove_others(&self, first: Option<u64>) -> Result<(), FileError> {
         let is_before = |begin: &u64| first.is_some_and(|first| *begin < first);
         let mut others = list(&*self.storage, &self.dir)?;
-        others.retain(|name| name == UNFINISHED || begin_of(name).as_ref().is_some_and(is_before));
+        let unfinished = self.log.unfinished();
+        others.retain(|name| {
+            *name == unfinished || self.log.begin_of(name).as_ref().is_some_and(is_before)
+        });
         let remove = || {
             if !others.is_empty() {
                 // What replaced them may not be durable yet.
@@ -175,39 +189,39 @@ impl Segments {
     }
 
     /// Files that are not changed any more: the whole log after [`Segments::turn`].
-    pub(super) fn files(&self) -> Vec<PathBuf> {
-        self.closed.iter().map(|&begin| path(&self.dir, begin)).collect()
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        self.closed.iter().map(|&begin| self.log.path(&self.dir, begin)).collect()
     }
 
     /// Position after the last byte.
-    pub(super) fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.begin + self.newest.len_bytes().saturating_sub(FIRST)
     }
 
     /// The last file, and where what is known of it ends.
-    pub(super) fn last_place(&self) -> (PathBuf, u64) {
+    pub(crate) fn last_place(&self) -> (PathBuf, u64) {
         let begin = self.closed.last().copied().filter(|_| !self.newest.is_begun());
         let begin = begin.unwrap_or(self.begin);
-        (path(&self.dir, begin), self.end() - begin + FIRST)
+        (self.log.path(&self.dir, begin), self.end() - begin + FIRST)
     }
 
     /// Appends whole frames, durably.
-    pub(super) fn append(&mut self, frames: &[u8]) -> Result<(), FileError> {
+    pub(crate) fn append(&mut self, frames: &[u8]) -> Result<(), FileError> {
         if !self.newest.is_begun()
             && let Err(error) = self.merge()
         {
-            tracing::warn!("{error}; segments of the series log are merged another time");
+            tracing::warn!("{error}; segments of {} are merged another time", self.log.name);
         }
         self.newest.append(frames)
     }
 
     /// Closes the newest segment, unless nothing is in it.
-    pub(super) fn turn(&mut self) -> Result<(), FileError> {
+    pub(crate) fn turn(&mut self) -> Result<(), FileError> {
         self.newest.settle()?;
         let end = self.end();
         if end > self.begin {
             self.closed.push(self.begin);
-            (self.begin, self.newest) = (end, segment(&self.storage, &self.dir, end));
+            (self.begin, self.newest) = (end, self.log.segment(&self.storage, &self.dir, end));
         }
         Ok(())
     }
@@ -227,7 +241,7 @@ impl Segments {
         }
         let mut merged = Vec::new();
         for at in first..self.closed.len() {
-            let path = path(&self.dir, self.closed[at]);
+            let path = self.log.path(&self.dir, self.closed[at]);
             let bytes = self.storage.read_through(&path);
             let bytes = bytes.map_err(|source| FileError { path, source })?;
             let end = next_of(at) - self.closed[at] + FIRST;
@@ -245,12 +259,12 @@ impl Segments {
     }
 
     fn write_merged(&self, begin: u64, bytes: &[u8]) -> Result<(), FileError> {
-        let unfinished = self.dir.join(UNFINISHED);
+        let unfinished = self.dir.join(self.log.unfinished());
         let write = || {
             let file = self.storage.create(&unfinished)?;
             file.append(bytes)?;
             file.sync()?;
-            self.storage.rename(&unfinished, &path(&self.dir, begin))?;
+            self.storage.rename(&unfinished, &self.log.path(&self.dir, begin))?;
             self.storage.sync_dir(&self.dir)
         };
         write().map_err(|source| {
@@ -262,14 +276,14 @@ impl Segments {
 
     /// Puts another log in the place of this one: the frames that `write` gives piece by piece, of
     /// which the first has the position [`Segments::end`]. After an error either is there.
-    pub(super) fn replace(
+    pub(crate) fn replace(
         &mut self,
         write: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<(), FileError>) -> Result<(), FileError>,
     ) -> Result<(), FileError> {
         let begin = self.end();
-        let (storage, path) = (Arc::clone(&self.storage), path(&self.dir, begin));
+        let (storage, path) = (Arc::clone(&self.storage), self.log.path(&self.dir, begin));
         let number = number(begin) | BEGINS_LOG;
-        let mut newest = LogFile::new(storage, path, LogKind::Series, number);
+        let mut newest = LogFile::new(storage, path, self.log.kind, number);
         newest.rewrite(write)?;
         self.newest = newest;
         let mut replaced = std::mem::take(&mut self.closed);
@@ -285,17 +299,12 @@ impl Segments {
     /// Removes segments that are in others, or replaced.
     fn remove(&self, segments: &[u64]) {
         for &begin in segments {
-            let path = path(&self.dir, begin);
+            let path = self.log.path(&self.dir, begin);
             if let Err(error) = self.storage.remove(&path) {
                 tracing::warn!("{}: {error}; it is not needed any more", path.display());
             }
         }
     }
-}
-
-/// A segment that is not there yet.
-fn segment(storage: &Arc<dyn Storage>, dir: &Path, begin: u64) -> LogFile {
-    LogFile::new(Arc::clone(storage), path(dir, begin), LogKind::Series, number(begin))
 }
 
 /// Number of a segment: its position, and zero for the first, as when there were no others.
@@ -311,17 +320,29 @@ fn list(storage: &dyn Storage, dir: &Path) -> Result<Vec<String>, FileError> {
     }
 }
 
-/// Path of the segment in `dir` that begins at a position.
-fn path(dir: &Path, begin: u64) -> PathBuf {
-    dir.join(name(begin))
-}
+impl Log {
+    /// A segment that is not there yet.
+    fn segment(self, storage: &Arc<dyn Storage>, dir: &Path, begin: u64) -> LogFile {
+        LogFile::new(Arc::clone(storage), self.path(dir, begin), self.kind, number(begin))
+    }
 
-fn name(begin: u64) -> String {
-    if begin == FIRST { SERIES.to_owned() } else { format!("{SERIES}.{begin:010}") }
-}
+    /// Path of the segment in `dir` that begins at a position.
+    fn path(self, dir: &Path, begin: u64) -> PathBuf {
+        dir.join(self.name_of(begin))
+    }
 
-fn begin_of(file: &str) -> Option<u64> {
-    let rest = file.strip_prefix(SERIES)?;
-    let begin = rest.strip_prefix('.').map_or(Ok(FIRST), str::parse).ok()?;
-    ((FIRST..POSITION_MAX).contains(&begin) && name(begin) == file).then_some(begin)
+    fn name_of(self, begin: u64) -> String {
+        if begin == FIRST { self.name.to_owned() } else { format!("{}.{begin:010}", self.name) }
+    }
+
+    /// Name under which a segment is written that replaces others.
+    fn unfinished(self) -> String {
+        format!("{}.tmp", self.name)
+    }
+
+    fn begin_of(self, file: &str) -> Option<u64> {
+        let rest = file.strip_prefix(self.name)?;
+        let begin = rest.strip_prefix('.').map_or(Ok(FIRST), str::parse).ok()?;
+        ((FIRST..POSITION_MAX).contains(&begin) && self.name_of(begin) == file).then_some(begin)
+    }
 }
