@@ -113,6 +113,16 @@ impl Column {
         known.filter(move |&(slot, _)| is_later(slot))
     }
 
+    /// The known slots for which `computed` has nothing that came later, and their values.
+    pub(super) fn not_before(&self, computed: &Self) -> impl Iterator<Item = (usize, f64)> {
+        let is_kept = move |slot: usize| {
+            let computed = computed.stamps.get(slot).copied().unwrap_or(0);
+            self.stamps.get(slot).is_some_and(|&stamp| stamp >= computed)
+        };
+        let known = self.values.iter().copied().enumerate().filter(|(_, value)| !value.is_nan());
+        known.filter(move |&(slot, _)| is_kept(slot))
+    }
+
     /// Slots of another, longer step, whether or not it is a multiple: slot `i` counts for slot
     /// `target(i)`, in which one known value is enough.
     pub(super) fn group(
@@ -176,6 +186,8 @@ mod tests {
         let all = found.later_than(&none).map(|(slot, _)| slot);
         assert_eq!(all.collect::<Vec<_>>(), [0, 1, 2]);
         assert_eq!(none.later_than(&stored).count(), 0);
+        let kept = |computed| stored.not_before(computed).map(|(slot, _)| slot).collect::<Vec<_>>();
+        assert_eq!((kept(&found), kept(&none)), (vec![0, 3], vec![0, 2, 3]));
     }
 
     #[test]

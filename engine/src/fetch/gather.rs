@@ -78,6 +78,15 @@ pub(crate) struct Gather<'a> {
     read_bytes: u64,
 }
 
+/// What is to be stored of an archive, by the time of the slot.
+#[derive(Debug, Default)]
+pub(crate) struct RollUps {
+    /// What is stored otherwise or not at all.
+    pub(crate) later: Vec<(u32, f64)>,
+    /// What is stored already.
+    pub(crate) kept: Vec<(u32, f64)>,
+}
+
 /// Where the samples of a source go.
 #[derive(Debug, Clone, Copy)]
 enum Home {
@@ -319,14 +328,25 @@ impl<'a> Gather<'a> {
     }
 
     /// The slots (time, value) of the window's archive that follow from finer samples and are not
-    /// stored so: what has to be stored before those samples go.
-    pub(crate) fn roll_ups(mut self) -> Vec<(u32, f64)> {
+    /// stored so: what has to be stored before those samples go. With them those that are stored
+    /// and shall stay as they are, though finer slots of these times (sorted) are stored anew: else
+    /// they would be computed again.
+    pub(crate) fn roll_ups(mut self, anew: &[u32]) -> RollUps {
         let (computed, stored) = self.computed_and_stored();
         let step_s = self.entry.policy.archives[self.window.archive].step_s;
         let (start_s, slots) = self.window.slots(step_s);
-        let later = computed.later_than(&stored).filter(|&(slot, _)| slot < slots);
-        let time_s = |slot: usize| start_s + slot as i64 * i64::from(step_s);
-        later.filter_map(|(slot, value)| Some((u32::try_from(time_s(slot)).ok()?, value))).collect()
+        let at_time = |(slot, value): (usize, f64)| {
+            let time_s = start_s + slot as i64 * i64::from(step_s);
+            Some((u32::try_from(time_s).ok()?, value)).filter(|_| slot < slots)
+        };
+        let is_shaken = |&(time_s, _): &(u32, f64)| {
+            let next = anew.partition_point(|&at_s| at_s < time_s);
+            anew.get(next).is_some_and(|&at_s| at_s - time_s < step_s)
+        };
+        RollUps {
+            later: computed.later_than(&stored).filter_map(at_time).collect(),
+            kept: stored.not_before(&computed).filter_map(at_time).filter(is_shaken).collect(),
+        }
     }
 
     /// Appends the values of the window's archive.

@@ -9,7 +9,7 @@
 mod column;
 mod gather;
 
-pub(crate) use gather::{Coarse, Gather};
+pub(crate) use gather::{Coarse, Gather, RollUps};
 
 use crate::policies::Entry;
 

@@ -242,38 +242,65 @@ fn any_one_call_may_fail() {
     expire_failing(&bench, &base, 40, |db, what| twins.compare(db, now_s, what));
 }
 
-/// The older of the two blocks leaves a slot of the coarsest archive, into which the archive between
-/// reaches when the other one goes.
-#[test]
-fn a_slot_that_the_archive_between_reaches_in_part_stays_whole() {
-    let archives = vec![(20, 12), (40, 24), (120, 50)];
-    let rule = Rule { archives, method: Average, x_files_factor: 0.0 };
+/// Does it to a database with extra roll-ups and its twins, compared after each.
+fn check_alike(archives: &[(u32, u32)], ops: &[Op]) {
+    let rule = Rule { archives: archives.to_vec(), method: Average, x_files_factor: 0.0 };
     let mut twins = Twins::new(&rule);
     let mut subject = Subject::new(&rule, rule.bench_with(ALL));
-    for op in [
-        Op::Wait(41),
-        Op::Put(0, 0),
-        Op::Wait(1134),
-        Op::Put(16, 0),
-        Op::Wait(13),
-        Op::Seal,
-        Op::Wait(21),
-        Op::Put(10, 0),
-        Op::Put(0, -1),
-        Op::Wait(283),
-        Op::Put(0, 0),
-        Op::Seal,
-        Op::Wait(24),
-        Op::Expire,
-        Op::Wait(631),
-        Op::Put(0, 0),
-        Op::Wait(13),
-        Op::Seal,
-        Op::Expire,
-    ] {
-        if let Some(point) = subject.apply(&op) {
+    for (at, op) in ops.iter().enumerate() {
+        if let Some(point) = subject.apply(op) {
             twins.put(i64::from(point.time_s), point.value, subject.now_s);
         }
-        twins.compare(&subject.db, subject.now_s, &format!("after {op:?}"));
+        twins.compare(&subject.db, subject.now_s, &format!("after {at}, {op:?}"));
     }
+}
+
+/// The older of two blocks leaves a slot of the coarsest archive, which the archive between does
+/// not reach as a whole any more when the other one goes.
+#[test]
+fn a_slot_that_is_stored_stays_when_a_part_of_it_is_rolled_up_later() {
+    check_alike(
+        &[(20, 12), (40, 24), (120, 50)],
+        &[
+            Op::Wait(41),
+            Op::Put(0, 0),
+            Op::Wait(1134),
+            Op::Put(16, 0),
+            Op::Wait(13),
+            Op::Seal,
+            Op::Wait(21),
+            Op::Put(10, 0),
+            Op::Put(0, -1),
+            Op::Wait(283),
+            Op::Put(0, 0),
+            Op::Seal,
+            Op::Wait(24),
+            Op::Expire,
+            Op::Wait(631),
+            Op::Put(0, 0),
+            Op::Wait(13),
+            Op::Seal,
+            Op::Expire,
+        ],
+    );
+}
+
+/// A point so late that it goes to the coarsest archive, and then an older one of the same slot
+/// goes by way of the archive between.
+#[test]
+fn a_late_point_stays_when_an_older_one_is_rolled_up_later() {
+    check_alike(
+        &[(10, 18), (30, 24), (60, 40)],
+        &[
+            Op::Wait(97),
+            Op::Put(0, 0),
+            Op::Wait(685),
+            Op::Seal,
+            Op::Put(13, 0),
+            Op::Wait(733),
+            Op::Put(1416, -1),
+            Op::Seal,
+            Op::Expire,
+        ],
+    );
 }

@@ -10,7 +10,9 @@
 //! follows from the points and from its own finer archive, and never from the main ones.
 //!
 //! Roll-ups take the highest order of all blocks that there are: they count for more than all they
-//! are made of, and for less than what is sealed next, which may be late points of their slots.
+//! are made of, and for less than what is sealed next, which may be late points of their slots. So
+//! they would also be newer than slots of coarser archives that were stored since the samples that
+//! they are made of: those are stored once more with them, and stay what they are.
 //!
 //! Rules may change. A block with a series that today's rules keep its samples of longer is held
 //! until then. Samples of a step that those do not have become roll-ups of the next coarser archive.
@@ -25,9 +27,10 @@ use super::passed::Passed;
 use crate::block::{Batch, Block, ChunkCursor, ChunkEncoder, Tier};
 use crate::counters::add;
 use crate::error::FileError;
-use crate::fetch::{Coarse, Window};
+use crate::fetch::{Coarse, RollUps, Window};
 use crate::inner::Inner;
 use crate::policies::Entry;
+use crate::schema::Aggregate;
 use crate::series::SeriesId;
 use silverback_formats::block::{BlockKind, sealed_order};
 use silverback_formats::chunk::Chunk;
@@ -160,7 +163,7 @@ impl BlockStore {
         let order = latest.unwrap_or(0).max(sealed_order(0));
         let batch = Batch::new(&self.storage, &self.dir, &self.next_block, order);
         let encoder = ChunkEncoder::new();
-        let mut roll_up = RollUp { store: self, db, settled_s, batch, encoder, bytes: 0 };
+        let mut roll_up = Roller { store: self, db, settled_s, batch, encoder, bytes: 0 };
         let pace = Pace::new(db.options.compaction_bytes_per_s);
         let mut cursors: Vec<ChunkCursor<'_>> = group.iter().map(|block| block.cursor()).collect();
         let step_s = group[0].entry().step_s;
@@ -209,7 +212,7 @@ fn span_of(chunk: &[u8], step_s: u32) -> Option<(i64, i64)> {
 }
 
 /// Stores roll-ups, series by series.
-struct RollUp<'a> {
+struct Roller<'a> {
     store: &'a BlockStore,
     db: &'a Inner,
     /// All that came up to this clock (Unix seconds) is in the store.
@@ -220,10 +223,10 @@ struct RollUp<'a> {
     bytes: u64,
 }
 
-impl RollUp<'_> {
+impl Roller<'_> {
     /// Stores what samples of this step, which lie in `first_s..=last_s` (Unix seconds), make of
     /// the coarser archives of a series: the next one, and of seconds which that does not reach
-    /// any more, the one after it.
+    /// any more, the one after it. What is stored of still coarser ones is stored again.
     fn series(
         &mut self,
         id: SeriesId,
@@ -236,31 +239,39 @@ impl RollUp<'_> {
         let Some(policy) = self.db.policy(id) else { return Ok(()) };
         let entry = self.db.policies.entry(policy);
         let mut sources = None;
+        let extras = iter::once(None).chain(entry.policy.stored_extra().map(Some));
+        // For each of them the times of the slots that were stored of finer archives.
+        let mut extras: Vec<(Option<Aggregate>, Vec<u32>)> =
+            extras.map(|extra| (extra, Vec::new())).collect();
+        // Whether the archives so far reach all of these samples.
+        let mut is_reached = false;
         let archives = entry.policy.archives.iter().enumerate();
         for (archive, retention) in archives.filter(|(_, coarser)| coarser.step_s > step_s) {
-            let reached_s = self.settled_s - retention.reach_s();
-            // Whole slots of the next one: computed anew from these roll-ups, which are newer than
-            // it, none may lack what came before the archive's reach.
-            let coarser = entry.policy.archives.get(archive + 1);
-            let whole_s = coarser.map_or(1, |coarser| i64::from(coarser.step_s));
-            let oldest_s = reached_s - reached_s.rem_euclid(whole_s);
-            if last_s >= oldest_s {
-                let window = Window::around(archive, first_s.max(oldest_s), last_s, &entry);
-                let sources = sources.get_or_insert_with(|| self.store.stored_sources(self.db, id));
-                for extra in iter::once(None).chain(entry.policy.stored_extra().map(Some)) {
-                    let mut slots = Vec::new();
-                    for piece in window.pieces(sources.finest_s(window, &entry), retention.step_s) {
-                        let gather = sources.gather(self.db, piece, &entry, Coarse::Stored, extra);
-                        self.bytes += gather.read_bytes();
-                        slots.extend(gather.roll_ups());
-                    }
-                    let kind = extra.map_or(BlockKind::Computed, BlockKind::Extra);
-                    self.write(id, (archive, kind), &entry, slots)?;
+            let oldest_s = self.settled_s - retention.reach_s();
+            if last_s < oldest_s {
+                continue;
+            }
+            let window = Window::around(archive, first_s.max(oldest_s), last_s, &entry);
+            let sources = sources.get_or_insert_with(|| self.store.stored_sources(self.db, id));
+            if is_reached && !sources.has_step(window, retention.step_s) {
+                continue;
+            }
+            for (extra, anew) in &mut extras {
+                let mut slots = Vec::new();
+                for piece in window.pieces(sources.finest_s(window, &entry), retention.step_s) {
+                    let gather = sources.gather(self.db, piece, &entry, Coarse::Stored, *extra);
+                    self.bytes += gather.read_bytes();
+                    let RollUps { later, kept } = gather.roll_ups(anew);
+                    slots.extend(kept);
+                    slots.extend(later.into_iter().filter(|_| !is_reached));
                 }
+                slots.sort_unstable_by_key(|&(time_s, _)| time_s);
+                anew.extend(slots.iter().map(|&(time_s, _)| time_s));
+                anew.sort_unstable();
+                let kind = extra.map_or(BlockKind::Computed, BlockKind::Extra);
+                self.write(id, (archive, kind), &entry, slots)?;
             }
-            if first_s >= oldest_s {
-                break;
-            }
+            is_reached |= first_s >= oldest_s;
         }
         Ok(())
     }

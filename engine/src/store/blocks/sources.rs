@@ -58,6 +58,11 @@ impl Sources {
         steps.fold(entry.step_s, u32::min)
     }
 
+    /// Whether something of this step is stored for a window.
+    pub(super) fn has_step(&self, window: Window, step_s: u32) -> bool {
+        self.tiers(window.span_s()).any(|(tier_s, _)| tier_s == step_s)
+    }
+
     /// Whether coarser archives are stored in part where a window of step `step_s` is answered
     /// from.
     pub(super) fn coarse(
