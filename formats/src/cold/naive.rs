@@ -186,6 +186,13 @@ fn stream(bits: &mut Bits<'_>, backend: Backend, count: usize) -> Option<Vec<u64
     }
 }
 
+/// The residuals of a stream that `bytes` are, or None where it is damaged.
+pub(super) fn residuals(bytes: &[u8], backend: Backend, count: usize) -> Option<Vec<u64>> {
+    let mut bits = Bits { bytes, position: 0 };
+    let residuals = stream(&mut bits, backend, count)?;
+    (bits.position.div_ceil(8) == bytes.len()).then_some(residuals)
+}
+
 /// The denominator of a tag; None: the double itself.
 fn denominator(tag: usize) -> Option<Option<f64>> {
     let power = |places: usize| format!("1e{places}").parse::<f64>().unwrap();

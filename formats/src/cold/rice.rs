@@ -23,6 +23,9 @@ const ALL_ZERO: u32 = 63;
 /// Zeros at which the number follows as it is.
 const ESCAPE: u32 = 20;
 
+/// The largest k at which a window mostly holds four residuals.
+const SHORT_K_MAX: u32 = 10;
+
 /// Bits of `residual` at `k`.
 const fn code_len(residual: u64, k: u32) -> u32 {
     let quotient = residual >> k;
@@ -107,25 +110,72 @@ pub(super) fn read(input: &mut &[u8], out: &mut [i64]) -> Result<(), DecodeError
         position += K_BITS as usize;
         if k == ALL_ZERO {
             block.fill(0);
-            continue;
-        }
-        for residual in block {
-            let word = window(input, position);
-            let quotient = word.leading_zeros();
-            let len = quotient + 1 + k;
-            if quotient < ESCAPE && len <= WINDOW_BITS {
-                let low = first(word << quotient << 1, k);
-                *residual = (u64::from(quotient) << k | low) as i64;
-                position += len as usize;
-            } else {
-                let (long, len) = long(input, position, quotient, k);
-                *residual = long as i64;
-                position += len as usize;
-            }
+        } else {
+            let read = if k <= SHORT_K_MAX { read_block::<true> } else { read_block::<false> };
+            position = read(input, position, k, block);
         }
     }
     *input = end(input, position)?;
     Ok(())
+}
+
+/// Reads a block from `position` on, and says where it ends. `SHORT` says that one window mostly
+/// holds four residuals.
+///
+/// Where a residual starts is known when the runs of zeros before it are: a long chain from one to
+/// the next. So four at a time are looked up where they would start if these runs were empty, and
+/// then only moved.
+fn read_block<const SHORT: bool>(
+    bytes: &[u8],
+    mut position: usize,
+    k: u32,
+    block: &mut [i64],
+) -> usize {
+    let low = (1u64 << k) - 1;
+    let (fours, rest) = block.as_chunks_mut::<4>();
+    for four in fours {
+        let first = window(bytes, position);
+        let (mut zeros, mut longest, mut others) = (0, 0, 0);
+        for residual in &mut *four {
+            let bits = match SHORT {
+                true => first.rotate_left(others),
+                false => window(bytes, position + others as usize),
+            };
+            let bits = bits.rotate_left(zeros);
+            // The last bit is none of the window's.
+            let quotient = (bits | 1).leading_zeros();
+            *residual =
+                (u64::from(quotient) << k | bits.rotate_left(quotient + 1 + k) & low) as i64;
+            zeros += quotient;
+            longest = longest.max(quotient);
+            others += 1 + k;
+        }
+        let looked_at = zeros + if SHORT { others } else { 1 + k };
+        if longest < ESCAPE && looked_at <= WINDOW_BITS {
+            position += (zeros + others) as usize;
+        } else {
+            position = read_each(bytes, position, k, four);
+        }
+    }
+    read_each(bytes, position, k, rest)
+}
+
+/// Reads residuals one by one, and says where they end.
+#[inline(never)]
+fn read_each(bytes: &[u8], mut position: usize, k: u32, residuals: &mut [i64]) -> usize {
+    for residual in residuals {
+        let word = window(bytes, position);
+        let quotient = word.leading_zeros();
+        let len = quotient + 1 + k;
+        let (long, len) = if quotient < ESCAPE && len <= WINDOW_BITS {
+            (u64::from(quotient) << k | first(word << quotient << 1, k), len)
+        } else {
+            long(bytes, position, quotient, k)
+        };
+        *residual = long as i64;
+        position += len as usize;
+    }
+    position
 }
 
 /// A residual that one window does not hold, and its bits.

@@ -127,7 +127,44 @@ fn series() -> impl Strategy<Value = Vec<f64>> {
     })
 }
 
+/// Residuals of up to some width, a few of them wider.
+fn residuals() -> impl Strategy<Value = Vec<u64>> {
+    let widths = (0u32..=64, 0u32..=64);
+    let residual = (any::<u64>(), proptest::bool::weighted(0.03));
+    (widths, proptest::collection::vec(residual, 1..300)).prop_map(|((usual, rare), residuals)| {
+        let width = |is_rare: bool| if is_rare { rare } else { usual };
+        let narrowed = |(r, is_rare): (u64, bool)| r.checked_shr(64 - width(is_rare)).unwrap_or(0);
+        residuals.into_iter().map(narrowed).collect()
+    })
+}
+
+/// The residuals that `bytes` are, if they are not damaged.
+fn read_residuals(bytes: &[u8], backend: Backend, count: usize) -> Option<Vec<u64>> {
+    let (mut rest, mut out) = (bytes, vec![7; count]);
+    backend.read(&mut rest, &mut out).ok()?;
+    rest.is_empty().then(|| out.into_iter().map(|residual| residual as u64).collect())
+}
+
 proptest! {
+    #[test]
+    fn residuals_come_back(
+        residuals in residuals(),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        for backend in [Backend::Pfor, Backend::Rice, Backend::Ans] {
+            let mut bytes = Vec::new();
+            backend.write(&residuals, &mut Binning::new(), &mut bytes);
+            let count = residuals.len();
+            let read = read_residuals(&bytes, backend, count);
+            prop_assert_eq!(read.as_ref(), Some(&residuals));
+            for (place, byte) in &changes {
+                *place.get_mut(&mut bytes) = *byte;
+            }
+            let expected = naive::residuals(&bytes, backend, count);
+            prop_assert_eq!(read_residuals(&bytes, backend, count), expected);
+        }
+    }
+
     #[test]
     fn series_come_back(values in series()) {
         check(&values);

@@ -19,6 +19,20 @@ pub(super) fn window(bytes: &[u8], position: usize) -> u64 {
     word << (position % 8)
 }
 
+/// The 64 bits from `position` on.
+#[inline(always)]
+pub(super) fn word(bytes: &[u8], position: usize) -> u64 {
+    let start = position / 8;
+    let used = position % 8;
+    match bytes.get(start..start + 9) {
+        Some(&[a, b, c, d, e, f, g, h, last]) => {
+            let word = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+            word << used | u64::from(last) >> (8 - used)
+        }
+        _ => window(bytes, position) | window(bytes, position + 8) >> 8,
+    }
+}
+
 /// The last bytes from `position` on. Streams of which most values take no bits are read mostly
 /// here.
 #[inline]
