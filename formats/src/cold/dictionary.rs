@@ -94,16 +94,18 @@ pub(super) fn read(
     let len = usize::try_from(len).unwrap_or(usize::MAX);
     let mut distinct = Vec::new();
     numeric::read(take_bytes(&mut rest, len)?, backend, found as usize, &mut distinct)?;
-    let numbers = numeric::read_whole(rest, backend, count)?;
-    // Checked all at once, by the signs of their distances from both ends: a check of each costs a
-    // third of the time.
     let last = distinct.len() as i64 - 1;
-    let outside = |outside, &number: &i64| outside | number | last.wrapping_sub(number);
-    if numbers.iter().fold(0, outside) < 0 {
-        let outside = numbers.iter().find(|number| !(0..=last).contains(*number));
-        let found = outside.map_or(0, |number| *number as u64);
-        return Err(DecodeError::Invalid { field: "number of a value", found });
-    }
-    out.extend(numbers.iter().map(|&number| distinct[number as usize]));
-    Ok(())
+    out.reserve(count);
+    numeric::read_whole(rest, backend, count, |numbers| {
+        // Checked all at once, by the signs of their distances from both ends: a check of each
+        // costs a third of the time.
+        let outside = |outside, &number: &i64| outside | number | last.wrapping_sub(number);
+        if numbers.iter().fold(0, outside) < 0 {
+            let outside = numbers.iter().find(|number| !(0..=last).contains(*number));
+            let found = outside.map_or(0, |number| *number as u64);
+            return Err(DecodeError::Invalid { field: "number of a value", found });
+        }
+        out.extend(numbers.iter().map(|&number| distinct[number as usize]));
+        Ok(())
+    })
 }

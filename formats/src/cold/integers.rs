@@ -2,6 +2,7 @@
 
 use super::order::{ordered, unordered};
 use super::scale::Scale;
+use crate::varint::unzigzag;
 
 /// Added to a small integer's bits it makes a double of them, whose mantissa is the integer; taken
 /// off again as a double, it leaves the integer's own. Two steps that work on whole vectors, where
@@ -129,9 +130,9 @@ fn small_double(integer: i64) -> f64 {
     f64::from_bits((MAGIC.to_bits() as i64).wrapping_add(integer) as u64) - MAGIC
 }
 
-/// Moves doubles by so many steps.
+/// Moves doubles by so many steps, which are zigzag.
 pub(super) fn correct(values: &mut [f64], ulps: &[i64]) {
     for (value, ulps) in values.iter_mut().zip(ulps) {
-        *value = unordered(ordered(*value).wrapping_add(*ulps));
+        *value = unordered(ordered(*value).wrapping_add(unzigzag(*ulps as u64)));
     }
 }

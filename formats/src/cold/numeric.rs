@@ -11,14 +11,14 @@
 //! | 0x20 | exceptions: their count, varint; each: varint distance from the one before, u64 bits |
 //! | 0x40 | all integers lie within 2^51 of 0, so that a reader may convert them faster |
 
-use super::backend::Backend;
+use super::backend::{Backend, Reader};
 use super::bins::Binning;
 use super::error::{take_byte, take_bytes};
 use super::integers::{SMALL, correct, doubles_into};
 use super::scale::Scale;
 use super::shape::{Bases, Grid, Mode, take_mode};
 use super::{DecodeError, Integers, Shape};
-use crate::varint::{self, unzigzag, zigzag};
+use crate::varint::{self, zigzag};
 
 const CORRECTED: u8 = 0x08;
 const ON_GRID: u8 = 0x10;
@@ -133,19 +133,38 @@ impl<'a> Header<'a> {
         Ok(Self { scale, mode, flags, grid, exceptions, bases })
     }
 
-    /// Takes the integers behind the header off the front of `input`.
+    /// Takes the `count` integers behind the header off the front of `input`, and calls `visit` with
+    /// block after block of them.
     fn integers(
         &self,
         backend: Backend,
-        input: &mut &[u8],
-        integers: &mut [i64],
+        input: &mut &'a [u8],
+        count: usize,
+        mut visit: impl FnMut(&[i64]) -> Result<(), DecodeError>,
     ) -> Result<(), DecodeError> {
-        let head = self.mode.without_residual(integers.len());
-        backend.read(input, &mut integers[head..])?;
-        self.bases.apply(self.mode, integers);
-        if let Some(grid) = self.grid {
-            grid.apply(integers);
+        let mut head = self.mode.without_residual(count);
+        let mut residuals = backend.reader(input, count - head)?;
+        let mut numbers = self.bases.numbers(self.mode);
+        let mut block = [0; Reader::BLOCK];
+        let mut left = count;
+        while left > 0 {
+            // The head is short, or, of a constant, everything.
+            let len = if head > 0 { head } else { left }.min(block.len());
+            let block = &mut block[..len];
+            if head > 0 {
+                numbers.head(block);
+                head -= len;
+            } else {
+                residuals.read(block)?;
+                numbers.apply(block);
+            }
+            if let Some(grid) = self.grid {
+                grid.apply(block);
+            }
+            visit(block)?;
+            left -= len;
         }
+        *input = residuals.end()?;
         Ok(())
     }
 }
@@ -193,36 +212,52 @@ pub(super) fn read(
 ) -> Result<(), DecodeError> {
     let mut rest = payload;
     let header = Header::take(&mut rest, count)?;
-    let mut integers = vec![0; count];
-    header.integers(backend, &mut rest, &mut integers)?;
     let start = out.len();
-    doubles_into(&integers, header.scale, header.flags & ALL_SMALL != 0, out);
+    out.reserve(count);
+    let is_small = header.flags & ALL_SMALL != 0;
+    header.integers(backend, &mut rest, count, |integers| {
+        doubles_into(integers, header.scale, is_small, out);
+        Ok(())
+    })?;
     let values = &mut out[start..];
     if header.flags & CORRECTED != 0 {
-        let ulps = &mut integers;
-        backend.read(&mut rest, ulps)?;
-        ulps.iter_mut().for_each(|ulps| *ulps = unzigzag(*ulps as u64));
-        correct(values, ulps);
+        rest = read_corrections(rest, backend, values)?;
     }
     apply_exceptions(header.exceptions, values);
     end(rest)
 }
 
-/// The `count` whole numbers of `payload`.
+/// Moves values by the corrections at the front of `input`, and returns what follows these.
+fn read_corrections<'a>(
+    input: &'a [u8],
+    backend: Backend,
+    values: &mut [f64],
+) -> Result<&'a [u8], DecodeError> {
+    let mut ulps = backend.reader(input, values.len())?;
+    let mut block = [0; Reader::BLOCK];
+    for values in values.chunks_mut(Reader::BLOCK) {
+        let block = &mut block[..values.len()];
+        ulps.read(block)?;
+        correct(values, block);
+    }
+    ulps.end()
+}
+
+/// Calls `visit` with the `count` whole numbers of `payload`, block after block.
 pub(super) fn read_whole(
     payload: &[u8],
     backend: Backend,
     count: usize,
-) -> Result<Vec<i64>, DecodeError> {
+    visit: impl FnMut(&[i64]) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
     let mut rest = payload;
     let header = Header::take(&mut rest, count)?;
     if header.scale != Scale::ONE || header.flags & (CORRECTED | WITH_EXCEPTIONS) != 0 {
         let found = header.scale.tag().into();
         return Err(DecodeError::Invalid { field: "tag of whole numbers", found });
     }
-    let mut integers = vec![0; count];
-    header.integers(backend, &mut rest, &mut integers)?;
-    end(rest).map(|()| integers)
+    header.integers(backend, &mut rest, count, visit)?;
+    end(rest)
 }
 
 fn end(rest: &[u8]) -> Result<(), DecodeError> {

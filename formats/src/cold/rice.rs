@@ -100,23 +100,40 @@ fn put(bits: &mut BitWriter, residual: u64, k: u32) {
     }
 }
 
-/// Takes as many residuals as fit `out` off the front of `input`.
-pub(super) fn read(input: &mut &[u8], out: &mut [i64]) -> Result<(), DecodeError> {
-    // What lies behind the end is read as zeros, so that it is checked once, at the end. That is
-    // not far: a residual takes 90 bits at most.
-    let mut position = 0;
-    for block in out.chunks_mut(BLOCK) {
-        let k = first(window(input, position), K_BITS) as u32;
-        position += K_BITS as usize;
-        if k == ALL_ZERO {
-            block.fill(0);
-        } else {
-            let read = if k <= SHORT_K_MAX { read_block::<true> } else { read_block::<false> };
-            position = read(input, position, k, block);
+/// Reads residuals, some blocks at a time.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    bytes: &'a [u8],
+    /// The next bit. What lies behind the end is read as zeros, so that it is checked once, at the
+    /// end. That is not far: a residual takes 90 bits at most.
+    position: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, position: 0 }
+    }
+
+    /// Reads as many residuals as fit `out`: whole blocks, or the last ones.
+    pub(super) fn read(&mut self, out: &mut [i64]) {
+        for block in out.chunks_mut(BLOCK) {
+            let k = first(window(self.bytes, self.position), K_BITS) as u32;
+            let start = self.position + K_BITS as usize;
+            self.position = match k {
+                ALL_ZERO => {
+                    block.fill(0);
+                    start
+                }
+                0..=SHORT_K_MAX => read_block::<true>(self.bytes, start, k, block),
+                _ => read_block::<false>(self.bytes, start, k, block),
+            };
         }
     }
-    *input = end(input, position)?;
-    Ok(())
+
+    /// What follows the residuals that have been read.
+    pub(super) fn end(self) -> Result<&'a [u8], DecodeError> {
+        end(self.bytes, self.position)
+    }
 }
 
 /// Reads a block from `position` on, and says where it ends. `SHORT` says that one window mostly

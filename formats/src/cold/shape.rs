@@ -208,27 +208,47 @@ impl Bases {
         Ok(Self(bases))
     }
 
-    /// Residuals to numbers, in place: as many of the first of `numbers` as
-    /// [`Mode::without_residual`] says are not residuals, and hold anything.
-    pub(super) fn apply(self, mode: Mode, numbers: &mut [i64]) {
+    /// Numbers of a stream in `mode`, from its first on.
+    pub(super) const fn numbers(self, mode: Mode) -> Numbers {
         let [first, second] = self.0;
-        let (head, residuals) = numbers.split_at_mut(mode.without_residual(numbers.len()));
-        head.fill(first);
-        match mode {
+        Numbers { mode, number: first, delta: second }
+    }
+}
+
+/// Residuals back to numbers, a block after the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Numbers {
+    mode: Mode,
+    /// The one before; where residuals are distances, from where.
+    number: i64,
+    /// The difference before; where residuals are distances from the least, that.
+    delta: i64,
+}
+
+impl Numbers {
+    /// Puts the numbers that are in the header into `head`, as many as
+    /// [`Mode::without_residual`] says.
+    pub(super) fn head(&mut self, head: &mut [i64]) {
+        head.fill(self.number);
+        if let (Mode::SecondDelta, [_, last]) = (self.mode, head) {
+            self.number = self.number.wrapping_add(self.delta);
+            *last = self.number;
+        }
+    }
+
+    /// Residuals to numbers, in place.
+    pub(super) fn apply(&mut self, residuals: &mut [i64]) {
+        let Self { mut number, mut delta, .. } = *self;
+        match self.mode {
             Mode::Constant => {}
-            Mode::Offset => residuals.iter_mut().for_each(|r| *r = r.wrapping_add(first)),
+            Mode::Offset => residuals.iter_mut().for_each(|r| *r = r.wrapping_add(number)),
             Mode::Delta => {
-                let mut number = first;
                 for residual in residuals {
                     number = number.wrapping_add(unzigzag(*residual as u64));
                     *residual = number;
                 }
             }
             Mode::SecondDelta => {
-                let (mut delta, mut number) = (second, first.wrapping_add(second));
-                if let [_, head] = head {
-                    *head = number;
-                }
                 for residual in residuals {
                     delta = delta.wrapping_add(unzigzag(*residual as u64));
                     number = number.wrapping_add(delta);
@@ -236,13 +256,13 @@ impl Bases {
                 }
             }
             Mode::DeltaOffset => {
-                let mut number = first;
                 for residual in residuals {
-                    number = number.wrapping_add(second).wrapping_add(*residual);
+                    number = number.wrapping_add(delta.wrapping_add(*residual));
                     *residual = number;
                 }
             }
         }
+        (self.number, self.delta) = (number, delta);
     }
 }
 

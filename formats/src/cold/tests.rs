@@ -140,8 +140,12 @@ fn residuals() -> impl Strategy<Value = Vec<u64>> {
 
 /// The residuals that `bytes` are, if they are not damaged.
 fn read_residuals(bytes: &[u8], backend: Backend, count: usize) -> Option<Vec<u64>> {
-    let (mut rest, mut out) = (bytes, vec![7; count]);
-    backend.read(&mut rest, &mut out).ok()?;
+    let mut out = vec![7; count];
+    let mut reader = backend.reader(bytes, count).ok()?;
+    for block in out.chunks_mut(backend::Reader::BLOCK) {
+        reader.read(block).ok()?;
+    }
+    let rest = reader.end().ok()?;
     rest.is_empty().then(|| out.into_iter().map(|residual| residual as u64).collect())
 }
 

@@ -27,7 +27,7 @@ mod reader;
 mod table;
 mod writer;
 
-pub(super) use reader::read;
+pub(super) use reader::Reader;
 pub(super) use writer::write;
 
 use super::bins::BINS_MAX;
@@ -41,20 +41,19 @@ const STATE_BITS_MAX: u32 = 11;
 /// A width that says 64.
 const WIDTH_64: u64 = 63;
 
-/// The class of each state: spread evenly, so that each class meets states of all sizes.
-fn spread(weights: impl Iterator<Item = u32>, state_bits: u32) -> Vec<u16> {
+/// Calls `visit` with each state and its class: spread evenly, so that each class meets states of
+/// all sizes.
+fn spread(weights: impl Iterator<Item = u32>, state_bits: u32, mut visit: impl FnMut(usize, u16)) {
     let states = 1usize << state_bits;
     // Odd, so that it comes by every state.
     let step = ((states >> 1) + (states >> 3) + 3) | 1;
-    let mut classes = vec![0; states];
     let mut state = 0;
     for (class, weight) in (0..).zip(weights) {
         for _ in 0..weight {
-            classes[state] = class;
+            visit(state, class);
             state = (state + step) & (states - 1);
         }
     }
-    classes
 }
 
 const _: () = assert!(BINS_MAX <= 1 << 9 && BINS_MAX <= 1 << STATE_BITS_MAX);

@@ -18,38 +18,54 @@ const ONES: [u64; 256] = {
     ones
 };
 
-/// Takes as many residuals as fit `out` off the front of `input`.
-pub(in crate::cold) fn read(input: &mut &[u8], out: &mut [i64]) -> Result<(), DecodeError> {
-    if out.is_empty() {
-        return Ok(());
-    }
-    let mut bits = BitReader::new(input);
-    let table = Table::take(&mut bits)?;
-    let mut lanes = [0; LANES];
-    for lane in lanes.iter_mut().take(out.len()) {
-        *lane = take(&mut bits, table.state_bits)? as usize;
-    }
-    let start = bits.position() as usize;
-    // What lies behind the end is read as zeros, so that it is checked once, at the end. That is
-    // not far: a residual takes 73 bits at most.
-    let in_window = WINDOW_BITS.checked_div(table.widest).unwrap_or(WINDOW_BITS);
-    let read_all = match in_window {
-        0 => read_all::<0>,
-        1 => read_all::<1>,
-        2 | 3 => read_all::<2>,
-        _ => read_all::<4>,
-    };
-    let end = read_all(input, start, &table.entries, &mut lanes, out);
-    if let Some(state) = lanes.iter().find(|state| **state != 0) {
-        return Err(DecodeError::Invalid { field: "last ans state", found: *state as u64 });
-    }
-    *input = window::end(input, end)?;
-    Ok(())
+/// Reads residuals, some fours at a time.
+#[derive(Debug)]
+pub(in crate::cold) struct Reader<'a> {
+    bytes: &'a [u8],
+    /// The next bit. What lies behind the end is read as zeros, so that it is checked once, at the
+    /// end. That is not far: a residual takes 73 bits at most.
+    position: usize,
+    table: Table,
+    /// The states; the first is that of the next residual.
+    lanes: [usize; LANES],
 }
 
-/// Reads all residuals from `position` on, and says where they end. A window holds `IN_WINDOW`
+impl<'a> Reader<'a> {
+    /// A reader of `count` residuals, one at least.
+    pub(in crate::cold) fn new(bytes: &'a [u8], count: usize) -> Result<Self, DecodeError> {
+        let mut bits = BitReader::new(bytes);
+        let table = Table::take(&mut bits)?;
+        let mut lanes = [0; LANES];
+        for lane in lanes.iter_mut().take(count) {
+            *lane = take(&mut bits, table.state_bits)? as usize;
+        }
+        Ok(Self { bytes, position: bits.position() as usize, table, lanes })
+    }
+
+    /// Reads as many residuals as fit `out`: fours, or the last ones.
+    pub(in crate::cold) fn read(&mut self, out: &mut [i64]) {
+        let in_window = WINDOW_BITS.checked_div(self.table.widest).unwrap_or(WINDOW_BITS);
+        let read = match in_window {
+            0 => read::<0>,
+            1 => read::<1>,
+            2 | 3 => read::<2>,
+            _ => read::<4>,
+        };
+        self.position = read(self.bytes, self.position, &self.table.entries, &mut self.lanes, out);
+    }
+
+    /// What follows the residuals, of which all have been read.
+    pub(in crate::cold) fn end(self) -> Result<&'a [u8], DecodeError> {
+        if let Some(state) = self.lanes.iter().find(|state| **state != 0) {
+            return Err(DecodeError::Invalid { field: "last ans state", found: *state as u64 });
+        }
+        window::end(self.bytes, self.position)
+    }
+}
+
+/// Reads residuals from `position` on, and says where they end. A window holds `IN_WINDOW`
 /// residuals for sure: the fewer windows, the faster.
-fn read_all<const IN_WINDOW: usize>(
+fn read<const IN_WINDOW: usize>(
     bytes: &[u8],
     mut position: usize,
     table: &[Entry],

@@ -69,25 +69,17 @@ impl Table {
     }
 
     fn new(mut classes: Vec<Class>, state_bits: u32) -> Self {
-        let states = spread(classes.iter().map(|class| class.number), state_bits);
+        let mut entries = vec![Entry::default(); 1 << state_bits];
+        let weights = classes.iter().map(|class| class.number);
+        // Where the class waits for its number.
+        spread(weights, state_bits, |state, class| entries[state].next = class);
         let mut widest = 0;
-        let entry = |class: u16| {
-            let class = &mut classes[usize::from(class)];
-            let bits = class.number.leading_zeros() + state_bits - 31;
-            let next = (class.number << bits) - (1 << state_bits);
+        for entry in &mut entries {
+            let class = &mut classes[usize::from(entry.next)];
+            *entry = class.entry(state_bits);
             class.number += 1;
-            let total = bits as u8 + class.extra;
-            widest = total.max(widest);
-            Entry {
-                lower: class.lower,
-                next: next as u16,
-                mask: (1 << bits) - 1,
-                bits: bits as u8,
-                extra: class.extra,
-                total,
-            }
-        };
-        let entries = states.into_iter().map(entry).collect();
+            widest = widest.max(entry.total);
+        }
         Self { entries, state_bits, widest: widest.into() }
     }
 }
@@ -107,6 +99,19 @@ impl Class {
         }
         let number = take(bits, state_bits)? as u32 + 1;
         Ok(Self { lower: next.wrapping_add(distance), number, extra: extra as u8 })
+    }
+
+    /// The next of its states.
+    fn entry(&self, state_bits: u32) -> Entry {
+        let bits = self.number.leading_zeros() + state_bits - 31;
+        Entry {
+            lower: self.lower,
+            next: ((self.number << bits) - (1 << state_bits)) as u16,
+            mask: (1 << bits) - 1,
+            bits: bits as u8,
+            extra: self.extra,
+            total: bits as u8 + self.extra,
+        }
     }
 }
 

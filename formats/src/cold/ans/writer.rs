@@ -119,7 +119,9 @@ impl<'a> Encoder<'a> {
             .collect();
         let mut states = vec![0; 1 << state_bits];
         let mut next = starts.clone();
-        for (state, class) in (0..).zip(spread(weights.iter().copied(), state_bits)) {
+        let mut classes = vec![0; 1 << state_bits];
+        spread(weights.iter().copied(), state_bits, |state, class| classes[state] = class);
+        for (state, class) in (0..).zip(classes) {
             let next = &mut next[usize::from(class)];
             states[*next] = state;
             *next += 1;
