@@ -49,16 +49,25 @@ impl Set {
 
 impl Series {
     /// A series of points at any times, oldest first or not: on a grid of the step, or of the gap
-    /// that is most frequent. The last point of a slot counts. `None` without points.
+    /// that is most frequent, or, where that leaves nearly all slots empty, of the mean gap. The
+    /// last point of a slot counts. `None` without points.
     pub(super) fn from_points(
         name: String,
         step_s: Option<u32>,
         mut points: Vec<(u32, f64)>,
     ) -> Option<Self> {
         points.sort_by_key(|(time_s, _)| *time_s);
+        let ((first_s, _), (last_s, _)) = (*points.first()?, *points.last()?);
         let gaps = points.windows(2).map(|pair| pair[1].0 - pair[0].0).filter(|gap| *gap > 0);
-        let step_s = step_s.or_else(|| most_frequent(gaps)).unwrap_or(60);
-        let start_s = points.first()?.0 / step_s * step_s;
+        let mean_s = ((last_s - first_s) as usize / points.len()).max(1) as u32;
+        let is_dense = |step_s: u32| mean_s.div_ceil(step_s) <= SLOTS_A_POINT_MAX;
+        let found = || match most_frequent(gaps) {
+            None => 60,
+            Some(step_s) if is_dense(step_s) => step_s,
+            Some(_) => mean_s,
+        };
+        let step_s = step_s.unwrap_or_else(found);
+        let start_s = first_s / step_s * step_s;
         let mut values = Vec::new();
         for (time_s, value) in points {
             let slot = ((time_s - start_s) / step_s) as usize;
@@ -73,14 +82,31 @@ impl Series {
     }
 
     fn stretches(&self, slots: u32) -> impl Iterator<Item = Stretch> {
-        let starts = (self.start_s..).step_by((slots * self.step_s) as usize);
-        let pieces = self.values.chunks(slots as usize).zip(starts);
+        let pieces = self.values.chunks(slots as usize).zip(self.times_s().step_by(slots as usize));
         pieces.filter_map(|(values, start_s)| Stretch::new(self.step_s, start_s, values))
+    }
+
+    /// Time of each slot.
+    pub(super) fn times_s(&self) -> impl Iterator<Item = u32> + use<> {
+        // Beyond what a time can say only where there are no more slots.
+        std::iter::successors(Some(self.start_s), {
+            let step_s = self.step_s;
+            move |time_s| Some(time_s.saturating_add(step_s))
+        })
+    }
+
+    /// Whether the time of the last slot is one.
+    pub(super) fn ends_in_time(&self) -> bool {
+        let last = self.values.len().saturating_sub(1) as u64;
+        u64::from(self.start_s) + last * u64::from(self.step_s) <= u32::MAX.into()
     }
 }
 
 /// Most slots of a series that is made of points.
 const SLOTS_MAX: usize = 50_000_000;
+
+/// Slots to a point beyond which a step that was found is taken for a coincidence.
+const SLOTS_A_POINT_MAX: u32 = 64;
 
 fn most_frequent(numbers: impl Iterator<Item = u32>) -> Option<u32> {
     let mut sorted: Vec<u32> = numbers.collect();
@@ -131,6 +157,32 @@ mod tests {
         let expected = [some(1.0), some(2.0), some(3.0), None, None, some(0.5), some(4.0)];
         assert_eq!(series.values, expected);
         assert!(Series::from_points("b".into(), None, Vec::new()).is_none());
+    }
+
+    #[test]
+    fn steps_of_days_and_more_reach_to_the_last_time() {
+        let step_s = 600_000;
+        let len = (u32::MAX / step_s) as usize;
+        let series = Series { name: "a".into(), step_s, start_s: 0, values: vec![Some(1.0); len] };
+        assert!(series.ends_in_time());
+        let set = Set { name: "s".into(), series: vec![series] };
+        // As many slots as a chunk has last longer than all time.
+        let whole = set.stretches(8192);
+        assert_eq!((whole.len(), whole[0].values.len()), (1, len));
+        let starts: Vec<_> = set.stretches(4000).iter().map(|stretch| stretch.start_s).collect();
+        assert_eq!(starts, [0, 4000 * step_s]);
+        let beyond = Series { start_s: 2 * step_s, ..set.series[0].clone() };
+        assert!(!beyond.ends_in_time());
+    }
+
+    #[test]
+    fn bursts_do_not_make_a_grid_of_seconds() {
+        let burst = |start_s: u32| (0..3).map(move |i| (start_s + i, 1.0));
+        let points: Vec<_> = (0..20).flat_map(|i| burst(i * 86_400)).collect();
+        let series = Series::from_points("a".into(), None, points).unwrap();
+        assert_eq!(series.step_s, 19 * 86_400 / 60);
+        let alone = Series::from_points("a".into(), None, vec![(90, 1.0)]).unwrap();
+        assert_eq!((alone.step_s, alone.start_s), (60, 60));
     }
 
     #[test]

@@ -18,7 +18,8 @@ pub(super) fn markdown(results: &Results) -> String {
     for table in tables(results) {
         let _ = write!(text, "\n## {}\n\n", table.title);
         for (at, row) in table.rows.iter().enumerate() {
-            let _ = writeln!(text, "| {} |", row.join(" | "));
+            let cells: Vec<String> = row.iter().map(|cell| escaped(cell)).collect();
+            let _ = writeln!(text, "| {} |", cells.join(" | "));
             if at == 0 {
                 let _ = writeln!(text, "|---|{}", "---:|".repeat(row.len() - 1));
             }
@@ -29,6 +30,11 @@ pub(super) fn markdown(results: &Results) -> String {
         let _ = writeln!(text, "| {name} | {about} |");
     }
     text
+}
+
+/// Text that ends no cell: names of sets come from files.
+fn escaped(text: &str) -> String {
+    text.replace('|', "\\|").replace(char::is_control, " ")
 }
 
 /// What the figures mean.
@@ -102,4 +108,14 @@ fn times(results: &Results, length: Length, title: String) -> Table {
         rows.push(row);
     }
     Table { title, rows }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_end_no_cell() {
+        assert_eq!(escaped("a|b\nc"), "a\\|b c");
+    }
 }

@@ -34,10 +34,11 @@ pub(super) fn bytes_per_point(set: &Set) -> Result<Option<f64>, BenchError> {
 fn send(set: &Set, peer: &VictoriaMetrics) -> std::io::Result<()> {
     let mut lines = BufWriter::with_capacity(1 << 16, TcpStream::connect(peer.carbon)?);
     for series in &set.series {
-        let times = (series.start_s..).step_by(series.step_s as usize);
-        for (value, time_s) in series.values.iter().zip(times) {
+        // What would end or tag a name in a line.
+        let name = series.name.replace(|c: char| c.is_whitespace() || c == ';', "_");
+        for (value, time_s) in series.values.iter().zip(series.times_s()) {
             if let Some(value) = value {
-                writeln!(lines, "{} {value} {time_s}", series.name)?;
+                writeln!(lines, "{name} {value} {time_s}")?;
             }
         }
     }

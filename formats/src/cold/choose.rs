@@ -153,7 +153,9 @@ impl Sample {
         let least = self.numerators.iter().copied().min().unwrap_or(first);
         let from_first = self.numerators.iter().map(|near| near.abs_diff(first));
         let step = from_first.fold(0, |step, offset| gcd(offset, step));
-        let saved = if step > 1 { width(step) } else { 0 };
+        // Not more than it is: what a few values have in common all of them may not have, and
+        // fewer places need no grid.
+        let saved = width(step).saturating_sub(1);
         let offsets = self.numerators.iter().map(|near| near.abs_diff(least));
         let offsets: u64 = offsets.map(|offset| width(offset).saturating_sub(saved)).sum();
         let deltas = self.deltas.iter();

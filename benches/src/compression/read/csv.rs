@@ -1,8 +1,10 @@
 //! CSV: a line a point (`name,time,value`, as `/render?format=csv` answers), or a line a time
 //! (`time` and a column for each series, named in the first line).
 //!
-//! Times are Unix seconds or `2026-11-23 10:00:00`, in UTC. An empty value is none. Fields may be
-//! quoted; a quoted comma is part of the field.
+//! Times are Unix seconds, Unix milliseconds, `2026-11-23` or `2026-11-23 10:00:00`, in UTC. An
+//! empty value is none, and so are `NaN`, `NA`, `null`, `None` and `-`. Fields may be quoted; a
+//! quoted comma is part of the field, and two quotes in a row are one. Empty fields behind the last
+//! name are left out, and so is a byte order mark.
 
 use crate::compression::set::Series;
 use crate::error::{BenchError, Trying};
@@ -25,18 +27,25 @@ pub(super) fn read(path: &Path) -> Result<Vec<Series>, BenchError> {
 
 /// The points of a text, or the line that is none and why.
 fn parse(text: &str) -> Result<Points, (usize, &'static str)> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()).peekable();
     let first = lines.peek().map(|(_, line)| fields(line)).unwrap_or_default();
     // A line a time has its names in the first line, over a time in the first column.
     let is_long = first.len() == 3 && time(&first[1]).is_some();
-    let header = if is_long { Vec::new() } else { first };
+    let mut header = if is_long { Vec::new() } else { first };
+    let names = header.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
+    header.truncate(names);
     let is_long = is_long || is_header_of_points(&header);
     if !header.is_empty() {
         lines.next();
     }
     let mut points = Points::new();
     for (at, line) in lines {
-        let fields = fields(line);
+        let mut fields = fields(line);
+        let columns = if is_long { 3 } else { header.len() };
+        while fields.len() > columns && fields.last().is_some_and(String::is_empty) {
+            fields.pop();
+        }
         if is_long {
             let [name, time_text, value] = fields.as_slice() else {
                 return Err((at, "not `name,time,value`"));
@@ -65,20 +74,27 @@ fn is_header_of_points(header: &[String]) -> bool {
 fn add(points: &mut Points, name: &str, at: &str, value: &str) -> Result<(), &'static str> {
     let time_s = time(at).ok_or("not a time: Unix seconds or 2026-11-23 10:00:00")?;
     let series = points.entry(name.to_owned()).or_default();
-    if !value.is_empty() {
-        series.push((time_s, value.parse().map_err(|_| "not a number")?));
+    if !NONE.iter().any(|none| value.eq_ignore_ascii_case(none)) {
+        let value: f64 = value.parse().map_err(|_| "not a number")?;
+        series.push((time_s, value));
     }
     Ok(())
 }
 
+/// Values that say that there is none.
+const NONE: [&str; 7] = ["", "nan", "-nan", "na", "null", "none", "-"];
+
 /// The fields of a line, without their quotes.
 fn fields(line: &str) -> Vec<String> {
     let (mut fields, mut quoted) = (vec![String::new()], false);
-    for character in line.chars() {
+    let mut characters = line.chars().peekable();
+    while let Some(character) = characters.next() {
+        let field = fields.last_mut().expect("there is one from the start");
         match character {
+            '"' if quoted && characters.next_if_eq(&'"').is_some() => field.push('"'),
             '"' => quoted = !quoted,
             ',' if !quoted => fields.push(String::new()),
-            other => fields.last_mut().expect("there is one from the start").push(other),
+            other => field.push(other),
         }
     }
     fields.into_iter().map(|field| field.trim().to_owned()).collect()
@@ -86,17 +102,27 @@ fn fields(line: &str) -> Vec<String> {
 
 /// Unix seconds.
 fn time(text: &str) -> Option<u32> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        return (0.0..=f64::from(u32::MAX)).contains(&seconds).then_some(seconds as u32);
+    if let Ok(number) = text.parse::<f64>() {
+        let valid = 0.0..=f64::from(u32::MAX);
+        // What is no second any more is one of milliseconds.
+        let seconds = [number, number / 1000.0].into_iter().find(|second| valid.contains(second));
+        return seconds.map(|seconds| seconds as u32);
     }
-    let (date, time) = text.split_once([' ', 'T'])?;
+    let (date, time) = text.split_once([' ', 'T']).unwrap_or((text, "00:00:00"));
     let numbers = |text: &str, between: char| -> Option<[i64; 3]> {
         let numbers: Result<Vec<i64>, _> = text.split(between).map(str::parse).collect();
         numbers.ok()?.try_into().ok()
     };
     let [year, month, day] = numbers(date, '-')?;
-    let [hour, minute, second] = numbers(time.trim_end_matches('Z'), ':')?;
-    let valid = (1970..=2105).contains(&year) && (1..=12).contains(&month);
+    let time = time.trim_end_matches('Z').trim_end_matches("+00:00");
+    let whole = time.split_once('.').map_or(time, |(whole, _)| whole);
+    let [hour, minute, second] = numbers(whole, ':')?;
+    let valid = (1970..=2105).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=31).contains(&day)
+        && (0..24).contains(&hour)
+        && (0..60).contains(&minute)
+        && (0..=60).contains(&second);
     let days = valid.then(|| days_before(year, month) + day - 1)?;
     u32::try_from(((days * 24 + hour) * 60 + minute) * 60 + second).ok()
 }
@@ -137,9 +163,26 @@ mod tests {
     }
 
     #[test]
+    fn what_programs_write_besides_is_read() {
+        let one: &[(&str, &[(u32, f64)])] = &[("x", &[(60, 1.0)])];
+        check("\u{feff}time,x\r\n60,1\r\n", one);
+        check("time,x,\n60,1,\n120,NaN,\n", one);
+        check("time,x\n60,1,,\n120,null\n\n", one);
+        check("\u{feff}x,60,1,\n", one);
+        check("time,\"a \"\"b\"\", c\"\n\"60\",\"1\"\n", &[("a \"b\", c", &[(60, 1.0)])]);
+        check("time,x\n1970-01-02,1\n", &[("x", &[(86_400, 1.0)])]);
+        check("time,x\n1970-01-01T00:01:00.250+00:00,1\n", one);
+        check("time,x\n1700000000123,1\n", &[("x", &[(1_700_000_000, 1.0)])]);
+        check("time,x\n", &[]);
+        check("", &[]);
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_line() {
         assert_eq!(parse("a,60,1\na,60,x\n"), Err((2, "not a number")));
         assert_eq!(parse("time,x\n60,1,2\n").unwrap_err().0, 2);
         assert_eq!(parse("time,x\n\nnoon,1\n").unwrap_err().0, 3);
+        assert_eq!(parse("time,x\n1970-01-32,1\n").unwrap_err().0, 2);
+        assert_eq!(parse("time,x\n60\n").unwrap_err().0, 2);
     }
 }

@@ -1,7 +1,7 @@
 //! Recorded series: a text, mostly compressed with zstd.
 //!
 //! A line `@ name step start slots` begins a series, and a line each follows for its slots: the
-//! value, or `-` where there is none.
+//! value, or `-` where there is none. Starts are taken back to a multiple of the step.
 
 use crate::compression::set::Series;
 use crate::error::{BenchError, Trying};
@@ -32,8 +32,13 @@ pub(super) fn read(path: &Path) -> Result<Vec<Series>, BenchError> {
             "-" => None,
             text => Some(text.parse().map_err(|_| problem("not a number"))?),
         };
+        let value = value.filter(|value: &f64| !value.is_nan());
         let series = all.last_mut().ok_or_else(|| problem("a value before the first series"))?;
         series.values.push(value);
+    }
+    if !all.iter().all(Series::ends_in_time) {
+        let problem = "a series ends after 2106";
+        return Err(BenchError::DataSet { path: path.to_owned(), line: 0, problem });
     }
     if all.iter().all(|series| series.values.iter().flatten().count() == 0) {
         return Err(BenchError::DataSet { path: path.to_owned(), line: 1, problem: "no values" });
@@ -46,5 +51,6 @@ fn series(head: &str) -> Option<Series> {
     let name = fields.next()?.to_owned();
     let mut number = || fields.next()?.parse::<u32>().ok();
     let (step_s, start_s) = (number()?, number()?);
+    let start_s = start_s / step_s.max(1) * step_s;
     (step_s > 0).then(|| Series { name, step_s, start_s, values: Vec::new() })
 }
