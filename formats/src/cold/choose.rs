@@ -4,13 +4,9 @@
 //! three short stretches with every denominator that may be theirs, and the one whose residuals
 //! look shortest is taken.
 
-use super::integers::{exceptions_max, numerator, ulps};
-use super::order::ordered;
-use super::scale::{BINARY_PLACES_MAX, Scale};
+use super::integers::exceptions_max;
+use super::scale::{BINARY_PLACES_MAX, NUMERATOR_MAX, PLACES_MAX, Scale, Unit};
 use crate::varint::zigzag;
-
-/// Most places at which values are taken for decimals; more are noise in all bits.
-const PLACES_TRIED: u8 = 17;
 
 /// Values of one stretch.
 const STRETCH: usize = 32;
@@ -30,32 +26,52 @@ pub(super) fn scale(values: &[f64]) -> Scale {
     }
     let binary = binary.filter(|places| *places > 0).map(Scale::binary);
     let decimal = (0..=places).map(Scale::decimal);
-    let candidates = binary.into_iter().chain(decimal).chain(Scale::mixed());
+    let zeros_max = if has_large(values) { PLACES_MAX } else { 0 };
+    let multiple = (1..=zeros_max).rev().map(Scale::multiple);
+    let candidates = binary.into_iter().chain(decimal).chain(Scale::mixed()).chain(multiple);
     cheapest(values, candidates)
 }
 
 /// Least number of decimal places that all values but few exceptions have, and whether there are
 /// none of these.
 fn decimal_places(values: &[f64]) -> (u8, bool) {
-    let mut above = [0usize; PLACES_TRIED as usize + 2];
+    let mut above = [0usize; PLACES_MAX as usize + 2];
     for &value in values {
-        let is_exact = |places: &u8| is_decimal(value, *places);
-        let places = (0..=PLACES_TRIED).find(is_exact).unwrap_or(PLACES_TRIED + 1);
-        above[usize::from(places)] += 1;
+        above[usize::from(decimal_places_of(value).unwrap_or(PLACES_MAX + 1))] += 1;
     }
     let mut exceptions = values.len();
-    for (places, count) in (0..=PLACES_TRIED).zip(above) {
+    for (places, count) in (0..=PLACES_MAX).zip(above) {
         exceptions -= count;
         if exceptions <= exceptions_max(values.len()) {
             return (places, exceptions == 0);
         }
     }
-    (PLACES_TRIED, false)
+    (PLACES_MAX, false)
 }
 
-fn is_decimal(value: f64, places: u8) -> bool {
-    let denominator = Scale::decimal(places).denominator().expect("decimals have one");
-    numerator(value, denominator).is_some_and(|near| ulps(value, near, denominator) == 0)
+fn decimal_places_of(value: f64) -> Option<u8> {
+    for places in first_place(value)..=PLACES_MAX {
+        let unit = Scale::decimal(places).unit();
+        // With more places the integer is larger still.
+        let near = unit.numerator(value)?;
+        if unit.ulps(value, near) == 0 {
+            return Some(places);
+        }
+    }
+    None
+}
+
+/// A place that no digit of `value` but zeros is before.
+fn first_place(value: f64) -> u8 {
+    let exponent = (value.to_bits() >> 52) as u32 & 0x7ff;
+    // Powers of ten are 3.32 powers of two apart.
+    let places = 1023u32.saturating_sub(exponent + 1) * 77 / 256;
+    if value == 0.0 { 0 } else { places.min(PLACES_MAX.into()) as u8 }
+}
+
+/// Whether there are values that are too large for integers, but may be multiples of others.
+fn has_large(values: &[f64]) -> bool {
+    values.iter().any(|value| value.is_finite() && value.abs() >= NUMERATOR_MAX)
 }
 
 /// Bits behind the binary point that the values need, when few enough suffice for all.
@@ -79,7 +95,7 @@ fn binary_places_of(value: f64) -> Option<u8> {
     let trailing = (value.to_bits() | 1 << 52).trailing_zeros() as i32;
     let places = (1023 + 52 - exponent - trailing).max(0);
     let places = u8::try_from(places).ok().filter(|places| *places <= BINARY_PLACES_MAX)?;
-    numerator(value, (1u64 << places) as f64).map(|_| places)
+    Unit::Over((1u64 << places) as f64).numerator(value).map(|_| places)
 }
 
 /// The candidate that looks shortest, if any is shorter than no denominator at all.
@@ -107,7 +123,8 @@ fn stretches(values: &[f64]) -> Vec<&[f64]> {
 
 /// About how many bits the stretches take over `scale`.
 fn stretches_bits(stretches: &[&[f64]], scale: Scale) -> u64 {
-    let mut sample = Sample::default();
+    let is_strict = stretches.len() > 1 || matches!(scale.unit(), Unit::Times(_));
+    let mut sample = Sample { is_strict, ..Sample::default() };
     for stretch in stretches {
         sample.add(stretch, scale);
     }
@@ -117,6 +134,8 @@ fn stretches_bits(stretches: &[&[f64]], scale: Scale) -> u64 {
 /// Integers of some stretches.
 #[derive(Debug, Default)]
 struct Sample {
+    /// What the integers have in common counts for no more than it saves.
+    is_strict: bool,
     numerators: Vec<i64>,
     /// Zigzag differences within a stretch.
     deltas: Vec<u64>,
@@ -153,9 +172,10 @@ impl Sample {
         let least = self.numerators.iter().copied().min().unwrap_or(first);
         let from_first = self.numerators.iter().map(|near| near.abs_diff(first));
         let step = from_first.fold(0, |step, offset| gcd(offset, step));
-        // Not more than it is: what a few values have in common all of them may not have, and
-        // fewer places need no grid.
-        let saved = width(step).saturating_sub(1);
+        // The width is up to a bit more than that. Other values may not have it in common, and then
+        // fewer places, which need no grid, are better.
+        let saved = width(step).saturating_sub(u64::from(self.is_strict));
+        let saved = if step > 1 { saved } else { 0 };
         let offsets = self.numerators.iter().map(|near| near.abs_diff(least));
         let offsets: u64 = offsets.map(|offset| width(offset).saturating_sub(saved)).sum();
         let deltas = self.deltas.iter();
@@ -167,9 +187,8 @@ impl Sample {
 
 /// The integer of `value` over `scale`, and the steps that it misses it by.
 fn nearest(value: f64, scale: Scale) -> Option<(i64, i64)> {
-    let Some(denominator) = scale.denominator() else { return Some((ordered(value), 0)) };
-    let near = numerator(value, denominator)?;
-    let ulps = ulps(value, near, denominator);
+    let near = scale.unit().numerator(value)?;
+    let ulps = scale.unit().ulps(value, near);
     (ulps.unsigned_abs() <= scale.ulps_max()).then_some((near, ulps))
 }
 

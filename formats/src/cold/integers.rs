@@ -1,7 +1,7 @@
 //! Doubles ⇄ integers over a denominator.
 
 use super::order::{ordered, unordered};
-use super::scale::Scale;
+use super::scale::{Scale, Unit};
 use crate::varint::unzigzag;
 
 /// Added to a small integer's bits it makes a double of them, whose mantissa is the integer; taken
@@ -11,9 +11,6 @@ const MAGIC: f64 = 6_755_399_441_055_744.0;
 
 /// Integers within these go the way of [`MAGIC`].
 pub(super) const SMALL: std::ops::Range<i64> = -(1 << 51)..1 << 51;
-
-/// Numerators above are not tried: beyond 2^53 not all are doubles.
-const NUMERATOR_MAX: f64 = (1u64 << 53) as f64;
 
 /// The doubles of a chunk, as integers over one denominator.
 #[derive(Debug, Clone)]
@@ -41,9 +38,9 @@ impl Integers {
     /// Takes `values` apart, over `scale` unless too many of them are no such quotient.
     pub(super) fn set(&mut self, values: &[f64], scale: Scale) {
         self.clear(scale);
-        match scale.denominator() {
-            Some(denominator) => self.divide(values, denominator),
-            None => self.numerators.extend(values.iter().map(|&value| ordered(value))),
+        match scale.unit() {
+            Unit::Order => self.numerators.extend(values.iter().map(|&value| ordered(value))),
+            unit => self.divide(values, unit),
         }
         if self.exceptions.len() > exceptions_max(values.len()) {
             self.set(values, Scale::BITS);
@@ -63,12 +60,13 @@ impl Integers {
         self.exceptions.clear();
     }
 
-    fn divide(&mut self, values: &[f64], denominator: f64) {
+    fn divide(&mut self, values: &[f64], unit: Unit) {
         let ulps_max = self.scale.ulps_max();
         let mut last = None;
         for (position, &value) in (0..).zip(values) {
-            let near = numerator(value, denominator)
-                .map(|near| (near, ulps(value, near, denominator)))
+            let near = unit
+                .numerator(value)
+                .map(|near| (near, unit.ulps(value, near)))
                 .filter(|(_, ulps)| ulps.unsigned_abs() <= ulps_max);
             if let Some((near, ulps)) = near {
                 if last.is_none() {
@@ -96,32 +94,17 @@ pub(super) const fn exceptions_max(values: usize) -> usize {
     values / 16
 }
 
-/// The integer whose quotient comes nearest to `value`.
-#[inline]
-pub(super) fn numerator(value: f64, denominator: f64) -> Option<i64> {
-    let product = value * denominator;
-    // False for NaN.
-    let fits = product.abs() < NUMERATOR_MAX;
-    // The library's rounding is a call on processors of the lowest level.
-    fits.then(|| (product + 0.5f64.copysign(product)) as i64)
-}
-
-/// Steps from the quotient to `value` among the doubles. A test on the integer: -0.0 is a step
-/// away from the quotient 0.
-#[inline]
-pub(super) fn ulps(value: f64, numerator: i64, denominator: f64) -> i64 {
-    ordered(value).wrapping_sub(ordered(numerator as f64 / denominator))
-}
-
 /// Appends the doubles that integers stand for; `small` says that all are [`SMALL`].
 pub(super) fn doubles_into(integers: &[i64], scale: Scale, small: bool, out: &mut Vec<f64>) {
-    let Some(denominator) = scale.denominator() else {
-        return out.extend(integers.iter().map(|&integer| unordered(integer)));
-    };
-    match (small, denominator == 1.0) {
-        (true, true) => out.extend(integers.iter().map(|&i| small_double(i))),
-        (true, false) => out.extend(integers.iter().map(|&i| small_double(i) / denominator)),
-        (false, _) => out.extend(integers.iter().map(|&i| i as f64 / denominator)),
+    let integers = integers.iter();
+    // A loop of its own for each: what differs is told once.
+    match (scale.unit(), small) {
+        (Unit::Order, _) => out.extend(integers.map(|&i| unordered(i))),
+        (Unit::Over(1.0), true) => out.extend(integers.map(|&i| small_double(i))),
+        (Unit::Over(by), true) => out.extend(integers.map(|&i| small_double(i) / by)),
+        (Unit::Over(by), false) => out.extend(integers.map(|&i| i as f64 / by)),
+        (Unit::Times(by), true) => out.extend(integers.map(|&i| small_double(i) * by)),
+        (Unit::Times(by), false) => out.extend(integers.map(|&i| i as f64 * by)),
     }
 }
 

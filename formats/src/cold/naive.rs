@@ -193,16 +193,17 @@ pub(super) fn residuals(bytes: &[u8], backend: Backend, count: usize) -> Option<
     (bits.position.div_ceil(8) == bytes.len()).then_some(residuals)
 }
 
-/// The denominator of a tag; None: the double itself.
-fn denominator(tag: usize) -> Option<Option<f64>> {
+/// What a tag multiplies by and divides by; None: the integer is the double itself.
+fn fraction(tag: usize) -> Option<Option<(f64, f64)>> {
     let power = |places: usize| format!("1e{places}").parse::<f64>().unwrap();
     match tag {
-        0..=18 => Some(Some(power(tag))),
-        33..=77 => Some(Some(2f64.powi(tag as i32 - 32))),
+        0..=22 => Some(Some((1.0, power(tag)))),
+        33..=77 => Some(Some((1.0, 2f64.powi(tag as i32 - 32)))),
+        209..=230 => Some(Some((power(tag - 208), 1.0))),
         255 => Some(None),
         112..=195 if tag % 16 < 4 => {
             let factor = [3.0, 6.0, 7.0, 9.0, 12.0, 15.0][tag / 16 - 7];
-            Some(Some(factor * power(tag % 16)))
+            Some(Some((1.0, factor * power(tag % 16))))
         }
         _ => None,
     }
@@ -222,11 +223,11 @@ struct Numeric {
 
 fn numeric(bits: &mut Bits<'_>, backend: Backend, count: usize) -> Option<Numeric> {
     let tag = bits.byte()?;
-    let denominator = denominator(tag)?;
+    let fraction = fraction(tag)?;
     let head = bits.byte()?;
     let (mode, has) = (head % 8, |flag: usize| head & flag != 0);
     let (corrected, excepted) = (has(8), has(32));
-    if mode > 4 || has(128) || (denominator.is_none() && (corrected || excepted)) {
+    if mode > 4 || has(128) || (fraction.is_none() && (corrected || excepted)) {
         return None;
     }
     let (mut step, mut offset) = (1, 0);
@@ -253,14 +254,14 @@ fn numeric(bits: &mut Bits<'_>, backend: Backend, count: usize) -> Option<Numeri
     let numbers = numbers(bits, backend, mode, count)?;
     let integers: Vec<i64> =
         numbers.into_iter().map(|n| offset.wrapping_add(step.wrapping_mul(n))).collect();
-    let value = |&integer: &i64| match denominator {
+    let value = |&integer: &i64| match fraction {
         None => order(integer as u64),
-        Some(denominator) if has(64) => {
+        Some((factor, denominator)) if has(64) => {
             let magic = 1.5 * 2f64.powi(52);
             let sum = f64::from_bits(magic.to_bits().wrapping_add(integer as u64));
-            ((sum - magic) / denominator).to_bits()
+            ((sum - magic) * factor / denominator).to_bits()
         }
-        Some(denominator) => (integer as f64 / denominator).to_bits(),
+        Some((factor, denominator)) => (integer as f64 * factor / denominator).to_bits(),
     };
     let mut values: Vec<u64> = integers.iter().map(value).collect();
     if corrected {

@@ -31,7 +31,8 @@ fn parse(text: &str) -> Result<Points, (usize, &'static str)> {
     let mut lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()).peekable();
     let first = lines.peek().map(|(_, line)| fields(line)).unwrap_or_default();
     // A line a time has its names in the first line, over a time in the first column.
-    let is_long = first.len() == 3 && time(&first[1]).is_some();
+    let is_long = matches!(first.as_slice(), [_, at, _, rest @ ..]
+        if time(at).is_some() && rest.iter().all(String::is_empty));
     let mut header = if is_long { Vec::new() } else { first };
     let names = header.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
     header.truncate(names);
