@@ -104,11 +104,12 @@ fn pack(numbers: impl Iterator<Item = u64>, width: u32, out: &mut Vec<u8>) {
 
 /// Takes as many residuals as fit `out` off the front of `input`.
 pub(super) fn read(input: &mut &[u8], out: &mut [i64]) -> Result<(), DecodeError> {
+    let mut words = [0; WORDS];
     for block in out.chunks_mut(BLOCK) {
         let head = take_byte(input)?;
         let low = check_width("pfor width", head & !PATCHED)?;
         if head & PATCHED == 0 {
-            unpack(take_bytes(input, packed_len(block.len(), low))?, low, block);
+            unpack(take_bytes(input, packed_len(block.len(), low))?, low, &mut words, block);
             continue;
         }
         let (large, high) = (usize::from(take_byte(input)?), take_byte(input)?);
@@ -119,10 +120,11 @@ pub(super) fn read(input: &mut &[u8], out: &mut [i64]) -> Result<(), DecodeError
         if large > block.len() {
             return Err(DecodeError::Invalid { field: "pfor patches", found: large as u64 });
         }
-        unpack(take_bytes(input, packed_len(block.len(), low))?, low, block);
+        unpack(take_bytes(input, packed_len(block.len(), low))?, low, &mut words, block);
         let positions = take_bytes(input, large)?;
         let mut parts = [0; BLOCK];
-        unpack(take_bytes(input, packed_len(large, high))?, high, &mut parts[..large]);
+        let packed = take_bytes(input, packed_len(large, high))?;
+        unpack(packed, high, &mut words, &mut parts[..large]);
         for (&position, part) in positions.iter().zip(parts) {
             let invalid = DecodeError::Invalid { field: "pfor position", found: position.into() };
             // A width of 64 leaves nothing for a high part.
@@ -138,10 +140,12 @@ fn check_width(field: &'static str, found: u8) -> Result<u32, DecodeError> {
     if width > 64 { Err(DecodeError::Invalid { field, found: width.into() }) } else { Ok(width) }
 }
 
-/// Unpacks as many numbers of `width` bits as fit `out`, at most 64.
-fn unpack(packed: &[u8], width: u32, out: &mut [i64]) {
-    // 64 numbers are as many words as they have bits; one more for the last look beyond.
-    let mut words = [0u64; BLOCK + 1];
+/// Words of a block: 64 numbers are as many as they have bits. One more for the last look beyond.
+const WORDS: usize = BLOCK + 1;
+
+/// Unpacks as many numbers of `width` bits as fit `out`, at most 64. What was in `words` before is
+/// of no matter: bits beyond the packed ones are beyond the last number too.
+fn unpack(packed: &[u8], width: u32, words: &mut [u64; WORDS], out: &mut [i64]) {
     let (whole, rest) = packed.as_chunks();
     for (word, bytes) in words.iter_mut().zip(whole) {
         *word = u64::from_le_bytes(*bytes);
