@@ -59,7 +59,7 @@ pub(super) enum Reader<'a> {
 impl<'a> Reader<'a> {
     /// Residuals to be read at once, unless they are the last: few enough to stay in the nearest
     /// cache until they are values.
-    pub(super) const BLOCK: usize = 128;
+    pub(super) const BLOCK: usize = 256;
 
     /// Reads the next residuals, as many as fit `out`.
     pub(super) fn read(&mut self, out: &mut [i64]) -> Result<(), DecodeError> {
