@@ -19,6 +19,7 @@ use crate::index::{
 use crate::inner::Inner;
 use crate::open;
 use crate::options::{Options, WhisperOptions};
+use crate::repair::Repaired;
 use crate::schema::{AggregationMethod, Policy, Schema};
 use crate::series::{SeriesId, SeriesInfo};
 use crate::snapshot::{self, Snapshot};
@@ -449,6 +450,13 @@ impl Db {
         inner.damage_at_open().cloned().chain(inner.store.damage()).collect()
     }
 
+    /// Whether names of series may be lost with a damaged part of the series log: then nobody can
+    /// say whether a series that is not found was there.
+    #[must_use]
+    pub fn may_lack_names(&self) -> bool {
+        self.inner().lost_names
+    }
+
     /// Reads every page of every block and the file of the index against their checksums and says
     /// what is damaged.
     #[must_use]
@@ -461,16 +469,13 @@ impl Db {
     /// Puts what is damaged into quarantine and keeps what is good of it: blocks are written anew
     /// without their damaged parts, and the log is sealed, after which its damaged segments are
     /// not needed. Series log, events and tags are written anew, as far as they are known. Files that
-    /// could not be opened were put aside by [`Db::open`]; blocks among them are given up. Says how
-    /// many files were written anew.
+    /// could not be opened were put aside by [`Db::open`]; blocks among them are given up, and so are
+    /// series whose names are lost.
     ///
     /// # Errors
     /// When a file cannot be written, and after [`Db::close`].
-    pub fn repair(&self) -> Result<usize, SealError> {
-        let inner = self.loaded();
-        let salvaged = inner.store.repair(inner)?;
-        inner.seal()?;
-        Ok(salvaged + inner.repair_tags()? + inner.repair_logs()?)
+    pub fn repair(&self) -> Result<Repaired, SealError> {
+        self.loaded().repair()
     }
 
     /// Names and values of all [`metrics`](Self::metrics).

@@ -102,6 +102,7 @@ pub use job::{JobEvent, JobFile};
 pub use options::{
     CleanupOptions, MigrationOptions, Options, StoreOptions, WhisperOptions, WriteStrategy,
 };
+pub use repair::Repaired;
 pub use rules::has_points_without_rules;
 pub use series::{SeriesId, SeriesInfo};
 pub use silverback_formats::carbon::Point;

@@ -8,15 +8,19 @@
 //! the old one.
 //!
 //! When the log is damaged in the middle it is put into quarantine and the blocks are listed
-//! from their own headers instead ([`Found::Damaged`]): each of them is whole and says what it is, and the WAL is replayed from its beginning, which is harmless.
+//! from their own headers instead ([`Found::Damaged`]): each of them is whole and says what it is,
+//! and the WAL is replayed from its beginning, which is harmless. The same when there is none beside
+//! files of a database that had one.
 
 use crate::error::{Damage, FileError};
+use crate::inner::Folders;
 use crate::storage::{Storage, StorageFile};
 use silverback_formats::frame::{self, FrameError, Frames, LogKind, Step};
 use silverback_formats::manifest::{
     BlockEntry, Edit, IndexEntry, KIND_EDIT, KIND_EDIT_V1, KIND_INDEX,
 };
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -87,7 +91,13 @@ pub(crate) fn read(storage: &dyn Storage, dir: &Path) -> Result<Found, FileError
     let path = path(dir);
     let bytes = match storage.read_through(&path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let what = made_after_it(storage, dir)?;
+            return Ok(what.map_or(Found::Nothing, |what| {
+                let reason = format!("it is missing, and {what} is there");
+                Found::Damaged(Damage { path, offset: 0, reason })
+            }));
+        }
         Err(source) => return Err(FileError { path, source }),
     };
     let damaged = |offset: usize, reason: String| {
@@ -130,6 +140,22 @@ pub(crate) fn read(storage: &dyn Storage, dir: &Path) -> Result<Found, FileError
         return damaged(frame::HEADER_BYTES, "no edit in it".to_owned());
     }
     Ok(Found::State { state, torn_bytes })
+}
+
+/// A file that no database has before it has a manifest: a block, or the names of series.
+fn made_after_it(storage: &dyn Storage, dir: &Path) -> Result<Option<String>, FileError> {
+    let Folders { root, blocks, .. } = Folders::of(dir);
+    for dir in [blocks, root] {
+        let names = match storage.list(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            names => names.map_err(|source| FileError { path: dir, source })?,
+        };
+        let is_such = |name: &String| name.ends_with(".block") || name == "SERIES";
+        if let Some(name) = names.into_iter().filter(is_such).min() {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
 }
 
 /// Path of the manifest in `dir`.

@@ -82,8 +82,8 @@ pub(crate) fn open(options: Options) -> Result<Inner, OpenError> {
     }
     series_log.skip_to(state.next_id);
     // Should names be lost, their ids are not given away as long as samples stand under them.
-    let of_blocks = blocks.iter().filter_map(|block| block.last_id()).max();
-    names.next_id = names.next_id.max(of_blocks.map_or(0, |id| id.saturating_add(1)));
+    let of_blocks = blocks.iter().map(|block| block.end_of_ids()).max();
+    names.next_id = names.next_id.max(of_blocks.unwrap_or(0));
     let log = state.wal_floor..u64::MAX;
     let (log, replayed) = recovery::read(&*storage, &folders.wal, log, &mut names)?;
     // A power cut, too, may take the end of a segment and leave the begin of the next.
@@ -183,10 +183,7 @@ fn read_manifest(
             Ok(state)
         }
         Found::Damaged(found) => {
-            damage.push(found);
-            let path = manifest::path(&folders.root);
-            quarantine(storage, &folders.quarantine, &path)
-                .map_err(|source| file_error(&path, source))?;
+            put_aside(storage, folders, found, damage)?;
             rebuild(storage, folders)
         }
     }
@@ -200,6 +197,7 @@ fn rebuild(storage: &dyn Storage, folders: &Folders) -> Result<State, FileError>
         match Block::open_unlisted(storage, &path).map_err(|source| file_error(&path, source))? {
             Some(block) => {
                 state.next_block = state.next_block.max(block.entry().number + 1);
+                state.next_id = state.next_id.max(block.end_of_ids());
                 state.blocks.insert(block.entry().number, *block.entry());
             }
             None => quarantine(storage, &folders.quarantine, &path)

@@ -140,6 +140,21 @@ fn read_segment(
 }
 
 impl Segment {
+    /// The first one, which is not there.
+    pub(crate) fn absent(log: Log, dir: &Path) -> Self {
+        Self { path: log.path(dir, FIRST), damage: Vec::new(), begin: FIRST, end: FIRST }
+    }
+
+    /// Position after its last whole frame.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Something that was behind what is there now.
+    pub(crate) fn lost(&mut self, reason: String) {
+        self.bad(self.end - self.begin + FIRST, reason);
+    }
+
     fn bad(&mut self, offset: u64, reason: String) {
         self.damage.push(Damage { path: self.path.clone(), offset, reason });
     }

@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 /// Most parameters of one request; each costs an allocation or two.
 const PARAMS_MAX: usize = 65_536;
 
-/// Header of answers from which samples are missing because a block is damaged; the log names
+/// Header of answers from which samples are missing because a block is damaged, or may be because
+/// names of series are lost; the log names
 /// the file and the offset.
 pub const DAMAGED: HeaderName = HeaderName::from_static("x-silverback-damaged");
 
@@ -43,7 +44,7 @@ pub struct Request {
     pub deadline: Instant,
     /// Set when the client went away or the time is over.
     pub cancelled: Arc<AtomicBool>,
-    /// Whether a damaged block was met on the way.
+    /// Whether a damaged block was met on the way, or names were looked for where some are lost.
     damaged: AtomicBool,
     /// What a query took, once that is known.
     stats: OnceLock<Stats>,
@@ -73,9 +74,11 @@ impl Request {
     }
 
     /// Bounds for finds on behalf of this request. What they find counts as memory of all
-    /// requests as long as these bounds are kept, so keep them as long as that.
+    /// requests as long as these bounds are kept, so keep them as long as that. Where names are
+    /// lost, nobody knows whether they would have been found, and the answer says so.
     #[must_use]
     pub fn find_limits(&self, api: &Api) -> FindLimits {
+        self.damaged.fetch_or(api.db.may_lack_names(), Ordering::Relaxed);
         FindLimits {
             nodes: Some(api.limits.globbed_nodes),
             deadline: Some(self.deadline),
@@ -103,8 +106,8 @@ impl Request {
         let _ = self.stats.set(stats);
     }
 
-    /// The answer with what was noted: that samples are missing because a block is damaged, and
-    /// what the query took.
+    /// The answer with what was noted: that something is missing, or may be, and what the query
+    /// took.
     #[must_use]
     pub fn mark(&self, reply: Reply) -> Response {
         let mut response = reply.into_response();

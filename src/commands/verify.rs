@@ -118,8 +118,17 @@ impl Verify {
         let options = db_options(&loaded.config, loaded.schema);
         let options = Options { background: false, path: path.to_path_buf(), ..options };
         let db = Db::open(options).map_err(|error| failed(&error))?;
-        db.repair().map_err(|error| failed(&error))?;
+        let repaired = db.repair().map_err(|error| failed(&error))?;
         db.close().map_err(|error| failed(&error))?;
+        if repaired.lost_series > 0 {
+            let (path, lost) = (path.display(), repaired.lost_series);
+            // Nobody is left to be told when the terminal is gone.
+            let _ = writeln!(
+                io::stderr(),
+                "{path}: the names of {lost} series cannot be brought back, and their samples are \
+                 given up"
+            );
+        }
         Ok(self.verify_database(path, out)?.failed == 0)
     }
 

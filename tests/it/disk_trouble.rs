@@ -4,9 +4,10 @@
 //! tests of the engine: I/O errors, syncs that fail or do not end.
 
 use crate::folder::SmallDisk;
-use crate::support::node::{Node, config};
+use crate::support::node::{Node, config, run};
 use crate::support::now_s;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::UdpSocket;
 use std::ops::Range;
 
@@ -99,4 +100,46 @@ fn datagrams_are_counted() {
         dropped.values().sum::<f64>() + stored == (sent + 1) as f64
     });
     drop(node);
+}
+
+/// What only looks works where nobody can write, with a file to lock or without one.
+#[test]
+fn a_disk_that_is_read_only_can_be_looked_at() {
+    let Some((disk, node)) = start() else { return };
+    let first_s = now_s() - 1000;
+    node.send(lines("read.only", first_s, 0..500).as_bytes());
+    node.wait_for("points", |node| points(node, "read.only", first_s..now_s()).len() == 500);
+    node.wait_for("a seal", |node| node.log().contains("sealed "));
+    node.signal("TERM");
+    let (_, folder) = node.wait();
+    let data = folder.path().join("data");
+    let (data, config) = (data.to_str().unwrap(), folder.path().join("silverback.toml"));
+    let config = ["--config", config.to_str().unwrap()];
+    let verify = || run(&["verify", data]);
+    let delete = || run(&[&["delete", "--match", "read.**", "--dry-run"], &config[..]].concat());
+    let lock = folder.path().join("data/LOCK");
+    for has_lock in [true, false] {
+        if !has_lock {
+            disk.set_read_only(false);
+            std::fs::remove_file(&lock).unwrap();
+        }
+        disk.set_read_only(true);
+        let (verified, deleted) = (verify(), delete());
+        assert_eq!(verified.status.code(), Some(0), "{verified:?}");
+        assert_eq!(deleted.status.code(), Some(0), "{deleted:?}");
+        let named = String::from_utf8(deleted.stdout).unwrap();
+        assert!(named.contains("read.only"), "{named}");
+        if has_lock {
+            // Somebody else has it: on a disk that was writable when it was opened.
+            let held = File::open(&lock).unwrap();
+            held.try_lock().unwrap();
+            for refused in [verify(), delete()] {
+                assert_ne!(refused.status.code(), Some(0), "{refused:?}");
+                let told = String::from_utf8(refused.stderr).unwrap();
+                assert!(told.contains("another process has this"), "{told}");
+            }
+        }
+    }
+    disk.set_read_only(false);
+    drop(disk);
 }

@@ -12,6 +12,7 @@ mod folder;
 mod grafana;
 mod hostile;
 mod ingest;
+mod lost_names;
 mod operator;
 mod read_only;
 mod rules;

@@ -142,9 +142,9 @@ impl Block {
         &self.entry
     }
 
-    /// The highest series id in it.
-    pub(crate) fn last_id(&self) -> Option<u32> {
-        self.ids.map(|(_, last)| last)
+    /// The id after that of its last series.
+    pub(crate) fn end_of_ids(&self) -> u32 {
+        self.ids.map_or(0, |(_, last)| last.saturating_add(1))
     }
 
     /// The lowest and the highest series id in it.

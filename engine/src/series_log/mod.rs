@@ -8,8 +8,12 @@
 //! The order between names and removals says nothing: an id is never given twice, so a name
 //! belongs to the highest id that has it and was not removed.
 //!
+//! Since ids are dense, one that no frame speaks of lost its name: that is damage as well. Names are
+//! lost for good when the log goes on behind them, and stay told until a repair gives them up.
+//!
 //! The log lies in several files, all but the newest of which never change: see [`segments`].
 
+mod ids;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +21,8 @@ use crate::error::{Damage, FileError};
 use crate::segments::{self, Log, Segment, Segments};
 use crate::storage::Storage;
 use crate::wal::recovery::{Replay, give_series};
+use ids::Ids;
+use roaring::RoaringBitmap;
 use silverback_formats::frame::{self, LogKind};
 use silverback_formats::wal::{
     KIND_REMOVED, KIND_SERIES, REMOVED_MAX, removed, removed_into, series_into,
@@ -35,10 +41,17 @@ const WRITE_BYTES: usize = 16 << 20;
 #[derive(Debug)]
 pub(crate) struct SeriesLog {
     segments: Segments,
-    /// Ids below this one are in the log.
+    /// Ids below this one are in the log, or lost.
     next_id: u32,
-    /// Whether names are missing that were in it.
-    lacks_names: bool,
+}
+
+/// What the log was found to be, all of it.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Its files that count, in order.
+    pub(crate) files: Vec<Segment>,
+    /// Ids that it names, or of which it says that they have no name.
+    known: RoaringBitmap,
 }
 
 impl SeriesLog {
@@ -47,15 +60,18 @@ impl SeriesLog {
     pub(crate) fn open(
         storage: Arc<dyn Storage>,
         dir: &Path,
-        (from, mut next_id): (u64, u32),
-        into: &mut impl Replay,
+        (from, next_id): (u64, u32),
+        into: &mut dyn Replay,
     ) -> Result<(Self, Vec<Damage>), FileError> {
-        let mut take = |kind, payload: &[u8]| {
-            next_id = next_id.max(take_frame(kind, payload, into)?);
-            Ok(())
-        };
-        let (segments, damage) = Segments::open(LOG, storage, dir, from, &mut take)?;
-        Ok((Self { segments, next_id, lacks_names: false }, damage))
+        let mut ids = Ids::new(next_id, into);
+        let mut take = |kind, payload: &[u8]| take_frame(kind, payload, &mut ids);
+        let (segments, mut damage) = Segments::open(LOG, storage, dir, from, &mut take)?;
+        let next_id = ids::end_of(&ids.known);
+        let log = Self { segments, next_id };
+        // What is damaged says itself why names are missing.
+        let missing = ids::reason(&ids::missing_below(next_id, &ids.known));
+        damage.extend(missing.filter(|_| damage.is_empty()).map(|reason| log.lost(reason)));
+        Ok((log, damage))
     }
 
     /// Position after the last byte of the log.
@@ -76,13 +92,7 @@ impl SeriesLog {
 
     /// Skips ids whose names are lost with a damaged part of the log.
     pub(crate) fn skip_to(&mut self, id: u32) {
-        self.lacks_names |= self.next_id < id;
         self.next_id = self.next_id.max(id);
-    }
-
-    /// Whether names are missing that were in it, until it is rewritten.
-    pub(crate) fn lacks_names(&self) -> bool {
-        self.lacks_names
     }
 
     /// The files that all of the log is in; none of them is ever changed from now on.
@@ -136,20 +146,57 @@ impl SeriesLog {
             append(&removals(&nameless))?;
             write_names((in_index, next_id), name, |bytes, _| append(bytes))
         })?;
-        self.lacks_names = false;
         Ok(position)
     }
 }
 
-/// Gives what the log in `dir` says to `into`, and says what was found in each of its files.
+/// Gives what the log in `dir` says to `into`, and says what was found.
 pub(crate) fn read(
     storage: &dyn Storage,
     dir: &Path,
     into: &mut dyn Replay,
-) -> Result<Vec<Segment>, FileError> {
-    segments::read(LOG, storage, dir, 0, &mut |kind, payload| {
-        take_frame(kind, payload, into).map(drop)
-    })
+) -> Result<Found, FileError> {
+    let mut ids = Ids::new(0, into);
+    let mut take = |kind, payload: &[u8]| take_frame(kind, payload, &mut ids);
+    let files = segments::read(LOG, storage, dir, 0, &mut take)?;
+    Ok(Found { files, known: ids.known })
+}
+
+impl Found {
+    /// Whether it says anything of an id.
+    pub(crate) fn knows(&self, id: u32) -> bool {
+        self.known.contains(id)
+    }
+
+    /// Ids without a name, of those that it has to know: all below `end`, and below its last one.
+    pub(crate) fn missing(&self, end: u32) -> RoaringBitmap {
+        ids::missing_below(end.max(ids::end_of(&self.known)), &self.known)
+    }
+
+    /// Whether it lacks names that what is damaged in it does not explain, if it lacks any.
+    pub(crate) fn is_cut(&self, end: u32) -> bool {
+        ids::end_of(&self.known) < end || self.files.iter().all(|file| file.damage.is_empty())
+    }
+
+    /// Compares it with what others say of it: it was `len_bytes` long at least, counted as
+    /// [`SeriesLog::end`], and knew all ids below `end`.
+    pub(crate) fn expect(&mut self, dir: &Path, len_bytes: u64, end: u32) {
+        let mut reasons = Vec::new();
+        let found_bytes = self.files.last().map_or(frame::HEADER_BYTES as u64, Segment::end);
+        if found_bytes < len_bytes {
+            let missing = len_bytes - found_bytes;
+            reasons.push(format!("{missing} bytes that were here are missing"));
+        }
+        if self.is_cut(end) {
+            reasons.extend(ids::reason(&self.missing(end)));
+        }
+        for reason in reasons {
+            if self.files.is_empty() {
+                self.files.push(Segment::absent(LOG, dir));
+            }
+            self.files.last_mut().expect("there is one").lost(reason);
+        }
+    }
 }
 
 /// Gives the names of the ids `first..end` as frames to `write`, some at a time, with the id that
@@ -192,14 +239,14 @@ fn removals(ids: &[u32]) -> Vec<u8> {
     bytes
 }
 
-/// Gives what a frame says to `into`; the id after those that it names.
-fn take_frame(kind: u8, payload: &[u8], into: &mut dyn Replay) -> Result<u32, String> {
+/// Gives what a frame says to `into`.
+fn take_frame(kind: u8, payload: &[u8], into: &mut dyn Replay) -> Result<(), String> {
     match kind {
         KIND_SERIES => give_series(payload, into).map_err(|error| error.to_string()),
         KIND_REMOVED => {
             let ids = removed(payload).map_err(|error| error.to_string())?;
             ids.into_iter().for_each(|id| into.removed(id));
-            Ok(0)
+            Ok(())
         }
         _ => Err(format!("frame of unknown kind {kind}")),
     }

@@ -130,8 +130,9 @@ fn obey(log: &mut SeriesLog, storage: &Arc<dyn Storage>, op: Op, told: &mut Told
 /// Reads the log of `storage` and compares.
 fn check(storage: &MemoryStorage, told: &Told) {
     let mut said = Said::default();
-    let segments = read(storage, Path::new(DIR), &mut said).unwrap();
-    assert!(segments.iter().all(|segment| segment.damage.is_empty()), "{segments:?}");
+    let found = read(storage, Path::new(DIR), &mut said).unwrap();
+    assert!(found.files.iter().all(|segment| segment.damage.is_empty()), "{found:?}");
+    assert!(found.missing(told.acked).is_empty(), "{found:?}");
     for id in 0..told.acked {
         let found = said.names.get(&id).unwrap_or_else(|| panic!("{id} is lost: {told:?}"));
         if told.removed.contains(&id) {
@@ -332,7 +333,7 @@ fn what_is_missing_is_named() {
         damage(&storage);
         let (log, found) = try_open(&(Arc::new(storage.clone()) as _)).unwrap();
         let read = read(&storage, Path::new(DIR), &mut Said::default()).unwrap();
-        let read: Vec<_> = read.into_iter().flat_map(|segment| segment.damage).collect();
+        let read: Vec<_> = read.files.into_iter().flat_map(|segment| segment.damage).collect();
         assert_eq!(found, read);
         (log, found)
     };

@@ -91,8 +91,20 @@ impl Storage for DiskStorage {
     }
 
     fn lock(&self, dir: &Path) -> io::Result<Box<dyn Debug + Send + Sync>> {
-        let file =
-            OpenOptions::new().create(true).truncate(false).write(true).open(dir.join("LOCK"))?;
+        let path = dir.join("LOCK");
+        let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let file = match opened {
+            // To read, that is enough; and where nobody can make the file nobody holds it.
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                match File::open(&path) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        return Ok(Box::new(()));
+                    }
+                    opened => opened?,
+                }
+            }
+            opened => opened?,
+        };
         file.try_lock().map_err(io::Error::from)?;
         Ok(Box::new(file))
     }

@@ -198,13 +198,13 @@ impl Segment {
 }
 
 fn take_series(payload: &[u8], into: &mut dyn Replay) -> Result<u64, String> {
-    give_series(payload, into).map(|_| 0).map_err(|error| error.to_string())
+    give_series(payload, into).map(|()| 0).map_err(|error| error.to_string())
 }
 
-/// Gives the names of a frame, as far as it can be read; answers the id after the last.
-pub(crate) fn give_series(payload: &[u8], into: &mut dyn Replay) -> Result<u32, PayloadError> {
+/// Gives the names of a frame, as far as it can be read.
+pub(crate) fn give_series(payload: &[u8], into: &mut dyn Replay) -> Result<(), PayloadError> {
     let mut names = Series::new(payload)?;
-    let (mut series, mut next_id) = (Vec::new(), 0);
+    let mut series = Vec::new();
     loop {
         series.clear();
         let mut end = None;
@@ -216,9 +216,8 @@ pub(crate) fn give_series(payload: &[u8], into: &mut dyn Replay) -> Result<u32, 
             }
         }
         into.series(&series);
-        next_id = series.last().map_or(next_id, |(id, _)| id.0.saturating_add(1));
         if let Some(end) = end {
-            return end.map(|()| next_id);
+            return end;
         }
     }
 }

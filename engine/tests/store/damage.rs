@@ -296,7 +296,7 @@ fn a_lost_block_is_missed_no_longer_than_it_would_have_been_kept() {
 }
 
 /// What `verify` would print.
-fn verified(storage: &MemoryStorage) -> Vec<String> {
+pub(crate) fn verified(storage: &MemoryStorage) -> Vec<String> {
     let mut told = Vec::new();
     silverback_engine::verify_folder(storage, Path::new("/db"), 1, &mut |event| {
         if let silverback_engine::JobEvent::File(file) = event
@@ -341,7 +341,7 @@ fn logs_with_damaged_frames_are_repaired() {
         assert_eq!(verified(&storage).len(), 2);
         let db = bench.open(&storage);
         let cuts = Cuts::record(&storage, 0);
-        assert_eq!(db.repair().unwrap(), 2);
+        assert_eq!(db.repair().unwrap().files, 2);
         drop(db);
         for (_, cut) in cuts.take() {
             let db = bench.open(&cut);

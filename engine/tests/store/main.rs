@@ -19,6 +19,7 @@ mod import_folder;
 mod index_file;
 mod left_behind;
 mod like_whisper;
+mod lost_names;
 mod migrate;
 mod model;
 mod power_cut;

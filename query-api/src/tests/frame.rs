@@ -320,3 +320,38 @@ async fn an_answer_with_a_damaged_part_says_so() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_answer_says_so_while_names_are_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || {
+        let mut options = silverback_engine::Options::new(folder.path());
+        options.clock = Arc::new(silverback_engine::clock::ManualClock::new(super::NOW_S));
+        silverback_engine::Db::open(options).unwrap()
+    };
+    let db = open();
+    let point =
+        |name| silverback_formats::carbon::Point { name, time_s: super::NOW_S - 120, value: 1.5 };
+    db.append(&[point(b"lost")]).unwrap();
+    db.seal().unwrap();
+    db.close().unwrap();
+    std::fs::remove_file(folder.path().join("SERIES")).unwrap();
+    let range = format!("from={}&until={}", super::NOW_S - 300, super::NOW_S);
+    for (repaired, marked) in [(false, "1"), (true, "")] {
+        if repaired {
+            let db = open();
+            assert_eq!(db.repair().unwrap().lost_series, 1);
+            db.close().unwrap();
+        }
+        let api = Arc::new(Api::new(open(), Limits::default()));
+        let router = graphite_router(Arc::clone(&api));
+        let questions =
+            [format!("/render?format=json&target=lost&{range}"), "/metrics/find?query=*".into()];
+        for uri in &questions {
+            let answer = get(&router, uri).await;
+            answer.ok();
+            assert_eq!(answer.header("x-silverback-damaged"), marked, "{uri}");
+        }
+        api.db.close().unwrap();
+    }
+}
