@@ -171,7 +171,7 @@ fn oldest_s() -> impl Strategy<Value = i64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn any_blocks_become_what_the_naive_twin_makes(
