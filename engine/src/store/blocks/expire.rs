@@ -28,6 +28,7 @@ use crate::block::{Batch, Block, ChunkCursor, ChunkEncoder, Tier};
 use crate::counters::add;
 use crate::error::FileError;
 use crate::fetch::{Coarse, RollUps, Window};
+use crate::head::FullChunk;
 use crate::inner::Inner;
 use crate::policies::Entry;
 use crate::schema::Aggregate;
@@ -163,17 +164,16 @@ impl BlockStore {
         let order = latest.unwrap_or(0).max(sealed_order(0));
         let batch = Batch::new(&self.storage, &self.dir, &self.next_block, order);
         let encoder = ChunkEncoder::new();
-        let mut roll_up = Roller { store: self, db, settled_s, batch, encoder, bytes: 0 };
-        let pace = Pace::new(db.options.compaction_bytes_per_s);
+        let pace = Pace::new(db.options.compaction_bytes_per_s, is_stopped);
+        let mut roll_up = Roller { store: self, db, settled_s, batch, encoder, pace };
         let mut cursors: Vec<ChunkCursor<'_>> = group.iter().map(|block| block.cursor()).collect();
         let step_s = group[0].entry().step_s;
-        let mut bytes = 0;
         while let Some(id) = cursors.iter_mut().filter_map(ChunkCursor::peek).min() {
             let mut span: Option<(i64, i64)> = None;
             for cursor in &mut cursors {
                 while cursor.peek() == Some(id) {
                     let chunk = cursor.take().expect("there is one");
-                    bytes += chunk.len() as u64;
+                    roll_up.pace.add(chunk.len())?;
                     let Some((first_s, last_s)) = span_of(chunk, step_s) else { continue };
                     span = span.map_or(Some((first_s, last_s)), |(first, last)| {
                         Some((first.min(first_s), last.max(last_s)))
@@ -182,9 +182,6 @@ impl BlockStore {
             }
             if let Some(span_s) = span {
                 roll_up.series(SeriesId(id), step_s, span_s)?;
-            }
-            if is_stopped() || !pace.wait(bytes + roll_up.bytes, is_stopped) {
-                return Err(Unmerged::Stopped);
             }
         }
         let adds = roll_up.batch.finish()?;
@@ -219,8 +216,7 @@ struct Roller<'a> {
     settled_s: i64,
     batch: Batch<'a>,
     encoder: ChunkEncoder,
-    /// Bytes of chunks that were read and written.
-    bytes: u64,
+    pace: Pace<'a>,
 }
 
 impl Roller<'_> {
@@ -257,19 +253,27 @@ impl Roller<'_> {
                 continue;
             }
             for (extra, anew) in &mut extras {
-                let mut slots = Vec::new();
-                for piece in window.pieces(sources.finest_s(window, &entry), retention.step_s) {
-                    let gather = sources.gather(self.db, piece, &entry, Coarse::Stored, *extra);
-                    self.bytes += gather.read_bytes();
-                    let RollUps { later, kept } = gather.roll_ups(anew);
-                    slots.extend(kept);
-                    slots.extend(later.into_iter().filter(|_| !is_reached));
-                }
-                slots.sort_unstable_by_key(|&(time_s, _)| time_s);
-                anew.extend(slots.iter().map(|&(time_s, _)| time_s));
-                anew.sort_unstable();
                 let kind = extra.map_or(BlockKind::Computed, BlockKind::Extra);
-                self.write(id, (archive, kind), &entry, slots)?;
+                let (coarse_s, keep_s) = (retention.step_s, entry.keep_s(archive));
+                let tier = Tier { step_s: coarse_s, kind, aside: false, keep_s };
+                let mut stored = Vec::new();
+                for piece in window.pieces(sources.finest_s(window, &entry), coarse_s) {
+                    let gather = sources.gather(self.db, piece, &entry, Coarse::Stored, *extra);
+                    self.pace.add(gather.read_bytes() as usize)?;
+                    let RollUps { later, kept } = gather.roll_ups(anew);
+                    let mut slots = kept;
+                    slots.extend(later.into_iter().filter(|_| !is_reached));
+                    slots.sort_unstable_by_key(|&(time_s, _)| time_s);
+                    for slot in slots {
+                        stored.push(slot.0);
+                        let full = self.encoder.add(slot, coarse_s);
+                        self.write(id, tier, full)?;
+                    }
+                }
+                let last = self.encoder.end(coarse_s);
+                self.write(id, tier, last)?;
+                anew.append(&mut stored);
+                anew.sort_unstable();
             }
             is_reached |= first_s >= oldest_s;
         }
@@ -279,16 +283,11 @@ impl Roller<'_> {
     fn write(
         &mut self,
         id: SeriesId,
-        (archive, kind): (usize, BlockKind),
-        entry: &Entry,
-        slots: Vec<(u32, f64)>,
-    ) -> Result<(), FileError> {
-        let (step_s, keep_s) = (entry.policy.archives[archive].step_s, entry.keep_s(archive));
-        let tier = Tier { step_s, kind, aside: false, keep_s };
-        for chunk in self.encoder.points(slots, step_s) {
-            self.bytes += chunk.bytes.len() as u64;
-            self.batch.push(tier, id.0, (chunk.first_s, chunk.last_s), &chunk.bytes)?;
-        }
-        Ok(())
+        tier: Tier,
+        chunk: Option<FullChunk>,
+    ) -> Result<(), Unmerged> {
+        let Some(FullChunk { first_s, last_s, bytes }) = chunk else { return Ok(()) };
+        self.batch.push(tier, id.0, (first_s, last_s), &bytes)?;
+        self.pace.add(bytes.len())
     }
 }

@@ -8,35 +8,29 @@
 //! same. What was begun is begun again.
 
 mod dead;
+mod merger;
+mod pace;
 mod plan;
 mod touch;
 
+pub(super) use pace::Pace;
 pub(crate) use plan::Eagerness;
 
 use super::BlockStore;
 use super::expire::kept_s;
 use super::passed::Passed;
-use crate::block::{Batch, Block, ChunkCursor, ChunkEncoder, Tier, block_name, discard};
+use crate::block::{Batch, Block, Tier, block_name, discard};
 use crate::clock::monotonic;
 use crate::counters::add;
 use crate::error::FileError;
-use crate::head::FullChunk;
 use crate::inner::{Inner, quarantine};
 use crate::series::SeriesId;
 use dead::DeadSeries;
+use merger::Merger;
 use plan::{Goal, Plan};
-use silverback_formats::block::BlockKind;
-use silverback_formats::chunk::{Chunk, Codec};
 use silverback_formats::manifest::BlockEntry;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
-
-/// Longest sleep for the sake of the rate, so that stopping does not wait long.
-const PAUSE_MAX: Duration = Duration::from_millis(100);
-/// Slots from which on a chunk is as long as it needs to be.
-const SLOTS_ENOUGH: u32 = 4096;
 
 /// What is known of the blocks, so that it is not looked for again.
 #[derive(Debug, Default)]
@@ -123,21 +117,16 @@ impl BlockStore {
         let mut batch = batch.split_by(*split);
         let passed = self.passed(db, db.options.clock.now_s());
         let mut merger = Merger::new(parts);
-        let pace = Pace::new(db.options.compaction_bytes_per_s);
+        let mut pace = Pace::new(db.options.compaction_bytes_per_s, is_stopped);
         // A series whose name was lost is not one that was deleted.
         let keeps_unnamed = db.lost_names;
-        let mut written_bytes = 0;
-        while let Some(id) = merger.next_series()? {
+        while let Some(id) = merger.next_series(&mut pace)? {
             if keeps_unnamed || db.index.has(SeriesId(id)) {
                 let oldest_s = oldest_s(db, SeriesId(id), last, passed);
-                for chunk in merger.chunks(oldest_s)? {
-                    batch.push(tier, id, (chunk.first_s, chunk.last_s), &chunk.bytes)?;
-                    written_bytes += chunk.bytes.len() as u64;
-                }
-            }
-            let bytes = merger.taken_bytes + written_bytes;
-            if is_stopped() || !pace.wait(bytes, is_stopped) {
-                return Err(Unmerged::Stopped);
+                merger.chunks(oldest_s, |span_s, chunk| {
+                    batch.push(tier, id, span_s, chunk)?;
+                    pace.add(chunk.len())
+                })?;
             }
         }
         let adds = batch.finish()?;
@@ -191,157 +180,4 @@ fn oldest_s(db: &Inner, id: SeriesId, block: &BlockEntry, passed: Passed) -> i64
     }
     let kept_s = i64::from(block.keep_s).max(kept_s(&entry, block.step_s));
     passed.by_s(kept_s) - kept_s - i64::from(block.step_s)
-}
-
-/// Goes through blocks series by series.
-struct Merger<'a> {
-    cursors: Vec<ChunkCursor<'a>>,
-    parts: &'a [Arc<Block>],
-    kind: BlockKind,
-    step_s: u32,
-    /// Chunks of the series at hand, those of later blocks last.
-    gathered: Vec<&'a [u8]>,
-    taken_bytes: u64,
-    encoder: ChunkEncoder,
-    samples: Vec<(u32, f64)>,
-}
-
-impl<'a> Merger<'a> {
-    fn new(parts: &'a [Arc<Block>]) -> Self {
-        Self {
-            cursors: parts.iter().map(|part| part.cursor()).collect(),
-            parts,
-            kind: parts[0].entry().kind,
-            step_s: parts[0].entry().step_s,
-            gathered: Vec::new(),
-            taken_bytes: 0,
-            encoder: ChunkEncoder::new(),
-            samples: Vec::new(),
-        }
-    }
-
-    /// Gathers the chunks of the series that comes next.
-    fn next_series(&mut self) -> Result<Option<u32>, Unmerged> {
-        self.gathered.clear();
-        let next = self.cursors.iter_mut().filter_map(ChunkCursor::peek).min();
-        if let Some(id) = next {
-            for cursor in &mut self.cursors {
-                while cursor.peek() == Some(id) {
-                    let chunk = cursor.take().expect("there is one");
-                    self.taken_bytes += chunk.len() as u64;
-                    self.gathered.push(chunk);
-                }
-            }
-        }
-        if self.parts.iter().any(|part| !part.damage().is_empty()) {
-            return Err(Unmerged::Damaged);
-        }
-        Ok(next)
-    }
-
-    /// The chunks of the series at hand, merged, without samples before `oldest_s` (Unix seconds).
-    fn chunks(&mut self, oldest_s: i64) -> Result<Vec<FullChunk>, Unmerged> {
-        match self.kind {
-            BlockKind::RollUps => self.roll_ups(oldest_s),
-            BlockKind::Points | BlockKind::Ahead | BlockKind::Computed | BlockKind::Extra(_) => {
-                self.points(oldest_s)
-            }
-        }
-    }
-
-    /// Of several chunks that speak for a slot the last one counts.
-    fn roll_ups(&mut self, oldest_s: i64) -> Result<Vec<FullChunk>, Unmerged> {
-        let step_s = self.step_s;
-        let mut spoken_for = BTreeMap::new();
-        for bytes in &self.gathered {
-            let mut values = Vec::new();
-            let chunk = Chunk::parse(bytes, step_s)
-                .and_then(|chunk| chunk.decode_into(&mut values).map(|()| chunk));
-            let chunk = chunk.map_err(|error| self.damaged(bytes, &error))?;
-            let (start_s, slots) = (chunk.header().start_s(), chunk.header().slots());
-            let times = (0..slots).map(|slot| start_s.saturating_add(slot.saturating_mul(step_s)));
-            spoken_for.extend(times.zip(values));
-        }
-        spoken_for.retain(|&slot_s, _| i64::from(slot_s) >= oldest_s);
-        let times: Vec<u32> = spoken_for.keys().copied().collect();
-        let known: BTreeMap<u32, f64> =
-            spoken_for.into_iter().filter(|(_, value)| !value.is_nan()).collect();
-        let runs = times.chunk_by(|a, b| a + step_s == *b);
-        let runs = runs.map(|run| (run[0], run[run.len() - 1]));
-        Ok(runs.flat_map(|span_s| self.encoder.roll_ups(&known, span_s, step_s)).collect())
-    }
-
-    fn points(&mut self, oldest_s: i64) -> Result<Vec<FullChunk>, Unmerged> {
-        let step_s = self.step_s;
-        self.samples.clear();
-        let mut values = Vec::new();
-        let mut in_order = true;
-        for bytes in &self.gathered {
-            let chunk = Chunk::parse(bytes, step_s).map_err(|error| self.damaged(bytes, &error))?;
-            let header = *chunk.header();
-            let slots = (header.slots() - 1).saturating_mul(step_s);
-            let last_s = header.start_s().saturating_add(slots);
-            if let [only] = self.gathered[..]
-                && header.codec() != Codec::Gorilla
-                && header.slots() >= SLOTS_ENOUGH
-                && i64::from(header.start_s()) >= oldest_s
-            {
-                let first_s = header.start_s();
-                return Ok(vec![FullChunk { first_s, last_s, bytes: only.to_vec() }]);
-            }
-            values.clear();
-            chunk.values_into(&mut values).map_err(|error| self.damaged(bytes, &error))?;
-            in_order &= self.samples.last().is_none_or(|&(slot_s, _)| slot_s < header.start_s());
-            let slots = chunk.presence().present_runs().flatten();
-            let times = slots.map(|slot| header.start_s().saturating_add(slot * step_s));
-            self.samples.extend(times.zip(values.iter().copied()));
-        }
-        if !in_order {
-            // Stable, so that of one slot the last is that of the latest block.
-            self.samples.sort_by_key(|&(slot_s, _)| slot_s);
-            self.samples.reverse();
-            self.samples.dedup_by_key(|sample| sample.0);
-            self.samples.reverse();
-        }
-        let kept = self.samples.iter().filter(|(slot_s, _)| i64::from(*slot_s) >= oldest_s);
-        Ok(self.encoder.points(kept.copied(), step_s))
-    }
-
-    /// Notes a chunk that cannot be decoded.
-    fn damaged(&self, bytes: &[u8], error: &dyn std::fmt::Display) -> Unmerged {
-        if let Some(part) = self.parts.iter().find(|part| part.offset_of(bytes).is_some()) {
-            part.report(part.offset_of(bytes).unwrap_or(0), error.to_string());
-        }
-        Unmerged::Damaged
-    }
-}
-
-/// Keeps reading and writing at a rate.
-pub(super) struct Pace {
-    bytes_per_s: u64,
-    started: Instant,
-}
-
-impl Pace {
-    pub(super) fn new(bytes_per_s: u64) -> Self {
-        Self { bytes_per_s, started: monotonic() }
-    }
-
-    /// Sleeps until so many bytes may have been read and written; false when it is time to stop.
-    pub(super) fn wait(&self, bytes: u64, is_stopped: &dyn Fn() -> bool) -> bool {
-        if self.bytes_per_s == 0 {
-            return true;
-        }
-        let due = Duration::from_secs_f64(bytes as f64 / self.bytes_per_s as f64);
-        loop {
-            let early = due.saturating_sub(monotonic().duration_since(self.started));
-            if early.is_zero() {
-                return true;
-            }
-            if is_stopped() {
-                return false;
-            }
-            std::thread::sleep(early.min(PAUSE_MAX));
-        }
-    }
 }
