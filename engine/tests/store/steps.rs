@@ -231,3 +231,141 @@ proptest! {
         prop_assert_eq!(db.verify(), vec![]);
     }
 }
+
+/// The longest step of all rules that let samples expire.
+const LONGEST_S: i64 = 1200;
+
+/// Which keep samples for minutes; all have the same last archive.
+const SHORT: [&[(i64, i64)]; 7] = [
+    &[(10, 60), (60, 120), (1200, 720)],
+    &[(10, 180), (1200, 720)],
+    &[(60, 60), (1200, 720)],
+    &[(20, 60), (60, 60), (300, 60), (1200, 720)],
+    &[(30, 40), (300, 40), (1200, 720)],
+    &[(5, 60), (15, 80), (1200, 720)],
+    &[(1200, 720)],
+];
+
+#[derive(Debug, Clone)]
+enum Turn {
+    /// So many points, the newest so many seconds ago and so many seconds apart.
+    Put(i64, i64, i64),
+    Wait(i64),
+    /// From the next slot of the longest step on.
+    Rules(usize),
+    Seal,
+    /// Points of another series come and are sealed: time has passed.
+    Tick,
+    Expire,
+    Compact,
+    Restart,
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    prop_oneof![
+        8 => (1..60_i64, 0..600_i64, prop::sample::select(&[5_i64, 10, 20, 60][..]))
+            .prop_map(|(points, ago_s, apart_s)| Turn::Put(points, ago_s, apart_s)),
+        6 => prop_oneof![4 => 1..700_i64, 1 => 1..6000_i64].prop_map(Turn::Wait),
+        3 => (0..SHORT.len()).prop_map(Turn::Rules),
+        3 => Just(Turn::Seal),
+        3 => Just(Turn::Tick),
+        5 => Just(Turn::Expire),
+        1 => Just(Turn::Compact),
+        1 => Just(Turn::Restart),
+    ]
+}
+
+/// All that is answered as far as the archives of the rules reach back: by archive and time.
+fn answers(db: &Db, rule: &Rule) -> BTreeMap<(usize, i64), f64> {
+    let archives = rule.archives.iter().enumerate();
+    let slots = archives.flat_map(|(at, (step_s, points))| {
+        let slots = archive(db, at, db.now_s() - step_s * points).into_iter();
+        slots.map(move |(time_s, value)| ((at, time_s), value))
+    });
+    slots.filter(|(_, value)| !value.is_nan()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// What becomes of samples that expire is what was answered before, and no point is lost of
+    /// the last archive. Rules change between its slots, so it is the same whatever way a sample
+    /// went there.
+    #[test]
+    fn no_point_is_lost_whatever_expired_by_which_rules(
+        first in 0..SHORT.len(),
+        method in prop::sample::select(&METHODS[..]),
+        turns in prop::collection::vec(turn(), 1..60),
+    ) {
+        let rule_of = |at: usize| Rule { archives: SHORT[at], method, x_files_factor: 0.0 };
+        let mut rule = rule_of(first);
+        let (bench, storage, mut model) = (rule.bench(), MemoryStorage::new(), Model::default());
+        let begin_s = bench.clock_s() - bench.clock_s() % LONGEST_S;
+        let mut rules_s = begin_s;
+        let mut db = bench.open(&storage);
+        for (at, turn) in turns.iter().enumerate() {
+            let before = answers(&db, &rule);
+            let mut is_same = true;
+            match turn {
+                Turn::Put(points, ago_s, apart_s) => {
+                    is_same = false;
+                    for n in 0..*points {
+                        let age_s = ago_s + n * apart_s;
+                        let time_s = db.now_s() - age_s;
+                        let (step_s, kept) = rule.archives[0];
+                        if time_s >= rules_s && age_s < step_s * kept {
+                            put(&db, "s", time_s, (at * 64) as f64 + n as f64);
+                            model.put(step_s, time_s, (at * 64) as f64 + n as f64);
+                        }
+                    }
+                }
+                Turn::Wait(span_s) => {
+                    is_same = false;
+                    bench.clock.set(db.now_s() + span_s);
+                }
+                Turn::Rules(next) => {
+                    is_same = false;
+                    rules_s = db.now_s() - db.now_s() % LONGEST_S + LONGEST_S;
+                    bench.clock.set(rules_s);
+                    rule = rule_of(*next);
+                    db.set_schema(rule.bench().schema);
+                }
+                Turn::Seal => db.seal().unwrap(),
+                Turn::Tick => {
+                    put(&db, "tick", db.now_s(), 1.0);
+                    db.seal().unwrap();
+                }
+                Turn::Expire => _ = db.expire().unwrap(),
+                Turn::Compact => _ = db.compact().unwrap(),
+                Turn::Restart => {
+                    db.close().unwrap();
+                    let clock = Arc::clone(&bench.clock);
+                    db = Bench { clock, ..rule.bench() }.open(&storage);
+                }
+            }
+            if is_same {
+                let after = answers(&db, &rule);
+                let slots = before.keys().chain(after.keys());
+                let differs = slots.filter(|slot| before.get(slot) != after.get(slot));
+                let differs = differs.map(|slot| (slot, before.get(slot), after.get(slot))).next();
+                prop_assert_eq!(differs, None, "{} {:?} by {:?}", at, turn, &rule);
+            }
+            if method == "average" {
+                continue;
+            }
+            for (time_s, value) in archive(&db, rule.archives.len() - 1, begin_s - 1) {
+                let slots = model.slots.iter().filter(|((_, slot_s), _)| {
+                    (time_s..time_s + LONGEST_S).contains(slot_s)
+                });
+                let values: Vec<f64> = slots.map(|(_, known)| known.0).collect();
+                let expected = rule.method().aggregate(&values);
+                prop_assert_eq!(
+                    bits(value), expected.map(f64::to_bits),
+                    "{} is not {:?} at {} of {:?}, after {} {:?}",
+                    value, expected, time_s, &rule, at, turn
+                );
+            }
+        }
+        prop_assert_eq!(db.verify(), vec![]);
+    }
+}
