@@ -28,6 +28,9 @@ impl AggregationMethod {
 /// Aggregates groups of `ratio` values, NaN for unknown. A group is known when at least
 /// `x_files_factor` of it is, and one value at least.
 ///
+/// As in Python whisper the factor is a single, which files store, and the shares are doubles: 3 of
+/// 10 are less than 0.3, which as a single is a little more.
+///
 /// # Panics
 /// When `ratio` is zero.
 #[must_use]
@@ -41,7 +44,7 @@ pub(crate) fn roll_up(
     let groups = fine.chunks(ratio).map(|group| {
         known.clear();
         known.extend(group.iter().copied().filter(|value| !value.is_nan()));
-        if (known.len() as f32 / ratio as f32) < x_files_factor {
+        if (known.len() as f64 / ratio as f64) < f64::from(x_files_factor) {
             return f64::NAN;
         }
         method.aggregate(&known).unwrap_or(f64::NAN)
@@ -86,5 +89,24 @@ mod tests {
         check(Sum, 0.25, [9.0, 2.0, X]);
         check(Sum, 0.5, [9.0, X, X]);
         check(Sum, 1.0, [X, X, X]);
+    }
+
+    /// As Python whisper has it: a factor counts as the single that files store, and a share as a
+    /// double.
+    #[test]
+    fn a_share_that_is_just_the_factor_suffices_where_its_single_is_not_above_it() {
+        let is_unknown = |count: usize, factor: f32| {
+            let fine: Vec<f64> = (0..10).map(|at| if at < count { 1.0 } else { X }).collect();
+            roll_up(&fine, 10, Sum, factor)[0].is_nan()
+        };
+        let shares = [(1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4), (6, 0.6), (8, 0.8)];
+        for (count, factor) in shares {
+            assert!(is_unknown(count, factor), "{factor}");
+            assert!(!is_unknown(count + 1, factor), "{factor}");
+        }
+        for (count, factor) in [(5, 0.5), (7, 0.7), (9, 0.9), (10, 1.0)] {
+            assert!(!is_unknown(count, factor), "{factor}");
+            assert!(is_unknown(count - 1, factor), "{factor}");
+        }
     }
 }

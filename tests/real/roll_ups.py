@@ -2,7 +2,8 @@
 
 Points have ages that both take for the same archive and count alike: a file's ring forgets
 slots of which a coarser one at its very end would still be computed, a database does not.
-Values are quarters, and factors are exact in single precision, which files store.
+Values are quarters. Factors are such as files store a little more or less of, since that is in
+single precision, and there are ratios of which just that share may be known.
 """
 import argparse
 import os
@@ -42,7 +43,7 @@ def archives_of(random):
     step = random.choice([1, 5, 10, 30])
     archives = [(step, random.randint(12, 60))]
     for _ in range(random.choice([0, 1, 1, 2, 2, 3])):
-        ratio = random.randint(2, 6)
+        ratio = random.choice([2, 3, 4, 5, 6, 10])
         step, points = archives[-1]
         archives[-1] = (step, max(points, 3 * ratio))
         reach = step * archives[-1][1]
@@ -75,7 +76,7 @@ class Round:
 
     def run(self):
         method = self.random.choice(METHODS)
-        factor = self.random.choice([0, 0, 0.25, 0.5, 1])
+        factor = self.random.choice([0, 0.1, 0.2, 0.25, 0.3, 0.5, 0.6, 0.7, 1])
         self.log.append(("create", self.archives, method, factor, self.now))
         if os.path.exists(self.path):
             os.unlink(self.path)

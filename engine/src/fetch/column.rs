@@ -1,9 +1,9 @@
 //! Samples of one step on the slots of a window.
 //!
-//! Where coarser archives are stored in part, it matters which source spoke last of a slot: a
-//! coarse slot is computed again only when a finer one changed after it was stored. Then each
-//! slot has a stamp, the number of that source. Elsewhere there are no stamps, a known value
-//! counts for more than an unknown one, and nothing else is asked.
+//! Where coarser archives are stored in part, or samples have other steps, it matters which source
+//! spoke last of a slot: a coarse slot is computed again only when a finer one changed after it was
+//! stored. Then each slot has a stamp, the number of that source. Elsewhere there are no stamps, a
+//! known value counts for more than an unknown one, and nothing else is asked.
 
 use crate::schema::AggregationMethod;
 use std::ops::Range;
@@ -41,6 +41,12 @@ impl Column {
                 self.stamps.resize(slots, 0);
             }
         }
+    }
+
+    /// Gives a column without stamps one for all that is known.
+    pub(super) fn stamp_known(&mut self, stamp: u32) {
+        let stamps = self.values.iter().map(|value| if value.is_nan() { 0 } else { stamp });
+        self.stamps = stamps.collect();
     }
 
     /// Puts one value.
@@ -123,32 +129,10 @@ impl Column {
         known.filter(move |&(slot, _)| is_kept(slot))
     }
 
-    /// Slots of another, longer step, whether or not it is a multiple: slot `i` counts for slot
-    /// `target(i)`, in which one known value is enough.
-    pub(super) fn group(
-        &self,
-        slots: usize,
-        target: impl Fn(usize) -> Option<usize>,
-        method: AggregationMethod,
-    ) -> Self {
-        let mut grouped = Self::default();
-        let stamped = !self.stamps.is_empty();
-        grouped.prepare(slots, stamped.then_some(0));
-        let known = self.values.iter().enumerate().filter(|(_, value)| !value.is_nan());
-        let known: Vec<(usize, usize)> =
-            known.filter_map(|(at, _)| Some((target(at)?, at))).collect();
-        let mut group = Vec::new();
-        for same in known.chunk_by(|(a, _), (b, _)| a == b) {
-            group.clear();
-            group.extend(same.iter().map(|&(_, at)| self.values[at]));
-            let stamp = stamped.then(|| same.iter().map(|&(_, at)| self.stamps[at]).max());
-            if let (target, Some(value)) = (same[0].0, method.aggregate(&group))
-                && target < slots
-            {
-                grouped.set(target, value, stamp.flatten());
-            }
-        }
-        grouped
+    /// The known slots, their values and stamps.
+    pub(super) fn known(&self) -> impl Iterator<Item = (usize, f64, u32)> {
+        let known = self.values.iter().copied().enumerate().filter(|(_, value)| !value.is_nan());
+        known.map(|(slot, value)| (slot, value, self.stamps.get(slot).copied().unwrap_or(0)))
     }
 }
 
@@ -202,7 +186,5 @@ mod tests {
     fn a_computed_slot_is_as_late_as_its_latest_part() {
         let fine = column(&[(1.0, 1), (2.0, 5), (X, 0), (7.0, 2), (X, 9), (X, 0)]);
         check(&fine.roll_up(2, SUM), &[(3.0, 5), (7.0, 2), (X, 0)]);
-        let half = fine.group(2, |at| Some(at / 3), AggregationMethod::Max);
-        check(&half, &[(2.0, 5), (7.0, 2)]);
     }
 }

@@ -12,11 +12,15 @@
 //! aggregate were the method of the series. The main ones take no part in that.
 //!
 //! Samples of older rules count for the first archive with at least their step: finer ones are
-//! gathered on their own step and aggregated, coarser ones fill the slot of their own time.
+//! gathered on their own step and [joined](super::join) with those of other steps. Those that are
+//! coarser than the archive that is asked for fill the slot of their own time where nothing else is
+//! known of it.
 //!
-//! Sources are read oldest first and later ones overwrite earlier ones slot by slot.
+//! Sources are read oldest first and later ones overwrite earlier ones slot by slot, those of
+//! other steps by slots of the longer one.
 
 use super::column::{Column, Rule, Stamp};
+use super::join::{Grid, join_into};
 use super::{Fetched, Window};
 use crate::block::Block;
 use crate::head::{FullChunk, Snapshot};
@@ -92,7 +96,7 @@ pub(crate) struct RollUps {
 enum Home {
     /// To this archive.
     Direct(usize),
-    /// To a column of their own, aggregated into this archive.
+    /// To a column of their own, joined into this archive.
     Finer(usize),
     /// Into the slot of their own time.
     Coarser,
@@ -239,15 +243,28 @@ impl<'a> Gather<'a> {
 
     /// Where samples of a source with this step go; `None` when another archive of the series
     /// has its own for the same time.
-    fn home(&self, step_s: u32, kind: BlockKind) -> Option<Home> {
+    fn home(&mut self, step_s: u32, kind: BlockKind) -> Option<Home> {
         let archives = &self.entry.policy.archives;
         let exact = archives.iter().any(|archive| archive.step_s == step_s);
         let home = archives.iter().position(|archive| archive.step_s >= step_s);
         match home.filter(|&home| home <= self.window.archive) {
             Some(home) if exact => Some(Home::Direct(home)),
-            Some(home) => Some(Home::Finer(home)),
+            Some(home) => {
+                self.begin_stamps();
+                Some(Home::Finer(home))
+            }
             None if exact && !kind.is_points() => None,
             None => Some(Home::Coarser),
+        }
+    }
+
+    /// From the first sample of an older, finer step on, it matters which source is later. All so
+    /// far were of the finest archive, or fill what is left, and count as one.
+    fn begin_stamps(&mut self) {
+        if self.stamp.is_none() {
+            self.direct.iter_mut().for_each(|column| column.stamp_known(1));
+            self.coarser.stamp_known(1);
+            self.stamp = Some(2);
         }
     }
 
@@ -314,14 +331,19 @@ impl<'a> Gather<'a> {
         for (archive, direct) in std::mem::take(&mut self.direct).into_iter().enumerate() {
             cells.overlay(std::mem::replace(&mut stored, direct));
             let step_s = policy.archives[archive].step_s;
-            if let Some(finer) = archive.checked_sub(1).filter(|_| !cells.is_empty()) {
-                let ratio = (step_s / policy.archives[finer].step_s) as usize;
-                cells = cells.roll_up(ratio, Rule { method, x_files_factor });
+            let finer_s = archive.checked_sub(1).map(|finer| policy.archives[finer].step_s);
+            let mut finer = None;
+            if let Some(finer_s) = finer_s.filter(|_| !cells.is_empty()) {
+                let rule = Rule { method, x_files_factor };
+                let coarse = cells.roll_up((step_s / finer_s) as usize, rule);
+                finer = Some((self.window.grid(finer_s), std::mem::replace(&mut cells, coarse)));
             }
-            for ((_, finer_s), finer) in self.finer.range((archive, 0)..=(archive, u32::MAX)) {
-                let target = self.window.regroup(*finer_s, step_s);
-                let slots = self.window.slots(step_s).1;
-                cells.overlay(finer.group(slots, target, method));
+            let older = self.finer.range((archive, 0)..=(archive, u32::MAX));
+            let older: Vec<_> =
+                older.map(|((_, step_s), column)| (self.window.grid(*step_s), column)).collect();
+            if !older.is_empty() {
+                let finer = finer.as_ref().map(|(grid, column)| (*grid, column));
+                join_into((self.window.grid(step_s), &mut cells), finer, &older, method);
             }
         }
         (cells, stored)
@@ -380,14 +402,9 @@ impl Window {
         (start_s, usize::try_from(slots).unwrap_or(0))
     }
 
-    /// From the number of a slot of step `step_s` to that of the slot of `target_s` that holds
-    /// its begin.
-    fn regroup(&self, step_s: u32, target_s: u32) -> impl Fn(usize) -> Option<usize> {
-        let (start_s, target_start_s) = (self.slots(step_s).0, self.slots(target_s).0);
-        move |slot| {
-            let time_s = start_s + slot as i64 * i64::from(step_s);
-            usize::try_from((time_s - target_start_s).div_euclid(i64::from(target_s))).ok()
-        }
+    fn grid(&self, step_s: u32) -> Grid {
+        let (start_s, slots) = self.slots(step_s);
+        Grid { start_s, step_s, slots }
     }
 }
 

@@ -5,9 +5,11 @@
 //! |---|---|
 //! | `gather` | sources → the values of a window |
 //! | `column` | samples of one step on a window's slots |
+//! | `join` | samples of several steps → slots of an archive |
 
 mod column;
 mod gather;
+mod join;
 
 pub(crate) use gather::{Coarse, Gather, RollUps};
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use silverback_engine::schema::{AggregationMethod, Retention};
 use silverback_engine::storage::MemoryStorage;
 use silverback_engine::{Db, FetchRange, ImportArchive, ImportSeries, Importer};
-use silverback_formats::whisper::{self, Allocation, Layout, Rules, Whisper};
+use silverback_formats::whisper::{self, Allocation, FactorPrecision, Layout, Rules, Whisper};
 
 pub(crate) const METHODS: [AggregationMethod; 5] = [
     AggregationMethod::Average,
@@ -42,7 +42,10 @@ impl Rule {
         let method = whisper::AggregationMethod::from_name(self.method.name()).unwrap();
         let x_files_factor = self.x_files_factor;
         let layout = Layout { retentions: &retentions, method, x_files_factor };
-        Whisper::create(Vec::new(), &layout, Allocation::Sparse, Rules::SILVERBACK).unwrap()
+        // Blocks compare the xFilesFactor as Python's files do.
+        let factor_precision = FactorPrecision::Double;
+        let rules = Rules { factor_precision, ..Rules::SILVERBACK };
+        Whisper::create(Vec::new(), &layout, Allocation::Sparse, rules).unwrap()
     }
 
     pub(crate) fn reach_s(&self, level: usize) -> i64 {
@@ -68,12 +71,14 @@ impl Rule {
 }
 
 pub(crate) fn rule() -> impl Strategy<Value = Rule> {
-    let archives = (1..4_u32, 2..5_u32, 2..4_u32, 1..4_usize).prop_map(|(base, a, b, levels)| {
+    // Of five and ten slots just that share may be known which a factor below says.
+    let ratio = prop_oneof![3 => 2..5_u32, 1 => Just(5), 1 => Just(10)];
+    let archives = (1..4_u32, ratio, 2..4_u32, 1..4_usize).prop_map(|(base, a, b, levels)| {
         let steps = [base * 10, base * 10 * a, base * 10 * a * b];
-        let points = [a * 6, a * b * 4, b * 10 + 20];
+        let points = [a * 6, a * b * 4, a * 5 + b * 10];
         steps.into_iter().zip(points).take(levels).collect::<Vec<_>>()
     });
-    let factor = prop_oneof![Just(0.0_f32), Just(0.3), Just(0.5), Just(1.0)];
+    let factor = prop::sample::select(&[0.0_f32, 0.1, 0.3, 0.5, 0.6, 0.7, 1.0][..]);
     (archives, 0..METHODS.len(), factor).prop_map(|(archives, method, x_files_factor)| Rule {
         archives,
         method: METHODS[method],

@@ -28,6 +28,7 @@ mod races;
 mod roll_ups;
 mod rules;
 mod snapshot;
+mod steps;
 mod support;
 mod tags_file;
 mod unreadable;

@@ -73,6 +73,69 @@ fn rules_that_cannot_be_logged_yet_come_before_the_next_points() {
     assert_eq!(last(&db, "s", 600), BTreeMap::from([(minute, 6.0), (minute + 60, 2.0)]));
 }
 
+/// Seconds that became minutes by the old rules, and seconds that did not yet, are of one hour.
+#[test]
+fn an_hour_is_made_of_all_that_older_rules_left_of_it() {
+    for (method, of_hour) in [("sum", 360.0), ("average", 1.0), ("max", 1.0)] {
+        let (storage, begin_s) = (MemoryStorage::new(), NOW_S - NOW_S % 3600);
+        let fine = Bench::with_aggregation("10:360,60:2880", method, "0");
+        let db = fine.open(&storage);
+        for minutes in (0..240).step_by(10) {
+            let begin_s = begin_s + minutes * 60;
+            fine.clock.set(begin_s + 599);
+            (0..60).for_each(|at| put(&db, "s", begin_s + at * 10, 1.0));
+            db.seal().unwrap();
+        }
+        fine.clock.set(begin_s + 240 * 60);
+        assert!(db.expire().unwrap() > 0);
+        db.set_schema(Bench::with_aggregation("3600:48", method, "0").schema);
+        let expected: BTreeMap<_, _> = (0..4).map(|at| (begin_s + at * 3600, of_hour)).collect();
+        let answer = |db: &Db| last(db, "s", 5 * 3600);
+        assert_eq!(answer(&db), expected, "{method}");
+        // So it is stored, too.
+        fine.clock.set(begin_s + 60 * 3600);
+        put(&db, "other", begin_s + 60 * 3600, 1.0);
+        db.seal().unwrap();
+        fine.clock.set(begin_s + 30 * 3600);
+        assert!(db.expire().unwrap() > 0);
+        assert_eq!(values(&db, "s", begin_s - 1, begin_s + 4 * 3600 - 1), expected, "{method}");
+    }
+}
+
+#[test]
+fn the_last_write_of_a_slot_counts_whatever_the_rules_were() {
+    for seals in [false, true] {
+        let storage = MemoryStorage::new();
+        let rules = |retentions| Bench::with_aggregation(retentions, "last", "0");
+        let minutes = rules("60:1440");
+        let db = minutes.open(&storage);
+        let minute = NOW_S - NOW_S % 60 - 600;
+        let next = |schema: Option<Schema>| {
+            if seals {
+                db.seal().unwrap();
+            }
+            schema.into_iter().for_each(|schema| db.set_schema(schema));
+        };
+        let two_s = [minute, minute + 60];
+        two_s.iter().for_each(|&time_s| put(&db, "s", time_s, 5.0));
+        next(Some(rules("10:360,60:1440").schema));
+        (0..6).for_each(|at| put(&db, "s", minute + at * 10, 7.0 + at as f64));
+        next(None);
+        let archive = |archive| {
+            let id = db.series(b"s").unwrap();
+            let found = db.fetch_archive(id, archive, (minute - 1, minute + 119)).unwrap().unwrap();
+            found.values
+        };
+        assert_eq!(archive(1), [12.0, 5.0], "seals: {seals}");
+        next(Some(minutes.schema.clone()));
+        assert_eq!(archive(0), [12.0, 5.0], "seals: {seals}");
+        put(&db, "s", minute, 3.0);
+        assert_eq!(archive(0), [3.0, 5.0], "seals: {seals}");
+        next(None);
+        assert_eq!(archive(0), [3.0, 5.0], "seals: {seals}");
+    }
+}
+
 #[test]
 fn a_log_without_rules_is_told_from_one_with_them() {
     let storage = MemoryStorage::new();

@@ -76,8 +76,12 @@ impl Sources {
             .tiers(window.span_s())
             .filter(|(_, kind)| kind.counts_for(extra))
             .map(|(tier_s, kind)| Coarse::of(kind, tier_s, step_s, entry));
-        let late = self.head.iter().filter(|head| head.late.iter().any(|late| late.archive > 0));
-        stored.chain(late.map(|_| Coarse::Stored)).fold(Coarse::Computed, Coarse::and)
+        let head = self.head.iter().map(|head| {
+            let is_late = head.late.iter().any(|late| late.archive > 0);
+            let of_step = Coarse::of(BlockKind::Points, head.step_s, step_s, entry);
+            if is_late { Coarse::Stored } else { of_step }
+        });
+        stored.chain(head).fold(Coarse::Computed, Coarse::and)
     }
 
     /// The values of a window, by the main roll-ups or by `extra` ones.
