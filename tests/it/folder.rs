@@ -129,10 +129,19 @@ impl SmallDisk {
     /// Puts the same folder over itself, read-only: nothing is created there any more, nor opened
     /// for writing. What is open for writing stays so.
     pub(crate) fn cover_read_only(&self) {
-        let mut command = Command::new("mount");
-        let status = command.arg("--bind").arg(&self.mount).arg(&self.mount).status().unwrap();
-        assert!(status.success());
-        self.remount("remount,bind,ro");
+        for _ in 0..100 {
+            let mut command = Command::new("mount");
+            let status = command.arg("--bind").arg(&self.mount).arg(&self.mount).status().unwrap();
+            assert!(status.success());
+            let mut command = Command::new("mount");
+            let command = command.args(["-o", "remount,bind,ro"]).arg(&self.mount);
+            if command.output().unwrap().status.success() {
+                return;
+            }
+            // A file was opened for writing in between.
+            assert!(self.unmount());
+        }
+        panic!("{} cannot be made read-only", self.mount.display());
     }
 
     /// Takes away what was mounted there last.
