@@ -5,14 +5,16 @@
 //! no batch of samples on its way. What each series is kept by from then on is worked out before.
 
 use crate::error::OpenError;
+use crate::index::Index;
 use crate::inner::{Folders, Inner};
 use crate::manifest::{self, Found};
 use crate::options::StoreOptions;
-use crate::policies::PolicyId;
+use crate::policies::{Policies, PolicyId};
 use crate::schema::Schema;
 use crate::series::SeriesId;
 use crate::storage::Storage;
 use crate::wal::recovery::{self, Replay};
+use roaring::RoaringBitmap;
 use silverback_formats::frame;
 use silverback_formats::wal::{KIND_RULES, PayloadError, Samples, rules_into};
 use std::path::Path;
@@ -80,7 +82,7 @@ impl Inner {
         if self.schema.load().texts() == schema.texts() {
             return;
         }
-        let (mut asked, mut changes) = (Vec::new(), Vec::new());
+        let (mut asked, mut changes) = (RoaringBitmap::new(), Vec::new());
         self.ask(&schema, &mut asked, &mut changes);
 
         let _gate = self.gate.write();
@@ -97,22 +99,28 @@ impl Inner {
     }
 
     /// Adds what each series in the head that was not asked yet is kept by under other rules.
-    fn ask(&self, schema: &Schema, asked: &mut Vec<bool>, changes: &mut Vec<(u32, PolicyId)>) {
-        let mut name = Vec::new();
+    fn ask(&self, schema: &Schema, asked: &mut RoaringBitmap, changes: &mut Vec<(u32, PolicyId)>) {
+        let (of, mut name) = ((&self.policies, &self.index), Vec::new());
         self.head.for_each_series(&mut |id, now| {
-            let at = id as usize;
-            if asked.len() <= at {
-                asked.resize(at + 1, false);
-            }
-            if std::mem::replace(&mut asked[at], true) || !self.policies.follows_rules(now) {
-                return;
-            }
-            name.clear();
-            if self.index.path_into(SeriesId(id), &mut name)
-                && let Some(policy) = schema.policy(&name)
-            {
-                changes.push((id, self.policies.of_rules(&policy)));
+            if asked.insert(id) {
+                let policy = policy_under(schema, of, (id, now), &mut name);
+                changes.extend(policy.map(|policy| (id, policy)));
             }
         });
     }
+}
+
+/// What a series is kept by under other rules, which is kept by `now`; `None` where its file decides,
+/// and where these rules say nothing of it. `name` is memory for its name.
+pub(crate) fn policy_under(
+    schema: &Schema,
+    (policies, index): (&Policies, &Index),
+    (id, now): (u32, PolicyId),
+    name: &mut Vec<u8>,
+) -> Option<PolicyId> {
+    name.clear();
+    if !policies.follows_rules(now) || !index.path_into(SeriesId(id), name) {
+        return None;
+    }
+    schema.policy(name).map(|policy| policies.of_rules(&policy))
 }

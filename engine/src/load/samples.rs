@@ -11,6 +11,7 @@ use crate::head::Head;
 use crate::index::Index;
 use crate::names::{NameHash, NameTable};
 use crate::policies::Policies;
+use crate::rules::policy_under;
 use crate::schema::{RuleFile, Schema};
 use crate::series::SeriesId;
 use crate::store::Waited;
@@ -105,14 +106,10 @@ impl<'a> SampleLoader<'a> {
             return;
         }
         let Memory { policies, index, head, .. } = self.memory;
-        let mut name = Vec::new();
+        let name = &mut self.name;
         head.for_each_series(&mut |id, now| {
-            name.clear();
-            if policies.follows_rules(now)
-                && index.path_into(SeriesId(id), &mut name)
-                && let Some(policy) = schema.policy(&name)
-            {
-                head.set_policy(id, policies.of_rules(&policy));
+            if let Some(policy) = policy_under(&schema, (policies, index), (id, now), name) {
+                head.set_policy(id, policy);
             }
         });
         self.schema = schema;

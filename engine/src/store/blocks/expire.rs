@@ -50,10 +50,11 @@ impl BlockStore {
         is_stopped: &dyn Fn() -> bool,
     ) -> Result<usize, FileError> {
         let _only = self.compacting.lock();
-        let mut expired = self.expire_lost(db)?;
         let now_s = db.options.clock.now_s();
+        let passed = self.passed(db, now_s);
+        let mut expired = self.expire_lost(db, passed)?;
         let (mut stuck, mut failed) = (BTreeSet::new(), None);
-        if self.past(self.passed(db, now_s), &stuck).is_empty() {
+        if self.past(passed, &stuck).is_empty() {
             return Ok(expired);
         }
         // The clock may have been ahead at the last seal, and be right again.
@@ -89,8 +90,7 @@ impl BlockStore {
     }
 
     /// Forgets blocks whose files are damaged or gone, once they are past their time.
-    fn expire_lost(&self, db: &Inner) -> Result<usize, FileError> {
-        let passed = self.passed(db, db.options.clock.now_s());
+    fn expire_lost(&self, db: &Inner, passed: Passed) -> Result<usize, FileError> {
         let mut disk = db.disk.lock();
         let lost = self.lost.load();
         let past = lost.iter().filter(|lost| passed.is_past(lost)).map(|lost| lost.number);

@@ -31,10 +31,7 @@ pub(super) fn work(db: &Inner, call: &Call, stop: &Receiver<()>) {
         if !seals.are_wanted(db) {
             continue;
         }
-        let is_early = is_over_budget(db);
-        if seals.seal(db).is_err() {
-            return;
-        }
+        let Ok(is_early) = seals.seal(db) else { return };
         if is_early && stop.recv_timeout(EARLY_PAUSE) != Err(RecvTimeoutError::Timeout) {
             return;
         }
@@ -83,7 +80,8 @@ impl Seals {
         wanted && self.not_before.is_none_or(|not_before| monotonic() >= not_before)
     }
 
-    fn seal(&mut self, db: &Inner) -> Result<(), Closed> {
+    /// Seals, or notes when to try it again; says whether it was for a budget.
+    fn seal(&mut self, db: &Inner) -> Result<bool, Closed> {
         // Before the seal: a sync that fails meanwhile may be of what the seal leaves.
         let asked = db.seal_wanted.swap(false, Ordering::AcqRel);
         let is_early = is_over_budget(db);
@@ -103,7 +101,7 @@ impl Seals {
                 tracing::error!("cannot seal: {error}; tried again in {pause_s} s");
             }
         }
-        Ok(())
+        Ok(is_early)
     }
 }
 
